@@ -1,0 +1,9 @@
+//! windrose: a global server load balancer that works through authoritative DNS.
+//!
+//! The modules stand in layers, and imports only point downwards (a test keeps it so):
+//!
+//! | layer | modules | what |
+//! |---|---|---|
+//! | L0 | [`model`] | the nouns: plain data |
+
+pub mod model;

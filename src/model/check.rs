@@ -1,0 +1,127 @@
+//! What "healthy" means, and for whom it is asked.
+//!
+//! A [`Check`] is what an operator wrote; its [`CheckSpec`] is what has to be done. A [`Target`] is
+//! one endpoint address under one spec: two pools, even of two zones, that name the same address
+//! under equal specs name the same target, and it is probed once. How a probe is made is
+//! `probe`'s business; what its results mean is `health`'s.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU8;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Name;
+
+/// A named check of a zone file (`[checks.NAME]`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// The name it is called by.
+    pub name: String,
+    /// What it does. Shared, so that targets of many pools hold the same one.
+    pub spec: Arc<CheckSpec>,
+}
+
+/// What a probe does and how its results are counted. Equal specs are the same check, whatever they
+/// are called.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CheckSpec {
+    /// What is tried.
+    pub kind: CheckKind,
+    /// The TCP port that is connected to.
+    pub port: u16,
+    /// Time between the starts of two probes of a target that is steady.
+    pub interval: Duration,
+    /// A probe that takes longer has failed. Never longer than `interval`.
+    pub timeout: Duration,
+    /// Successes in a row that bring a target back up.
+    pub rise: NonZeroU8,
+    /// Failures that take a target down.
+    pub fall: NonZeroU8,
+}
+
+/// What a probe tries.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum CheckKind {
+    /// A TCP connection can be opened.
+    Tcp,
+    /// An HTTP request is answered as expected.
+    Http(HttpCheck),
+}
+
+/// One HTTP request and the answer that counts as healthy.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HttpCheck {
+    /// Over TLS (`kind = "https"`).
+    pub tls: bool,
+    /// `GET`, `HEAD`, …
+    pub method: String,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// The `Host` header and, over TLS, the name asked for (SNI) and verified. The endpoint's
+    /// address when absent.
+    pub host: Option<String>,
+    /// Whether the certificate chain and name are verified.
+    pub verify: bool,
+    /// The status codes that count as healthy.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// Text that the first 64 KiB of the body must contain.
+    pub body: Option<String>,
+}
+
+/// One endpoint address under one check: what is probed, once, however many pools share it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Target {
+    /// Where.
+    pub host: TargetHost,
+    /// What.
+    pub spec: Arc<CheckSpec>,
+}
+
+/// Where a target is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TargetHost {
+    /// At an address.
+    Address(IpAddr),
+    /// At whatever addresses the machine's resolver knows the name by.
+    Name(Name),
+}
+
+impl CheckKind {
+    /// The word in zone files: `tcp`, `http`, `https`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http(HttpCheck { tls: false, .. }) => "http",
+            Self::Http(HttpCheck { tls: true, .. }) => "https",
+        }
+    }
+}
+
+impl fmt::Display for TargetHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// `https 192.0.2.10:443 /healthz` or `tcp [2001:db8::1]:8080`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.spec.kind.word())?;
+        match &self.host {
+            TargetHost::Address(IpAddr::V6(address)) => {
+                write!(f, "[{address}]:{}", self.spec.port)?
+            }
+            host => write!(f, "{host}:{}", self.spec.port)?,
+        }
+        match &self.spec.kind {
+            CheckKind::Tcp => Ok(()),
+            CheckKind::Http(http) => write!(f, " {}", http.path),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What is wrong with a file, where, and what would be right.
+//!
+//! Readers of zone and server files put every finding into one [`Report`] and go on, so that the
+//! operator sees all of them at once. A report prints itself as rustc does: message, place, the
+//! offending text underlined, a hint. Finding faults is the readers' business.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A file of a [`Report`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SourceId(u32);
+
+/// A stretch of text in a file of a [`Report`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// The file.
+    pub source: SourceId,
+    /// The first octet.
+    pub start: u32,
+    /// The octet behind the last.
+    pub end: u32,
+}
+
+impl Span {
+    /// A stretch of `source`. Offsets past 4 GiB are cut: no file that large is read.
+    #[must_use]
+    pub fn new(source: SourceId, range: Range<usize>) -> Self {
+        let cut = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { source, start: cut(range.start), end: cut(range.end) }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It can, but probably does not say what was meant.
+    Warning,
+}
+
+/// One finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: a fragment in lower case without a full stop.
+    pub message: String,
+    /// Where, with what to write below the underline (often empty). The first is the place itself;
+    /// more are places that it clashes with.
+    pub labels: Vec<(Span, String)>,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at `span`.
+    #[must_use]
+    pub fn error(span: Span, message: impl Into<String>) -> Self {
+        let labels = vec![(span, String::new())];
+        Self { severity: Severity::Error, message: message.into(), labels, hint: None }
+    }
+
+    /// A warning at `span`.
+    #[must_use]
+    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// An error of a file as a whole, or of none.
+    #[must_use]
+    pub fn error_without_place(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { severity: Severity::Error, message, labels: Vec::new(), hint: None }
+    }
+
+    /// The same with `text` below the underline of its place.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        if let Some((_, label)) = self.labels.first_mut() {
+            *label = text.into();
+        }
+        self
+    }
+
+    /// The same with a second place that it clashes with.
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push((span, text.into()));
+        self
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// One file's name and text.
+#[derive(Clone, Debug)]
+struct Source {
+    path: String,
+    text: Arc<str>,
+}
+
+/// Files and what was found in them.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    sources: Vec<Source>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// A report without files or findings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file. `path` is printed as given.
+    pub fn add_source(&mut self, path: impl Into<String>, text: impl Into<Arc<str>>) -> SourceId {
+        let id = u32::try_from(self.sources.len()).expect("fewer than 2^32 files are read");
+        self.sources.push(Source { path: path.into(), text: text.into() });
+        SourceId(id)
+    }
+
+    /// The text of a file.
+    #[must_use]
+    pub fn text(&self, source: SourceId) -> Arc<str> {
+        Arc::clone(&self.sources[source.0 as usize].text)
+    }
+
+    /// The name of a file, as it was given.
+    #[must_use]
+    pub fn path(&self, source: SourceId) -> &str {
+        &self.sources[source.0 as usize].path
+    }
+
+    /// Adds a finding.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// All findings, in the order in which they were made.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Whether any finding is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// How many findings are of that severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == severity).count()
+    }
+
+    /// Where a span starts: `path:line:column`, both counted from 1, columns in characters.
+    #[must_use]
+    pub fn place(&self, span: Span) -> String {
+        let source = &self.sources[span.source.0 as usize];
+        let before = source.text.get(..span.start as usize).unwrap_or(&source.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        format!("{}:{line}:{column}", source.path)
+    }
+
+    /// The findings as rustc would print them, with colours where `colour` is set.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut out = String::new();
+        for diagnostic in &self.diagnostics {
+            out.push_str(&self.render_one(&renderer, diagnostic));
+            out.push_str("\n\n");
+        }
+        out
+    }
+
+    fn render_one(&self, renderer: &Renderer, diagnostic: &Diagnostic) -> String {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level
+            .primary_title(diagnostic.message.as_str())
+            .elements(self.snippets(&diagnostic.labels));
+        if let Some(hint) = &diagnostic.hint {
+            group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
+        }
+        renderer.render(&[group]).to_string()
+    }
+
+    /// One snippet for each file that the labels name, the first label's file first.
+    fn snippets<'a>(
+        &'a self,
+        labels: &'a [(Span, String)],
+    ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+        let mut files: Vec<SourceId> = Vec::new();
+        for (span, _) in labels {
+            if !files.contains(&span.source) {
+                files.push(span.source);
+            }
+        }
+        let snippet_of = |file: SourceId| {
+            let source = &self.sources[file.0 as usize];
+            let annotations =
+                labels.iter().enumerate().filter(|(_, (span, _))| span.source == file);
+            let annotations = annotations.map(|(n, (span, text))| {
+                let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+                let annotation = kind.span(clamp(&source.text, span.range()));
+                if text.is_empty() { annotation } else { annotation.label(text.as_str()) }
+            });
+            Snippet::source(&*source.text)
+                .path(source.path.as_str())
+                .fold(true)
+                .annotations(annotations)
+        };
+        files.into_iter().map(snippet_of).collect()
+    }
+}
+
+/// `range` cut to `text` and to whole characters, so that no place can make printing fail.
+fn clamp(text: &str, range: Range<usize>) -> Range<usize> {
+    let whole = |mut offset: usize| {
+        offset = offset.min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    };
+    let start = whole(range.start);
+    start..whole(range.end).max(start)
+}
+
+/// Plain, without colours.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+/// The entry of `known` that `written` was probably meant to be: at most a third of it is wrong.
+#[must_use]
+pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distance_max = written.chars().count().div_ceil(3);
+    known
+        .into_iter()
+        .map(|name| (edit_distance(written, name), name))
+        .filter(|(distance, _)| *distance <= distance_max)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Insertions, removals, changes and swaps of neighbours that turn `a` into `b` (Damerau–Levenshtein,
+/// optimal string alignment).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut best =
+                (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_shows_place_text_and_hint() {
+        let mut report = Report::new();
+        let source = report.add_source("zones/shop.toml", "a = 1\npools = [\"eu-wset\"]\n");
+        report.push(
+            Diagnostic::error(Span::new(source, 15..24), "steer `www` names pool `eu-wset`")
+                .label("not defined")
+                .hint("did you mean `eu-west`?"),
+        );
+        insta::assert_snapshot!(report, @r#"
+        error: steer `www` names pool `eu-wset`
+         --> zones/shop.toml:2:10
+          |
+        2 | pools = ["eu-wset"]
+          |          ^^^^^^^^^ not defined
+          |
+          = hint: did you mean `eu-west`?
+        "#);
+        assert_eq!(report.place(Span::new(source, 15..24)), "zones/shop.toml:2:10");
+    }
+
+    #[test]
+    fn a_span_past_the_text_still_prints() {
+        let mut report = Report::new();
+        let source = report.add_source("x", "é");
+        report.push(Diagnostic::warning(Span::new(source, 1..900), "odd"));
+        assert!(report.to_string().starts_with("warning: odd"));
+    }
+
+    #[test]
+    fn the_closest_name_is_found_only_when_it_is_close() {
+        let known = ["eu-west", "us-east", "ap-south"];
+        assert_eq!(closest("eu-wset", known), Some("eu-west"));
+        assert_eq!(closest("us-eats", known), Some("us-east"));
+        assert_eq!(closest("mars", known), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! What is known of an endpoint's health, and how it came to be known.
+//!
+//! An [`Observation`] is one probe's result. The `health` layer turns a stream of them into a
+//! [`TargetHealth`] per target and announces each change of verdict as a [`Transition`]; `steer`
+//! looks at [`EndpointHealth`], which gathers an endpoint's targets by address family.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Target, Time};
+
+/// The agreed state of a target.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Verdict {
+    /// It answers as it should.
+    Up,
+    /// It answers, but poorly: used while nothing better is at hand.
+    Degraded,
+    /// It does not answer as it should.
+    Down,
+    /// Nobody has looked yet. Never treated as down.
+    #[default]
+    Unknown,
+}
+
+impl Verdict {
+    /// Whether an answer may name it without falling open: everything but `Down`.
+    #[must_use]
+    pub const fn is_usable(self) -> bool {
+        !matches!(self, Self::Down)
+    }
+
+    /// The word in logs, status and state files: `up`, `degraded`, `down`, `unknown`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The verdict that [`word`](Self::word) prints as `word`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Up, Self::Degraded, Self::Down, Self::Unknown].into_iter().find(|v| v.word() == word)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Why a probe failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FailureReason {
+    /// No answer in time.
+    Timeout,
+    /// The connection was refused or reset.
+    Refused,
+    /// The network said that there is no way there.
+    Unreachable,
+    /// The TLS handshake failed for another reason than the certificate.
+    Tls,
+    /// The certificate is not valid for the name, the time or the trusted roots.
+    Certificate,
+    /// The HTTP status is not an expected one.
+    Status(u16),
+    /// The body does not contain the expected text.
+    Body,
+    /// The answer was not HTTP, or broke off.
+    Protocol,
+    /// The host's name could not be resolved.
+    Resolve,
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("timeout"),
+            Self::Refused => f.write_str("refused"),
+            Self::Unreachable => f.write_str("unreachable"),
+            Self::Tls => f.write_str("TLS handshake failed"),
+            Self::Certificate => f.write_str("certificate not valid"),
+            Self::Status(code) => write!(f, "status {code}"),
+            Self::Body => f.write_str("body without the expected text"),
+            Self::Protocol => f.write_str("not an HTTP answer"),
+            Self::Resolve => f.write_str("host name not resolved"),
+        }
+    }
+}
+
+/// One probe's result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observation {
+    /// What was probed.
+    pub target: Target,
+    /// When the probe ended.
+    pub at: Time,
+    /// How it ended.
+    pub outcome: ProbeOutcome,
+}
+
+/// How a probe ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProbeOutcome {
+    /// The target answered as expected, after this long.
+    Success(Duration),
+    /// It did not.
+    Failure(FailureReason),
+    /// Our own machine could not ask (no descriptor, no address, no route of its own). Says
+    /// nothing about the target and never counts against it.
+    LocalError(LocalError),
+}
+
+/// Why a probe could not be made at all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LocalError {
+    /// Out of file descriptors.
+    Descriptors,
+    /// No local address or port to send from.
+    Address,
+    /// Any other refusal of our own kernel.
+    Other,
+}
+
+/// A change of verdict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// Whose.
+    pub target: Target,
+    /// The verdict before.
+    pub from: Verdict,
+    /// The verdict after.
+    pub to: Verdict,
+    /// When.
+    pub at: Time,
+    /// In words for the log: `3 failures in a row, last: timeout`.
+    pub why: String,
+}
+
+/// What is known of one target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TargetHealth {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: Time,
+    /// The shortest time in which this verdict could change; `Duration::MAX` when nothing can
+    /// change it. Answers that depend on it live no longer.
+    pub next_change: Duration,
+}
+
+impl TargetHealth {
+    /// What is known of a target without a check: it is up and stays so.
+    pub const UNCHECKED: Self =
+        Self { verdict: Verdict::Up, since: Time::ZERO, next_change: Duration::MAX };
+}
+
+/// What is known of one endpoint: one [`TargetHealth`] for each way to reach it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EndpointHealth {
+    /// Of its IPv4 address, if it has one.
+    pub v4: Option<TargetHealth>,
+    /// Of its IPv6 address, if it has one.
+    pub v6: Option<TargetHealth>,
+    /// Of its host name, if it is one.
+    pub host: Option<TargetHealth>,
+}

@@ -1,0 +1,26 @@
+//! L0: the nouns.
+//!
+//! Plain data that parses and prints itself. Nothing here reads a clock, a file or a socket, and
+//! nothing here decides: deciding is what the layers above do with these types.
+
+pub mod address;
+pub mod check;
+pub mod diagnostic;
+pub mod health;
+pub mod ids;
+pub mod location;
+pub mod name;
+pub mod record;
+pub mod time;
+pub mod topology;
+
+pub use address::{ClientSubnet, Prefix};
+pub use check::{Check, CheckKind, CheckSpec, Target, TargetHost};
+pub use diagnostic::{Diagnostic, Report, Severity, SourceId, Span};
+pub use health::{EndpointHealth, FailureReason, Observation, TargetHealth, Transition, Verdict};
+pub use ids::{CheckId, EndpointId, PoolId, RegionId, SteerId};
+pub use location::{Continent, Coordinates, Country, Location};
+pub use name::Name;
+pub use record::{Record, RecordClass, RecordType};
+pub use time::Time;
+pub use topology::{Endpoint, Pool, Region, Steer, Zone};

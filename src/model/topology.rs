@@ -1,0 +1,372 @@
+//! A zone as an operator means it: static records, regions, checks, pools, and the rules (steers)
+//! that choose among them.
+//!
+//! A [`Zone`] is made by `config` from a zone file and never changes. Everything in it is checked:
+//! ids are in range, every steer has a pool, every pool an endpoint. What it leads to, the answers,
+//! is decided by `steer` and compiled by `snapshot`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU8;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{
+    Check, CheckId, Continent, Coordinates, Country, EndpointId, Name, PoolId, Prefix, Record,
+    RecordType, RegionId, Target, TargetHost,
+};
+
+/// Everything that one zone's files say.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Zone {
+    /// The apex.
+    pub apex: Name,
+    /// Static records: the master file's, and the SOA and NS made from the zone file.
+    pub records: Vec<Record>,
+    /// Places that we serve from.
+    pub regions: Vec<Region>,
+    /// What "healthy" means.
+    pub checks: Vec<Check>,
+    /// Endpoints of one region that serve the same thing.
+    pub pools: Vec<Pool>,
+    /// What answers can name. Those of one pool stand together.
+    pub endpoints: Vec<Endpoint>,
+    /// How names choose among pools.
+    pub steers: Vec<Steer>,
+    /// What must hold before this zone may be served.
+    pub expectations: Vec<Expectation>,
+}
+
+/// A place that we serve from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Region {
+    /// The name it is called by.
+    pub name: String,
+    /// Where it is.
+    pub coordinates: Coordinates,
+    /// The regions to turn to first when it fails, before the next nearest.
+    pub fallback: Vec<RegionId>,
+}
+
+/// Endpoints of one region that serve the same thing.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pool {
+    /// The name it is called by.
+    pub name: String,
+    /// Where it is.
+    pub region: RegionId,
+    /// What "healthy" means for its endpoints. Without one they are always up.
+    pub check: Option<CheckId>,
+    /// How many endpoints must be usable for the pool to be.
+    pub min_healthy: MinHealthy,
+    /// Its endpoints in [`Zone::endpoints`]; never empty.
+    pub endpoints: Range<usize>,
+}
+
+/// How many of a pool's endpoints must be usable for the pool to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MinHealthy {
+    /// This many; at least 1.
+    Count(u32),
+    /// This share of them, in percent (1..=100), rounded up.
+    Percent(u8),
+}
+
+impl MinHealthy {
+    /// The count it asks for in a pool of `total` endpoints: 1..=`total`.
+    #[must_use]
+    pub fn count(self, total: usize) -> usize {
+        let wanted = match self {
+            Self::Count(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            Self::Percent(percent) => (total * usize::from(percent)).div_ceil(100),
+        };
+        wanted.clamp(1, total.max(1))
+    }
+}
+
+/// One thing that an answer can name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// The name it is called by; unique in its pool.
+    pub name: String,
+    /// The pool it belongs to.
+    pub pool: PoolId,
+    /// What an answer says.
+    pub at: EndpointAt,
+    /// Its share among the pool's endpoints. One of weight 0 is used only when all others are down.
+    pub weight: u32,
+}
+
+/// How an endpoint is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EndpointAt {
+    /// At addresses: at least one of the two.
+    Addresses {
+        /// Answers to A.
+        v4: Option<Ipv4Addr>,
+        /// Answers to AAAA.
+        v6: Option<Ipv6Addr>,
+    },
+    /// Under a host name, answered as CNAME.
+    Host(Name),
+}
+
+/// One rule: how one name chooses among pools.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Steer {
+    /// The name that is steered.
+    pub owner: Name,
+    /// How it chooses between pools.
+    pub policy: Policy,
+    /// The pools it chooses among, in the order written; never empty.
+    pub pools: Vec<WeightedPool>,
+    /// How it chooses inside a pool.
+    pub pick: Pick,
+    /// First match wins, before the policy.
+    pub wheres: Vec<Where>,
+    /// What makes a client sticky.
+    pub key_bits: KeyBits,
+    /// What is answered when no pool is usable.
+    pub all_down: AllDown,
+    /// The longest time that an answer may live, in whole seconds.
+    pub ttl: Duration,
+    /// The shortest, however soon a change may come.
+    pub ttl_min: Duration,
+}
+
+/// A pool of a rule and its share between the rule's pools.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WeightedPool {
+    /// The pool.
+    pub pool: PoolId,
+    /// Its share under `weighted` and `sticky`. One of weight 0 is used only when all others are
+    /// down.
+    pub weight: u32,
+}
+
+/// How a rule chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Policy {
+    /// By great-circle distance between client and region. Between pools only.
+    Nearest,
+    /// The first usable in the order written.
+    Failover,
+    /// In proportion to weights, drawn for each answer.
+    Weighted,
+    /// In proportion to weights, the same for the same client: weighted rendezvous.
+    Sticky,
+    /// Each in turn.
+    RoundRobin,
+    /// Any, drawn for each answer.
+    Random,
+    /// All usable ones, rotated.
+    All,
+}
+
+impl Policy {
+    /// All of them with their words in zone files.
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("nearest", Self::Nearest),
+        ("failover", Self::Failover),
+        ("weighted", Self::Weighted),
+        ("sticky", Self::Sticky),
+        ("round-robin", Self::RoundRobin),
+        ("random", Self::Random),
+        ("all", Self::All),
+    ];
+
+    /// The word in zone files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, policy)| *policy == self);
+        found.map(|(word, _)| *word).expect("WORDS lists every policy")
+    }
+}
+
+/// How a rule chooses inside a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Pick {
+    /// Any policy but `nearest`: a pool is in one place.
+    pub policy: Policy,
+    /// How many endpoints one answer names at most: 1..=[`ANSWERS_MAX`].
+    pub answers: NonZeroU8,
+}
+
+/// The most endpoints that one answer may name.
+pub const ANSWERS_MAX: u8 = 32;
+
+/// How many leading bits of a client's address make its key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyBits {
+    /// Of IPv4: 1..=24.
+    pub v4: u8,
+    /// Of IPv6: 1..=56.
+    pub v6: u8,
+}
+
+/// A clause that overrides a rule's pools for some clients. A client matches when any of the
+/// criteria names it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Where {
+    /// Clients of these continents.
+    pub continents: Vec<Continent>,
+    /// Clients of these countries.
+    pub countries: Vec<Country>,
+    /// Clients in these networks' autonomous systems.
+    pub asns: Vec<u32>,
+    /// Clients of these subnets.
+    pub subnets: Vec<Prefix>,
+    /// Their pools, in the order of preference; all among the rule's own.
+    pub pools: Vec<PoolId>,
+}
+
+/// What a rule answers when no pool is usable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AllDown {
+    /// Decide as if all were up.
+    AsUp,
+    /// The pool that was usable last.
+    LastGood,
+    /// This pool, as if its endpoints were up.
+    Pool(PoolId),
+    /// A CNAME to this name.
+    Host(Name),
+    /// NODATA.
+    NoData,
+    /// SERVFAIL.
+    ServFail,
+}
+
+/// One `[[expect]]` block: a test of the zone.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Expectation {
+    /// Where it was written.
+    pub span: super::Span,
+    /// What must hold.
+    pub claim: Claim,
+}
+
+/// What an expectation claims.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Claim {
+    /// A certain question is answered in a certain way.
+    Answer(AnswerClaim),
+    /// Any so many regions may fail at once, and every client of every rule is still sent to an
+    /// endpoint outside them.
+    Survives(u8),
+}
+
+/// "Asked so, with this down, the answer is that."
+#[derive(Clone, PartialEq, Debug)]
+pub struct AnswerClaim {
+    /// The question's name.
+    pub name: Name,
+    /// The question's type.
+    pub qtype: RecordType,
+    /// The client.
+    pub from: IpAddr,
+    /// What is down.
+    pub down: Vec<Outage>,
+    /// What is answered.
+    pub want: Want,
+}
+
+/// What an answer must be.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Want {
+    /// Endpoints of this region.
+    Region(RegionId),
+    /// Endpoints of this pool.
+    Pool(PoolId),
+    /// Exactly these addresses or host names, in any order.
+    Records(Vec<TargetHost>),
+}
+
+/// Something that is supposed to be down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outage {
+    /// Every endpoint of a region.
+    Region(RegionId),
+    /// Every endpoint of a pool.
+    Pool(PoolId),
+    /// One endpoint.
+    Endpoint(EndpointId),
+}
+
+impl Zone {
+    /// The endpoints of a pool with their ids.
+    pub fn endpoints_of(&self, pool: PoolId) -> impl Iterator<Item = (EndpointId, &Endpoint)> {
+        let range = self.pools[pool.index()].endpoints.clone();
+        range.map(|index| (EndpointId::new(index), &self.endpoints[index]))
+    }
+
+    /// The targets of an endpoint: one for each way to reach it, none without a check.
+    #[must_use]
+    pub fn targets_of(&self, endpoint: EndpointId) -> EndpointTargets {
+        let endpoint = &self.endpoints[endpoint.index()];
+        let Some(check) = self.pools[endpoint.pool.index()].check else {
+            return EndpointTargets::default();
+        };
+        let spec = &self.checks[check.index()].spec;
+        let target = |host| Some(Target { host, spec: spec.clone() });
+        match &endpoint.at {
+            EndpointAt::Addresses { v4, v6 } => EndpointTargets {
+                v4: v4.and_then(|address| target(TargetHost::Address(address.into()))),
+                v6: v6.and_then(|address| target(TargetHost::Address(address.into()))),
+                host: None,
+            },
+            EndpointAt::Host(name) => EndpointTargets {
+                host: target(TargetHost::Name(name.clone())),
+                ..Default::default()
+            },
+        }
+    }
+
+    /// Whether `outage` takes `endpoint` down.
+    #[must_use]
+    pub fn is_hit(&self, endpoint: EndpointId, outage: Outage) -> bool {
+        let pool = self.endpoints[endpoint.index()].pool;
+        match outage {
+            Outage::Region(region) => self.pools[pool.index()].region == region,
+            Outage::Pool(down) => pool == down,
+            Outage::Endpoint(down) => endpoint == down,
+        }
+    }
+
+    /// What an operator's word may mean: a region, a pool, `POOL/ENDPOINT`, or every endpoint of
+    /// that name. Empty when it is none of them.
+    #[must_use]
+    pub fn outages_named(&self, word: &str) -> Vec<Outage> {
+        if let Some(index) = self.regions.iter().position(|region| region.name == word) {
+            return vec![Outage::Region(RegionId::new(index))];
+        }
+        if let Some(index) = self.pools.iter().position(|pool| pool.name == word) {
+            return vec![Outage::Pool(PoolId::new(index))];
+        }
+        let is_meant = |endpoint: &Endpoint| match word.split_once('/') {
+            Some((pool, name)) => {
+                endpoint.name == name && self.pools[endpoint.pool.index()].name == pool
+            }
+            None => endpoint.name == word,
+        };
+        let meant = self.endpoints.iter().enumerate().filter(|(_, endpoint)| is_meant(endpoint));
+        meant.map(|(index, _)| Outage::Endpoint(EndpointId::new(index))).collect()
+    }
+}
+
+/// The targets of one endpoint, by the way it is reached.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EndpointTargets {
+    /// Its IPv4 address.
+    pub v4: Option<Target>,
+    /// Its IPv6 address.
+    pub v6: Option<Target>,
+    /// Its host name.
+    pub host: Option<Target>,
+}
+
+impl EndpointTargets {
+    /// Those that exist.
+    pub fn iter(&self) -> impl Iterator<Item = &Target> {
+        [&self.v4, &self.v6, &self.host].into_iter().flatten()
+    }
+}

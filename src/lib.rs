@@ -7,3 +7,4 @@
 //! | L0 | [`model`] | the nouns: plain data |
 
 pub mod model;
+pub mod steer;

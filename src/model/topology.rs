@@ -92,7 +92,8 @@ pub struct Endpoint {
     pub pool: PoolId,
     /// What an answer says.
     pub at: EndpointAt,
-    /// Its share among the pool's endpoints. One of weight 0 is used only when all others are down.
+    /// Its share among the pool's endpoints, at most [`WEIGHT_MAX`]. One of weight 0 is used only
+    /// when all others are down.
     pub weight: u32,
 }
 
@@ -111,7 +112,7 @@ pub enum EndpointAt {
 }
 
 /// One rule: how one name chooses among pools.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Steer {
     /// The name that is steered.
     pub owner: Name,
@@ -138,8 +139,8 @@ pub struct Steer {
 pub struct WeightedPool {
     /// The pool.
     pub pool: PoolId,
-    /// Its share under `weighted` and `sticky`. One of weight 0 is used only when all others are
-    /// down.
+    /// Its share under `weighted` and `sticky`, at most [`WEIGHT_MAX`]. One of weight 0 is used only
+    /// when all others are down.
     pub weight: u32,
 }
 
@@ -193,6 +194,9 @@ pub struct Pick {
 
 /// The most endpoints that one answer may name.
 pub const ANSWERS_MAX: u8 = 32;
+/// The largest weight of a pool or endpoint: far more than any share needs, and small enough for
+/// sticky choices to compare products of it in 64 bits.
+pub const WEIGHT_MAX: u32 = 1_000_000;
 
 /// How many leading bits of a client's address make its key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -205,7 +209,7 @@ pub struct KeyBits {
 
 /// A clause that overrides a rule's pools for some clients. A client matches when any of the
 /// criteria names it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Where {
     /// Clients of these continents.
     pub continents: Vec<Continent>,
@@ -220,7 +224,7 @@ pub struct Where {
 }
 
 /// What a rule answers when no pool is usable.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum AllDown {
     /// Decide as if all were up.
     AsUp,

@@ -1,0 +1,76 @@
+//! The policies as draws: which of some weighted things, in which order. One file a policy.
+//!
+//! The same words work between pools and between the endpoints of a pool, because both are
+//! [`Weighted`]. Who is among the candidates, and in which order, was settled by `select`.
+
+mod random;
+mod rotate;
+mod sticky;
+mod weighted;
+
+use super::draw::{Draw, Picks};
+use super::select::{Candidate, Group};
+use crate::model::topology::Policy;
+
+/// Something with a share and a lasting identity.
+pub(super) trait Weighted {
+    /// Its share; at least 1.
+    fn weight(&self) -> u32;
+    /// What makes its place in a sticky choice.
+    fn seed(&self) -> u64;
+}
+
+impl Weighted for Group {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+impl Weighted for Candidate {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+/// Draws `count` of `items` (all, when there are fewer), in the order in which an answer names them.
+pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: Draw) -> Picks {
+    let count = count.min(items.len());
+    match policy {
+        // The candidates stand in the order of preference already.
+        Policy::Nearest | Policy::Failover => first(count),
+        Policy::Weighted => weighted::pick(items, count, dice.random),
+        Policy::Sticky => sticky::pick(items, count, dice.key),
+        Policy::RoundRobin | Policy::All => rotate::pick(items.len(), count, dice.turn),
+        Policy::Random => random::pick(items.len(), count, dice.random),
+    }
+}
+
+fn first(count: usize) -> Picks {
+    let mut picks = Picks::EMPTY;
+    (0..count).for_each(|index| picks.push(index));
+    picks
+}
+
+/// A number that has nothing to do with `seed` any more, but is always the same (the finaliser of
+/// SplitMix64).
+pub(super) const fn mix(seed: u64) -> u64 {
+    let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// A number below `bound` from a random one (Lemire's multiplication; the bias is below
+/// `bound` / 2⁶⁴).
+pub(super) fn below(random: u64, bound: u64) -> u64 {
+    let product = u128::from(random) * u128::from(bound);
+    u64::try_from(product >> 64).expect("the high half of a product of two 64-bit numbers")
+}

@@ -1,0 +1,1 @@
+//! The rules of choosing, as tables and properties.

@@ -5,6 +5,7 @@
 //! | layer | modules | what |
 //! |---|---|---|
 //! | L0 | [`model`] | the nouns: plain data |
+//! | L1 | [`steer`] | how a rule chooses |
 
 pub mod model;
 pub mod steer;

@@ -221,6 +221,8 @@ pub struct Where {
     pub subnets: Vec<Prefix>,
     /// Their pools, in the order of preference; all among the rule's own.
     pub pools: Vec<PoolId>,
+    /// Whether they get no other pool of the rule even when none of these is alive (`only`).
+    pub is_strict: bool,
 }
 
 /// What a rule answers when no pool is usable.

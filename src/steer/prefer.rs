@@ -22,10 +22,12 @@ pub struct Preference {
     pub clause: Option<usize>,
     /// The pools to choose among, best first.
     pub pools: Vec<PoolId>,
-    /// The rule's other pools, best first. They answer only for an address family that none of
-    /// `pools` has: whether a type exists must not depend on the client (RFC 7871 §7.4 makes one
-    /// client's NODATA everybody's).
+    /// The rule's other pools, best first: for when none of `pools` is alive.
     pub beyond: Vec<PoolId>,
+    /// Whether `beyond` may answer only for an address family that none of `pools` has. That much
+    /// must be: whether a type exists must not depend on the client, since one client's NODATA is
+    /// everybody's (RFC 7871 §7.4).
+    pub is_strict: bool,
 }
 
 /// The first `where` clause that names the client. `subnets[n]` says whether the client lies in one
@@ -62,7 +64,8 @@ pub fn prefer(
     };
     // A clause's own order is the operator's word; distance decides only where no clause does.
     let pools = if clause.is_some() { wanted } else { order(wanted) };
-    Preference { clause, pools, beyond: order(rest) }
+    let is_strict = clause.is_some_and(|n| rule.wheres[n].is_strict);
+    Preference { clause, pools, beyond: order(rest), is_strict }
 }
 
 /// `pools` by the distance of their regions; pools of one region keep the order written. The

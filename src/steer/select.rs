@@ -6,9 +6,11 @@
 //! among the preferred pools                        answer from              why
 //! ≥ 1 usable, and alive in the family              the first / all such     Preferred, Failover
 //! none, but some endpoint alive in the family      the pools that have one  BelowMinHealthy
+//! none; the same among the rule's other pools *    those                    Beyond
 //! no endpoint alive in the family                  as `all-down` says       AllDown
-//! no endpoint configured for the family            the same, among the rule's other pools
 //! no pool of the rule has the family               NODATA, for everybody    NoFamily
+//!
+//! * unless the client's `where` clause is strict (`only = true`) and has the family itself
 //! ```
 //!
 //! The TTL is the least time in which anything that this answer depends on could change, within the
@@ -104,6 +106,8 @@ pub enum Why {
     },
     /// No pool has enough usable endpoints, so the few that there are serve.
     BelowMinHealthy,
+    /// No pool of the client's `where` clause is alive, so the rule's others serve.
+    Beyond,
     /// Nothing is usable: `all-down` decides.
     AllDown,
     /// No pool of the rule has an address of the family.
@@ -121,6 +125,9 @@ impl fmt::Display for Why {
             Self::BelowMinHealthy => {
                 f.write_str("no pool has its min-healthy, so what is usable serves")
             }
+            Self::Beyond => f.write_str(
+                "failover: no pool of the client's `where` clause is alive, so another serves",
+            ),
             Self::AllDown => f.write_str("nothing is usable, so all-down decides"),
             Self::NoFamily => f.write_str("no pool of the rule has an address of that family"),
         }
@@ -204,25 +211,35 @@ pub fn select(
     let preferred = view(&preference.pools);
     let beyond = view(&preference.beyond);
     let has_family = |views: &[PoolView]| views.iter().any(|view| !view.having.is_empty());
+    let may_go_beyond = !preference.is_strict || !has_family(&preferred);
 
-    if has_family(&preferred) {
-        let mut selection = select_among(zone, rule, &preferred);
-        selection.trail.extend(beyond.iter().map(|view| view.note(Fate::OutsideClause)));
-        selection
-    } else if has_family(&beyond) {
-        let mut selection = select_among(zone, rule, &beyond);
-        let passed_over = preferred.iter().map(|view| view.note(Fate::NoFamily));
-        selection.trail.splice(0..0, passed_over);
-        selection
-    } else {
-        let trail = preferred.iter().chain(&beyond).map(|view| view.note(Fate::NoFamily)).collect();
-        let ttl = whole_secs(rule.ttl);
-        Selection { selected: Selected::NoData, ttl, why: Why::NoFamily, trail }
+    if let Some(mut selection) = select_alive(zone, rule, &preferred) {
+        let fate = if may_go_beyond { Fate::NotReached } else { Fate::OutsideClause };
+        selection.trail.extend(beyond.iter().map(|view| view.note(fate)));
+        return selection;
     }
+    if may_go_beyond && let Some(mut selection) = select_alive(zone, rule, &beyond) {
+        selection.why = Why::Beyond;
+        selection.ttl = selection.ttl.min(ttl_of(rule, &preferred));
+        selection.trail.splice(0..0, trail_of(&preferred, &[], false, true));
+        return selection;
+    }
+    let (mut first, second) = if has_family(&preferred) {
+        (select_all_down(zone, rule, &preferred), trail_of(&beyond, &[], false, true))
+    } else if has_family(&beyond) {
+        (select_all_down(zone, rule, &beyond), trail_of(&preferred, &[], false, true))
+    } else {
+        let trail = trail_of(&preferred, &[], false, true);
+        let ttl = whole_secs(rule.ttl);
+        let none = Selection { selected: Selected::NoData, ttl, why: Why::NoFamily, trail };
+        (none, trail_of(&beyond, &[], false, true))
+    };
+    first.trail.extend(second);
+    first
 }
 
-/// The stages of the table above, among `views`, at least one of which has the family.
-fn select_among(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Selection {
+/// The first two stages of the table above: an endpoint of the family is alive among `views`.
+fn select_alive(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Option<Selection> {
     let is_first_only = matches!(rule.policy, Policy::Nearest | Policy::Failover);
     for has_enough in [true, false] {
         let is_kept = |view: &PoolView| !view.alive.is_empty() && (!has_enough || view.is_usable());
@@ -242,14 +259,14 @@ fn select_among(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Selection {
         };
         let groups = kept.iter().map(|n| group_of(zone, &views[*n], &views[*n].alive)).collect();
         let reach = if is_first_only { first + 1 } else { views.len() };
-        return Selection {
+        return Some(Selection {
             selected: groups_of(rule, groups),
             ttl: ttl_of(rule, &views[..reach]),
             why,
             trail: trail_of(views, &kept, is_first_only, has_enough),
-        };
+        });
     }
-    select_all_down(zone, rule, views)
+    None
 }
 
 /// No endpoint of the family is alive: the rule's last resort.

@@ -5,7 +5,9 @@
 //! | layer | modules | what |
 //! |---|---|---|
 //! | L0 | [`model`] | the nouns: plain data |
+//! | L1 | [`health`] | what the results of probes mean |
 //! | L1 | [`steer`] | how a rule chooses |
 
 pub mod model;
+pub mod health;
 pub mod steer;

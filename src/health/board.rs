@@ -1,0 +1,243 @@
+//! Every target in use and what is known of it.
+//!
+//! The write side of health: many probes report at once, each takes the lock of its own target's
+//! shard and no other. Readers take what they need for the next snapshot and are never on the way
+//! of a query. The board keeps what it knows of a target for as long as any zone names it, through
+//! every reload.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::{DashMap, Entry as Slot};
+
+use super::Tracker;
+use crate::model::health::ProbeOutcome;
+use crate::model::{Observation, Target, TargetHealth, Time, Transition, Verdict};
+
+/// Every target in use and what is known of it.
+#[derive(Debug, Default)]
+pub struct Board {
+    entries: DashMap<Target, Entry>,
+    /// How many entries are still [waiting](Entry::is_waiting). Moves under the lock of the entry
+    /// that it counts.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    tracker: Tracker,
+    /// When the verdict came to be.
+    since: Time,
+    /// When a result last bore on the verdict.
+    seen: Option<Time>,
+    last: Option<(Time, ProbeOutcome)>,
+    local_errors: u64,
+    /// The verdict comes from an earlier life and no result has borne on it yet.
+    is_restored: bool,
+}
+
+/// What an observation brought.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observed {
+    /// The change of verdict, if there is one.
+    pub transition: Option<Transition>,
+    /// Whether the verdict or the time to its next change moved: answers that depend on it are to
+    /// be compiled anew.
+    pub is_changed: bool,
+    /// When the next probe is due, from the start of this one.
+    pub pace: Duration,
+}
+
+/// A verdict as an earlier life of this node knew it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remembered {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: Time,
+    /// When a result last bore on it.
+    pub seen: Time,
+}
+
+/// All that is known of one target, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetStatus {
+    /// Which.
+    pub target: Target,
+    /// The verdict, since when, and how soon it could change.
+    pub health: TargetHealth,
+    /// When a result last bore on the verdict; before this life if it is restored.
+    pub seen: Option<Time>,
+    /// When the last probe ended, and how.
+    pub last: Option<(Time, ProbeOutcome)>,
+    /// Failures that are remembered against a target that is up.
+    pub failures: u32,
+    /// Successes in a row of a target that is down.
+    pub successes: u32,
+    /// Probes that our own machine could not make.
+    pub local_errors: u64,
+    /// Whether the verdict comes from an earlier life and no result has borne on it yet.
+    pub is_restored: bool,
+}
+
+impl Board {
+    /// A board of no targets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes `targets` the ones in use: takes in those that are new, forgets those that are no
+    /// longer named, keeps what is known of the others.
+    pub fn track<'a>(&self, targets: impl IntoIterator<Item = &'a Target>, now: Time) {
+        let named: HashSet<&Target> = targets.into_iter().collect();
+        self.entries.retain(|target, entry| {
+            let is_named = named.contains(target);
+            if !is_named && entry.is_waiting() {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+            }
+            is_named
+        });
+        for target in named {
+            if let Slot::Vacant(slot) = self.entries.entry(target.clone()) {
+                slot.insert(Entry::new(Tracker::new(&target.spec), now));
+                self.waiting.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Gives every target that nobody has looked at yet the verdict that `recall` remembers of it,
+    /// and returns how many there were.
+    pub fn restore(&self, recall: impl Fn(&Target) -> Option<Remembered>) -> usize {
+        let mut restored = 0;
+        for mut slot in self.entries.iter_mut() {
+            let (target, entry) = slot.pair_mut();
+            if !entry.is_waiting() {
+                continue;
+            }
+            let Some(remembered) = recall(target) else { continue };
+            let tracker = Tracker::resumed(&target.spec, remembered.verdict);
+            if tracker.verdict() == Verdict::Unknown {
+                continue;
+            }
+            *entry = Entry {
+                seen: Some(remembered.seen),
+                is_restored: true,
+                ..Entry::new(tracker, remembered.since)
+            };
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            restored += 1;
+        }
+        restored
+    }
+
+    /// Takes an observation in. One of a target that is no longer in use changes nothing.
+    pub fn observe(&self, observation: &Observation) -> Observed {
+        let target = &observation.target;
+        let Some(mut entry) = self.entries.get_mut(target) else {
+            return Observed { transition: None, is_changed: false, pace: target.spec.interval };
+        };
+        if entry.is_waiting() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        entry.observe(observation)
+    }
+
+    /// What is known of a target: of one that is not in use, nothing.
+    #[must_use]
+    pub fn health(&self, target: &Target) -> TargetHealth {
+        const NOTHING: TargetHealth = TargetHealth {
+            verdict: Verdict::Unknown,
+            since: Time::ZERO,
+            next_change: Duration::ZERO,
+        };
+        self.entries.get(target).map_or(NOTHING, |entry| entry.health())
+    }
+
+    /// All that is known of every target, in no order.
+    #[must_use]
+    pub fn entries(&self) -> Vec<TargetStatus> {
+        self.entries.iter().map(|slot| slot.value().status(slot.key())).collect()
+    }
+
+    /// How many targets are in use.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no target is in use.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many targets nobody has looked at yet: no probe has ended and nothing was restored. Zero
+    /// means that the first round is over, whatever it brought.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+}
+
+impl Entry {
+    const fn new(tracker: Tracker, since: Time) -> Self {
+        Self { tracker, since, seen: None, last: None, local_errors: 0, is_restored: false }
+    }
+
+    /// A local error counts as having looked: a machine without IPv6 must not keep its first
+    /// answers waiting for what it will never see.
+    const fn is_waiting(&self) -> bool {
+        self.last.is_none() && !self.is_restored
+    }
+
+    fn observe(&mut self, observation: &Observation) -> Observed {
+        let Observation { target, at, outcome } = observation;
+        let before = self.health();
+        self.last = Some((*at, *outcome));
+        if matches!(outcome, ProbeOutcome::LocalError(_)) {
+            self.local_errors += 1;
+        } else {
+            self.seen = Some(*at);
+            self.is_restored = false;
+        }
+        // There is one vantage, so its vote is the verdict. A quorum of votes goes between the two.
+        let transition = self.tracker.observe(*outcome).map(|change| Transition {
+            target: target.clone(),
+            from: change.from,
+            to: change.to,
+            at: *at,
+            why: change.cause.to_string(),
+        });
+        if transition.is_some() {
+            self.since = *at;
+        }
+        let is_changed = self.health() != before;
+        Observed { transition, is_changed, pace: self.tracker.pace() }
+    }
+
+    fn health(&self) -> TargetHealth {
+        TargetHealth {
+            verdict: self.tracker.verdict(),
+            since: self.since,
+            next_change: self.tracker.next_change(),
+        }
+    }
+
+    fn status(&self, target: &Target) -> TargetStatus {
+        TargetStatus {
+            target: target.clone(),
+            health: self.health(),
+            seen: self.seen,
+            last: self.last,
+            failures: self.tracker.failures(),
+            successes: self.tracker.successes(),
+            local_errors: self.local_errors,
+            is_restored: self.is_restored,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! What the results of probes mean.
+//!
+//! A [`Tracker`] turns the results that one vantage has of one target into a vote. The [`Board`]
+//! holds a tracker for every target in use, turns votes into verdicts and says which of them moved.
+//! Nothing here reads a clock, makes a probe or logs: `probe` makes observations, `intake` brings
+//! them here and acts on what comes back.
+
+mod board;
+mod tracker;
+
+pub use board::{Board, Observed, Remembered, TargetStatus};
+pub use tracker::{Cause, Change, Tracker};

@@ -1,0 +1,321 @@
+//! One target seen from one vantage.
+//!
+//! A [`Tracker`] turns single results into a steady opinion, and says at which pace it wants the
+//! next ones. It never reads a clock and knows nothing of other vantages.
+//!
+//! ```text
+//!  state  result        next   why and what follows
+//!  Init   success       Up     the first result decides, so that nothing is unknown for long
+//!  Init   failure       Down
+//!  Up     failure       Up     remembered; the next probe comes after the confirm gap
+//!  Up     failure       Down   `fall` of them are remembered, or 12 of the last 20 results failed
+//!  Up     success       Up     2 in a row end the confirm gaps, `fall` in a row forget the failures
+//!  Down   success       Down   counted
+//!  Down   success       Up     `rise` in a row
+//!  Down   failure       Down   the count of successes starts again
+//!  any    local error   same   says nothing about the target; nothing is counted, nothing forgotten
+//! ```
+//!
+//! Failures need not stand in a row: a success only forgets them once `fall` successes did, as in
+//! gdnsd's `mon.c`. So with `fall = 3` a target that fails one probe in three goes down, and one that
+//! fails now and then does not. The slow path (12 of 20) catches what a `fall` of 7 or more would
+//! let pass: long bad spells between long good ones.
+//!
+//! | state | pace: from the start of one probe to the start of the next |
+//! |---|---|
+//! | Init, Up | `interval` |
+//! | Up, in doubt | the confirm gap: half of `interval`, at most 500 ms |
+//! | Down | half of `interval`, but not below 1 s unless `interval` is |
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::model::health::ProbeOutcome;
+use crate::model::{CheckSpec, FailureReason, Verdict};
+
+/// The longest gap between the probes that confirm a first failure.
+const CONFIRM_GAP_MAX: Duration = Duration::from_millis(500);
+/// Successes in a row that end a confirm burst.
+const CONFIRM_SUCCESSES: u32 = 2;
+/// Half an interval is not worth less than this while a target is down.
+const RECOVERY_GAP_MIN: Duration = Duration::from_secs(1);
+/// How many results the slow path looks at.
+const WINDOW: u32 = 20;
+/// How many of them must have failed. A larger `fall` raises it: no target goes down on fewer
+/// failures than its check asks for.
+const WINDOW_FAILURES: u32 = 12;
+
+/// One target seen from one vantage.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    rise: u32,
+    fall: u32,
+    interval: Duration,
+    state: State,
+    window: Window,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// No result yet.
+    Init,
+    /// Up, with the failures that are not forgotten yet.
+    Up {
+        failures: u32,
+        /// In a row, since the last failure.
+        successes: u32,
+        /// Since the first of `failures`, and with it.
+        probes: u32,
+    },
+    /// Down, with the successes in a row since the last failure.
+    Down { successes: u32 },
+}
+
+impl State {
+    const UP: Self = Self::Up { failures: 0, successes: 0, probes: 0 };
+    const DOWN: Self = Self::Down { successes: 0 };
+
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Init => Verdict::Unknown,
+            Self::Up { .. } => Verdict::Up,
+            Self::Down { .. } => Verdict::Down,
+        }
+    }
+}
+
+/// A tracker that changed its mind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// What it held before.
+    pub from: Verdict,
+    /// What it holds now.
+    pub to: Verdict,
+    /// What made it change.
+    pub cause: Cause,
+}
+
+/// Why a tracker changed its mind. Prints as a fragment for the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The first result was a success.
+    FirstSuccess,
+    /// The first result was this failure.
+    FirstFailure(FailureReason),
+    /// `fall` failures were remembered.
+    Failures {
+        /// How many.
+        count: u32,
+        /// Among how many results; the same as `count` when they stand in a row.
+        probes: u32,
+        /// The last of them.
+        last: FailureReason,
+    },
+    /// Too many of the latest results failed.
+    Window {
+        /// How many.
+        failures: u32,
+        /// The last of them.
+        last: FailureReason,
+    },
+    /// So many successes in a row.
+    Successes(u32),
+}
+
+impl Tracker {
+    /// A tracker that has seen nothing.
+    #[must_use]
+    pub fn new(spec: &CheckSpec) -> Self {
+        Self {
+            rise: u32::from(spec.rise.get()),
+            fall: u32::from(spec.fall.get()),
+            interval: spec.interval,
+            state: State::Init,
+            window: Window::default(),
+        }
+    }
+
+    /// A tracker that goes on from a verdict remembered from an earlier life, as if its last
+    /// results had all confirmed it. What is neither up nor down is as good as nothing.
+    #[must_use]
+    pub fn resumed(spec: &CheckSpec, verdict: Verdict) -> Self {
+        let state = match verdict {
+            Verdict::Up => State::UP,
+            Verdict::Down => State::DOWN,
+            Verdict::Degraded | Verdict::Unknown => State::Init,
+        };
+        Self { state, ..Self::new(spec) }
+    }
+
+    /// Takes a result in; the change that it brings, if it does.
+    pub fn observe(&mut self, outcome: ProbeOutcome) -> Option<Change> {
+        let from = self.verdict();
+        let cause = match outcome {
+            ProbeOutcome::Success(_) => self.succeed(),
+            ProbeOutcome::Failure(reason) => self.fail(reason),
+            ProbeOutcome::LocalError(_) => None,
+        }?;
+        // The window judges one spell of being up; what led here is not held against the next.
+        self.window = Window::default();
+        Some(Change { from, to: self.verdict(), cause })
+    }
+
+    fn succeed(&mut self) -> Option<Cause> {
+        self.window.push(false);
+        match &mut self.state {
+            State::Init => {
+                self.state = State::UP;
+                Some(Cause::FirstSuccess)
+            }
+            State::Up { failures: 0, .. } => None,
+            State::Up { successes, probes, .. } => {
+                *successes += 1;
+                *probes += 1;
+                if *successes >= self.fall {
+                    self.state = State::UP;
+                }
+                None
+            }
+            State::Down { successes } => {
+                *successes += 1;
+                let count = *successes;
+                (count >= self.rise).then(|| {
+                    self.state = State::UP;
+                    Cause::Successes(count)
+                })
+            }
+        }
+    }
+
+    fn fail(&mut self, last: FailureReason) -> Option<Cause> {
+        self.window.push(true);
+        let cause = match &mut self.state {
+            State::Init => Cause::FirstFailure(last),
+            State::Up { failures, successes, probes } => {
+                *failures += 1;
+                *successes = 0;
+                *probes += 1;
+                let (count, probes) = (*failures, *probes);
+                if count >= self.fall {
+                    Cause::Failures { count, probes, last }
+                } else if self.window.failures() >= self.window_failures() {
+                    Cause::Window { failures: self.window.failures(), last }
+                } else {
+                    return None;
+                }
+            }
+            State::Down { successes } => {
+                *successes = 0;
+                return None;
+            }
+        };
+        self.state = State::DOWN;
+        Some(cause)
+    }
+
+    /// What it holds of the target: `Up`, `Down`, or `Unknown` before the first result.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        self.state.verdict()
+    }
+
+    /// The failures that are remembered against a target that is up.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        match self.state {
+            State::Up { failures, .. } => failures,
+            State::Init | State::Down { .. } => 0,
+        }
+    }
+
+    /// The successes in a row of a target that is down.
+    #[must_use]
+    pub const fn successes(&self) -> u32 {
+        match self.state {
+            State::Down { successes } => successes,
+            State::Init | State::Up { .. } => 0,
+        }
+    }
+
+    /// When the next probe is due: so long after the start of the last one, or as soon as that one
+    /// has ended if it takes longer.
+    #[must_use]
+    pub fn pace(&self) -> Duration {
+        match self.state {
+            State::Init | State::Up { failures: 0, .. } => self.interval,
+            State::Up { successes: CONFIRM_SUCCESSES.., .. } => self.interval,
+            State::Up { .. } => self.confirm_gap(),
+            State::Down { .. } => self.recovery_gap(),
+        }
+    }
+
+    /// The shortest time in which the verdict could change, counted in whole probes: those that
+    /// are still needed, times the gap at which they come.
+    ///
+    /// While nothing is wrong that gap is the interval, although a first failure would bring the
+    /// others closer together: otherwise every answer would always live as briefly as in the worst
+    /// moment. The first failure shortens it, for new answers, before the verdict can change.
+    #[must_use]
+    pub fn next_change(&self) -> Duration {
+        match self.state {
+            State::Init => Duration::ZERO,
+            State::Up { failures, .. } => {
+                let by_memory = self.fall - failures;
+                let by_window = self.window_failures().saturating_sub(self.window.failures());
+                let gap = if failures == 0 { self.interval } else { self.confirm_gap() };
+                gap.saturating_mul(by_memory.min(by_window.max(1)))
+            }
+            State::Down { successes } => self.recovery_gap().saturating_mul(self.rise - successes),
+        }
+    }
+
+    fn confirm_gap(&self) -> Duration {
+        CONFIRM_GAP_MAX.min(self.interval / 2)
+    }
+
+    fn recovery_gap(&self) -> Duration {
+        (self.interval / 2).max(RECOVERY_GAP_MIN.min(self.interval))
+    }
+
+    fn window_failures(&self) -> u32 {
+        WINDOW_FAILURES.max(self.fall)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstSuccess => f.write_str("first probe: success"),
+            Self::FirstFailure(reason) => write!(f, "first probe: {reason}"),
+            Self::Failures { count: 1, last, .. } => write!(f, "1 failure: {last}"),
+            Self::Failures { count, probes, last } if count == probes => {
+                write!(f, "{count} failures in a row, last: {last}")
+            }
+            Self::Failures { count, probes, last } => {
+                write!(f, "{count} failures in {probes} probes, last: {last}")
+            }
+            Self::Window { failures, last } => {
+                write!(f, "{failures} of the last {WINDOW} probes failed, last: {last}")
+            }
+            Self::Successes(1) => f.write_str("1 success"),
+            Self::Successes(count) => write!(f, "{count} successes in a row"),
+        }
+    }
+}
+
+/// Which of the last [`WINDOW`] results failed: one bit each, the latest lowest.
+#[derive(Clone, Copy, Default, Debug)]
+struct Window(u32);
+
+impl Window {
+    fn push(&mut self, is_failure: bool) {
+        self.0 = (self.0 << 1 | u32::from(is_failure)) & ((1 << WINDOW) - 1);
+    }
+
+    const fn failures(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,11 @@
 //! | L0 | [`model`] | the nouns: plain data |
 //! | L1 | [`health`] | what the results of probes mean |
 //! | L1 | [`steer`] | how a rule chooses |
+//! | L3 | [`clock`] | the only place that reads the machine's clocks |
+//! | L3 | [`probe`] | asks targets, and knows when to ask again |
 
 pub mod model;
 pub mod health;
 pub mod steer;
+pub mod clock;
+pub mod probe;

@@ -1,0 +1,145 @@
+//! What an error says about the target, and what only about ourselves.
+//!
+//! The line between the two matters more than anything else here: a machine that runs out of
+//! descriptors must not take down every target that it looks at.
+
+use std::error::Error;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use crate::model::FailureReason;
+use crate::model::health::{LocalError, ProbeOutcome};
+
+/// Why a probe was not a success.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// The target's fault.
+    Failure(FailureReason),
+    /// Our own.
+    Local(LocalError),
+    /// Our own and lasting: such a check cannot be made here, or nowhere. Says why.
+    Unable(String),
+}
+
+impl From<Fault> for ProbeOutcome {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Failure(reason) => Self::Failure(reason),
+            Fault::Local(error) => Self::LocalError(error),
+            Fault::Unable(_) => Self::LocalError(LocalError::Other),
+        }
+    }
+}
+
+impl Fault {
+    /// A connection to `address` that could not be opened.
+    pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Self {
+        Self::of_io(error, || has_route(address)).unwrap_or(Self::Local(LocalError::Other))
+    }
+
+    /// An HTTP request to `address` that was not answered, or not to the end. Whatever explains
+    /// itself somewhere down the chain of causes is believed; the rest is named after the phase.
+    pub(super) fn of_request(error: &reqwest::Error, address: SocketAddr, is_tls: bool) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                return Self::of_tls(error);
+            }
+            cause = match error.downcast_ref::<io::Error>() {
+                None => error.source(),
+                Some(error) => match Self::of_io(error, || has_route(address)) {
+                    Some(fault) => return fault,
+                    // `source` would skip the very error that is wrapped.
+                    None => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+                },
+            };
+        }
+        let is_handshake = is_tls && error.is_connect();
+        Self::Failure(if error.is_timeout() {
+            FailureReason::Timeout
+        } else if is_handshake {
+            FailureReason::Tls
+        } else {
+            FailureReason::Protocol
+        })
+    }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        Self::Failure(match error {
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                FailureReason::Certificate
+            }
+            _ => FailureReason::Tls,
+        })
+    }
+
+    /// `None` when the kernel has no part in it, or says nothing that we know.
+    fn of_io(error: &io::Error, has_route: impl FnOnce() -> bool) -> Option<Self> {
+        Some(match error.raw_os_error()? {
+            libc::EMFILE | libc::ENFILE => Self::Local(LocalError::Descriptors),
+            libc::EADDRNOTAVAIL | libc::EADDRINUSE => Self::Local(LocalError::Address),
+            libc::ENOBUFS
+            | libc::ENOMEM
+            | libc::EACCES
+            | libc::EPERM
+            | libc::EAFNOSUPPORT
+            | libc::ENETDOWN => Self::Local(LocalError::Other),
+            libc::ECONNREFUSED | libc::ECONNRESET | libc::ECONNABORTED => {
+                Self::Failure(FailureReason::Refused)
+            }
+            libc::ETIMEDOUT => Self::Failure(FailureReason::Timeout),
+            libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EHOSTDOWN => match has_route() {
+                true => Self::Failure(FailureReason::Unreachable),
+                false => Self::Local(LocalError::Other),
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Whether our own machine knows a way to `address`. If it does, "unreachable" was said by somebody
+/// on that way. Connecting a datagram socket asks the routing table and sends nothing.
+fn has_route(address: SocketAddr) -> bool {
+    let local = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    UdpSocket::bind(local).and_then(|socket| socket.connect(address)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_is_held_against_the_right_side() {
+        let failure = |reason| Some(Fault::Failure(reason));
+        let local = |error| Some(Fault::Local(error));
+        for (errno, has_route, expected) in [
+            (libc::EMFILE, true, local(LocalError::Descriptors)),
+            (libc::ENFILE, true, local(LocalError::Descriptors)),
+            (libc::EADDRNOTAVAIL, true, local(LocalError::Address)),
+            (libc::EADDRINUSE, true, local(LocalError::Address)),
+            (libc::ENOBUFS, true, local(LocalError::Other)),
+            (libc::EPERM, true, local(LocalError::Other)),
+            (libc::ENETDOWN, true, local(LocalError::Other)),
+            (libc::ECONNREFUSED, true, failure(FailureReason::Refused)),
+            (libc::ECONNRESET, true, failure(FailureReason::Refused)),
+            (libc::ETIMEDOUT, true, failure(FailureReason::Timeout)),
+            (libc::EHOSTUNREACH, true, failure(FailureReason::Unreachable)),
+            (libc::ENETUNREACH, true, failure(FailureReason::Unreachable)),
+            // We know no way ourselves, so the target has no part in it.
+            (libc::EHOSTUNREACH, false, local(LocalError::Other)),
+            (libc::ENETUNREACH, false, local(LocalError::Other)),
+            (libc::EISDIR, true, None),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(Fault::of_io(&error, || has_route), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn there_is_always_a_way_to_the_loopback_address() {
+        assert!(has_route(SocketAddr::from((Ipv4Addr::LOCALHOST, 9))));
+    }
+}

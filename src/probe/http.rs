@@ -1,0 +1,217 @@
+//! The HTTP and HTTPS check: a request is answered as expected.
+//!
+//! Each probe opens a connection of its own, straight to the target's address whatever the host
+//! name says: no proxy, no redirect followed, no cookie, no session resumed. So a success means that
+//! a new client would be served, and that the certificate is good now.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+
+use reqwest::header::{CONNECTION, HOST, HeaderValue};
+use reqwest::{Client, ClientBuilder, Method, Response, Url};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls_platform_verifier::Verifier;
+
+use super::fault::Fault;
+use crate::model::check::HttpCheck;
+use crate::model::{FailureReason, TargetHost};
+
+/// How much of a body is read in search of the expected text.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Who asks. Operators find it in their logs and exclude it from their statistics.
+const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
+
+/// A request to one address, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    check: &'a HttpCheck,
+    address: SocketAddr,
+    method: Method,
+    url: Url,
+    host: HeaderValue,
+}
+
+impl<'a> Request<'a> {
+    /// The request that `check` makes of `host` when that is at `address`.
+    pub(super) fn new(
+        check: &'a HttpCheck,
+        host: &TargetHost,
+        address: SocketAddr,
+    ) -> Result<Self, Fault> {
+        Self::try_new(check, host, address).map_err(Fault::Unable)
+    }
+
+    fn try_new(
+        check: &'a HttpCheck,
+        host: &TargetHost,
+        address: SocketAddr,
+    ) -> Result<Self, String> {
+        let (scheme, default_port) = if check.tls { ("https", 443) } else { ("http", 80) };
+        let name = match (&check.host, host) {
+            (Some(host), _) => bracketed(host),
+            (None, TargetHost::Address(address)) => bracketed(&address.to_string()),
+            (None, TargetHost::Name(name)) => name.to_string().trim_end_matches('.').to_owned(),
+        };
+        let host = match (&check.host, address.port()) {
+            (Some(as_written), _) => as_written.clone(),
+            (None, port) if port == default_port => name.clone(),
+            (None, port) => format!("{name}:{port}"),
+        };
+        // Without TLS the name matters in the `Host` header only.
+        let authority = if check.tls { name } else { bracketed(&address.ip().to_string()) };
+        let path = &check.path;
+        let mut url = Url::parse(&format!("{scheme}://{authority}{path}"))
+            .map_err(|error| format!("host `{authority}` and path `{path}`: {error}"))?;
+        url.set_port(Some(address.port())).map_err(|()| format!("`{url}` cannot have a port"))?;
+        let method = Method::from_bytes(check.method.as_bytes());
+        Ok(Self {
+            check,
+            address,
+            method: method.map_err(|_| format!("`{}` is not an HTTP method", check.method))?,
+            url,
+            host: HeaderValue::from_str(&host)
+                .map_err(|_| format!("`{host}` cannot stand in a Host header"))?,
+        })
+    }
+}
+
+/// An IPv6 address as it stands in an URL; anything else as it is.
+fn bracketed(host: &str) -> String {
+    match host.parse() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        Ok(IpAddr::V4(_)) | Err(_) => host.to_owned(),
+    }
+}
+
+/// Sends a request and judges the answer.
+pub(super) async fn probe(client: &Client, request: Request<'_>) -> Result<(), Fault> {
+    let Request { check, address, method, url, host } = request;
+    let fault = |error| Fault::of_request(&error, address, check.tls);
+    let sent = client.request(method, url).header(HOST, host).header(CONNECTION, "close").send();
+    let response = sent.await.map_err(fault)?;
+    let status = response.status().as_u16();
+    if !check.status.iter().any(|range| range.contains(&status)) {
+        return Err(Fault::Failure(FailureReason::Status(status)));
+    }
+    let Some(text) = &check.body else { return Ok(()) };
+    match contains(response, text.as_bytes()).await.map_err(fault)? {
+        true => Ok(()),
+        false => Err(Fault::Failure(FailureReason::Body)),
+    }
+}
+
+/// Whether the beginning of the body contains `text`. Reads no further than needed.
+async fn contains(mut response: Response, text: &[u8]) -> reqwest::Result<bool> {
+    let mut body = Vec::new();
+    while body.len() < BODY_BYTES_MAX {
+        let Some(chunk) = response.chunk().await? else { break };
+        // The text may have begun in what was searched before.
+        let from = body.len().saturating_sub(text.len());
+        let room = BODY_BYTES_MAX - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body[from..].windows(text.len().max(1)).any(|window| window.starts_with(text)) {
+            return Ok(true);
+        }
+    }
+    Ok(text.is_empty())
+}
+
+// ---- Clients ----
+
+/// The clients that all probes share.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// For plain HTTP: its requests go to addresses, so one client does for all targets.
+    plain: Client,
+    /// TLS that trusts what the machine trusts, or why there is none. Made when first needed; a
+    /// change of the machine's roots is seen after a restart.
+    verified: OnceLock<Result<ClientConfig, String>>,
+}
+
+/// The client of one HTTPS target. A client is bound to the address that its name leads to, so
+/// each target has its own (about 11 KiB) and keeps it until the address changes.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Option<(SocketAddr, Result<Client, Fault>)>);
+
+impl Clients {
+    pub(super) fn new() -> Self {
+        let plain = builder().tls_danger_accept_invalid_certs(true).build();
+        Self {
+            plain: plain.expect("a client without roots, proxies and files has nothing to lack"),
+            verified: OnceLock::new(),
+        }
+    }
+
+    /// The client that `request` is to be sent by.
+    pub(super) fn client(&self, request: &Request<'_>, kept: &mut Kept) -> Result<Client, Fault> {
+        if !request.check.tls {
+            return Ok(self.plain.clone());
+        }
+        if let Some((address, client)) = &kept.0
+            && *address == request.address
+        {
+            return client.clone();
+        }
+        let client = self.https(request).map_err(Fault::Unable);
+        kept.0 = Some((request.address, client.clone()));
+        client
+    }
+
+    fn https(&self, request: &Request<'_>) -> Result<Client, String> {
+        let name = request.url.host_str().unwrap_or_default();
+        let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+        let builder = match literal {
+            None => builder().resolve(name, request.address),
+            Some(address) if address == request.address.ip() => builder(),
+            Some(other) => {
+                let at = request.address.ip();
+                return Err(format!("a certificate for {other} cannot be asked for at {at}"));
+            }
+        };
+        let builder = if request.check.verify {
+            let verified = self.verified.get_or_init(verified_by_the_machine);
+            builder.tls_backend_preconfigured(verified.clone()?)
+        } else {
+            builder.tls_danger_accept_invalid_certs(true)
+        };
+        builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
+    }
+}
+
+/// What clients of all kinds have in common.
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .pool_max_idle_per_host(0)
+}
+
+fn verified_by_the_machine() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new(provider.clone()).map_err(|error| {
+        format!("no trusted roots: {error}; install CA certificates or set SSL_CERT_FILE")
+    })?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(for_probes(config))
+}
+
+/// A resumed session would not show the certificate again.
+fn for_probes(mut config: ClientConfig) -> ClientConfig {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = Resumption::disabled();
+    config
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! Probes of real servers on the loopback address, written by hand so that they can misbehave.
+
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::clock::Clock;
+use crate::model::health::{LocalError, ProbeOutcome};
+use crate::model::{CheckKind, CheckSpec, Name, Target};
+use crate::probe::Prober;
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
+const PATIENT: Duration = Duration::from_secs(20);
+
+fn check() -> HttpCheck {
+    HttpCheck {
+        tls: false,
+        method: "GET".to_owned(),
+        path: "/healthz?deep=1".to_owned(),
+        host: Some("www.example.test".to_owned()),
+        verify: true,
+        status: vec![200..=299],
+        body: None,
+    }
+}
+
+fn target(host: TargetHost, port: u16, timeout: Duration, check: HttpCheck) -> Target {
+    let spec = CheckSpec {
+        kind: CheckKind::Http(check),
+        port,
+        interval: timeout,
+        timeout,
+        rise: NonZeroU8::MIN,
+        fall: NonZeroU8::MIN,
+    };
+    Target { host, spec: Arc::new(spec) }
+}
+
+fn target_at(address: SocketAddr, check: HttpCheck) -> Target {
+    target(TargetHost::Address(address.ip()), address.port(), PATIENT, check)
+}
+
+async fn probe_target(prober: &Prober, target: Target) -> ProbeOutcome {
+    prober.prepare(target).run().await
+}
+
+async fn probe_at(address: SocketAddr, check: HttpCheck) -> ProbeOutcome {
+    probe_target(&Prober::new(Clock::start()), target_at(address, check)).await
+}
+
+fn failure(reason: FailureReason) -> ProbeOutcome {
+    ProbeOutcome::Failure(reason)
+}
+
+fn is_success(outcome: ProbeOutcome) -> bool {
+    matches!(outcome, ProbeOutcome::Success(took) if took > Duration::ZERO)
+}
+
+/// Reads a request to its empty line, answers, closes.
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) -> String {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await.unwrap());
+    }
+    // A prober that has seen enough hangs up; that is its right.
+    let _ = stream.write_all(answer).await;
+    let _ = stream.shutdown().await;
+    String::from_utf8(request).unwrap()
+}
+
+/// A server that answers one connection; the handle gives the request that it read.
+async fn serve(text: impl Into<Vec<u8>>) -> (SocketAddr, JoinHandle<String>) {
+    let text = text.into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        answer(stream, &text).await
+    });
+    (address, served)
+}
+
+#[tokio::test]
+async fn the_request_goes_to_the_address_and_names_the_host() {
+    let (address, served) = serve(OK).await;
+    assert!(is_success(probe_at(address, check()).await));
+    let request = served.await.unwrap().to_ascii_lowercase();
+    assert!(request.starts_with("get /healthz?deep=1 http/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nhost: www.example.test\r\n"), "{request}");
+    assert!(request.contains("\r\nconnection: close\r\n"), "{request}");
+    assert!(request.contains("\r\nuser-agent: windrose-check/"), "{request}");
+}
+
+#[tokio::test]
+async fn without_a_host_the_address_is_named() {
+    let (address, served) = serve(OK).await;
+    let check = HttpCheck { host: None, method: "HEAD".to_owned(), ..check() };
+    assert!(is_success(probe_at(address, check).await));
+    let request = served.await.unwrap().to_ascii_lowercase();
+    assert!(request.starts_with("head "), "{request}");
+    assert!(request.contains(&format!("\r\nhost: {address}\r\n")), "{request}");
+}
+
+#[tokio::test]
+async fn answers_are_judged_by_status_and_body() {
+    let body = |text: &str| Some(text.to_owned());
+    let redirect = "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n";
+    let broken = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nready";
+    for (answer, check, expected) in [
+        ("HTTP/1.1 503 Busy\r\n\r\n", check(), Some(FailureReason::Status(503))),
+        (redirect, check(), Some(FailureReason::Status(302))),
+        (redirect, HttpCheck { status: vec![200..=200, 302..=302], ..check() }, None),
+        (OK, HttpCheck { body: body("ready"), ..check() }, None),
+        (OK, HttpCheck { body: body("steady"), ..check() }, Some(FailureReason::Body)),
+        (broken, HttpCheck { body: body("steady"), ..check() }, Some(FailureReason::Protocol)),
+        (broken, HttpCheck { body: body("ready"), ..check() }, None),
+        ("SSH-2.0-OpenSSH_9.6\r\n\r\n", check(), Some(FailureReason::Protocol)),
+        ("", check(), Some(FailureReason::Protocol)),
+    ] {
+        let (address, served) = serve(answer).await;
+        let outcome = probe_at(address, check.clone()).await;
+        match expected {
+            None => assert!(is_success(outcome), "{answer:?} under {check:?}: {outcome:?}"),
+            Some(reason) => assert_eq!(outcome, failure(reason), "{answer:?} under {check:?}"),
+        }
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn only_the_beginning_of_a_body_is_searched() {
+    for (filler, is_found) in [(BODY_BYTES_MAX - 5, true), (BODY_BYTES_MAX - 4, false)] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", filler + 5);
+        let (address, _served) = serve(head + &"-".repeat(filler) + "ready").await;
+        let check = HttpCheck { body: Some("ready".to_owned()), ..check() };
+        assert_eq!(is_success(probe_at(address, check).await), is_found, "after {filler} bytes");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout_and_a_closed_port_a_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let prober = Prober::new(Clock::start());
+    let hurried = |check| {
+        let host = TargetHost::Address(address.ip());
+        target(host, address.port(), Duration::from_millis(50), check)
+    };
+    let https = HttpCheck { tls: true, verify: false, ..check() };
+    for check in [check(), https] {
+        // Nobody accepts: the kernel does, and then nothing comes.
+        let outcome = probe_target(&prober, hurried(check)).await;
+        assert_eq!(outcome, failure(FailureReason::Timeout));
+    }
+    drop(listener);
+    assert_eq!(probe_at(address, check()).await, failure(FailureReason::Refused));
+}
+
+#[tokio::test]
+async fn tcp_checks_need_a_connection_and_no_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut target = target_at(address, check());
+    Arc::make_mut(&mut target.spec).kind = CheckKind::Tcp;
+    let prober = Prober::new(Clock::start());
+    assert!(is_success(probe_target(&prober, target.clone()).await));
+    drop(listener);
+    assert_eq!(probe_target(&prober, target).await, failure(FailureReason::Refused));
+}
+
+#[tokio::test]
+async fn host_names_are_resolved_and_every_address_is_tried() {
+    let (address, served) = serve(OK).await;
+    let named = |name: &str| {
+        let host = TargetHost::Name(name.parse::<Name>().unwrap());
+        target(host, address.port(), PATIENT, HttpCheck { host: None, ..check() })
+    };
+    let prober = Prober::new(Clock::start());
+    // Where this is ::1 first, nobody listens there, and 127.0.0.1 comes next.
+    assert!(is_success(probe_target(&prober, named("localhost.")).await));
+    let request = served.await.unwrap().to_ascii_lowercase();
+    let expected = format!("\r\nhost: localhost:{}\r\n", address.port());
+    assert!(request.contains(&expected), "{request}");
+}
+
+#[tokio::test]
+async fn checks_that_cannot_be_made_are_no_fault_of_the_target() {
+    let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let https = HttpCheck { tls: true, ..check() };
+    for check in [
+        HttpCheck { method: "G E T".to_owned(), ..check() },
+        HttpCheck { host: Some("line\nbreak".to_owned()), ..check() },
+        // Its certificate is asked for by address, and so would the connection be.
+        HttpCheck { host: Some("192.0.2.1".to_owned()), ..https },
+    ] {
+        let outcome = probe_at(address, check.clone()).await;
+        assert_eq!(outcome, ProbeOutcome::LocalError(LocalError::Other), "{check:?}");
+    }
+}
+
+// ---- TLS ----
+
+/// A certificate for `www.example.test` that nobody vouches for but itself.
+fn self_signed() -> CertifiedKey<KeyPair> {
+    generate_simple_self_signed(vec!["www.example.test".to_owned()]).unwrap()
+}
+
+/// A TLS server that answers one connection; the handle gives the name that was asked for, or
+/// nothing if the handshake failed.
+async fn serve_tls(key: &CertifiedKey<KeyPair>) -> (SocketAddr, JoinHandle<Option<String>>) {
+    let chain = vec![key.cert.der().clone()];
+    let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = acceptor.accept(stream).await.ok()?;
+        let name = stream.get_ref().1.server_name().map(str::to_owned);
+        answer(stream, OK.as_bytes()).await;
+        name
+    });
+    (address, served)
+}
+
+/// A prober that trusts `roots` instead of what the machine trusts.
+fn prober_trusting(roots: Result<&CertificateDer<'static>, &str>) -> Prober {
+    let prober = Prober::new(Clock::start());
+    let config = roots.map_err(str::to_owned).map(|root| {
+        let mut store = RootCertStore::empty();
+        store.add(root.clone()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(store);
+        for_probes(config.with_no_client_auth())
+    });
+    prober.http.verified.set(config).unwrap();
+    prober
+}
+
+#[tokio::test]
+async fn certificates_are_verified_unless_the_check_says_otherwise() {
+    let (key, stranger) = (self_signed(), self_signed());
+    let https = HttpCheck { tls: true, body: Some("ready".to_owned()), ..check() };
+    let unverified = HttpCheck { verify: false, ..https.clone() };
+    let misnamed = HttpCheck { host: Some("other.example.test".to_owned()), ..https.clone() };
+    let by_address = HttpCheck { host: None, ..https.clone() };
+    let name = Some("www.example.test");
+    for (root, check, expected, asked_for) in [
+        (&key, https.clone(), None, name),
+        (&stranger, https, Some(FailureReason::Certificate), None),
+        (&stranger, unverified, None, name),
+        (&key, misnamed, Some(FailureReason::Certificate), None),
+        (&key, by_address, Some(FailureReason::Certificate), None),
+    ] {
+        let (address, served) = serve_tls(&key).await;
+        let prober = prober_trusting(Ok(root.cert.der()));
+        let outcome = probe_target(&prober, target_at(address, check.clone())).await;
+        match expected {
+            None => assert!(is_success(outcome), "{check:?}: {outcome:?}"),
+            Some(reason) => assert_eq!(outcome, failure(reason), "{check:?}"),
+        }
+        assert_eq!(served.await.unwrap().as_deref(), asked_for, "{check:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_tls_is_a_failed_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await
+    });
+    let https = HttpCheck { tls: true, verify: false, ..check() };
+    assert_eq!(probe_at(address, https).await, failure(FailureReason::Tls));
+    served.await.unwrap().ok();
+}
+
+#[tokio::test]
+async fn a_machine_without_trusted_roots_holds_it_against_nobody() {
+    let (address, _served) = serve_tls(&self_signed()).await;
+    let prober = prober_trusting(Err("no trusted roots"));
+    let https = HttpCheck { tls: true, ..check() };
+    let outcome = probe_target(&prober, target_at(address, https)).await;
+    assert_eq!(outcome, ProbeOutcome::LocalError(LocalError::Other));
+}

@@ -1,0 +1,127 @@
+//! Probing: one question to one target, and when the next one is due.
+//!
+//! [`Prober`] holds what all probes share, [`Probe`] is one target made ready, and [`Schedule`] runs
+//! thousands of them. A probe ends as a [`ProbeOutcome`] and never as an error: what is wrong with
+//! the target is a failure with its reason, what is wrong with our own machine a local error. What
+//! outcomes mean is not known here: the schedule hands them to whoever started it and is told when to
+//! ask again.
+
+mod fault;
+mod http;
+mod schedule;
+mod tcp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use self::fault::Fault;
+pub use self::schedule::Schedule;
+use crate::clock::Clock;
+use crate::model::health::ProbeOutcome;
+use crate::model::{CheckKind, FailureReason, Target, TargetHost};
+
+/// Makes *ring* the process's provider of cryptography. To be called before any TLS is set up;
+/// calling it again changes nothing.
+pub fn install_crypto() {
+    // An error says that a provider is installed already, which is all that is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What all probes of this process share.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    clock: Clock,
+    http: Arc<http::Clients>,
+}
+
+/// One target, ready to be probed again and again.
+#[derive(Debug)]
+pub struct Probe {
+    prober: Prober,
+    target: Target,
+    https: http::Kept,
+    /// Why the last probe could not be made at all, so that it is said once and not each time.
+    unable: Option<String>,
+}
+
+impl Prober {
+    /// A prober that times its probes by `clock`. Calls [`install_crypto`].
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        install_crypto();
+        Self { clock, http: Arc::new(http::Clients::new()) }
+    }
+
+    /// Makes a target ready.
+    #[must_use]
+    pub fn prepare(&self, target: Target) -> Probe {
+        Probe { prober: self.clone(), target, https: http::Kept::default(), unable: None }
+    }
+}
+
+impl Probe {
+    /// Probes the target once, within its timeout.
+    pub async fn run(&mut self) -> ProbeOutcome {
+        let limit = self.target.spec.timeout;
+        match timeout(limit, self.attempt()).await {
+            Ok(Ok(took)) => ProbeOutcome::Success(took),
+            Ok(Err(fault)) => {
+                self.complain(&fault);
+                fault.into()
+            }
+            Err(_) => ProbeOutcome::Failure(FailureReason::Timeout),
+        }
+    }
+
+    fn complain(&mut self, fault: &Fault) {
+        let Fault::Unable(problem) = fault else { return };
+        if self.unable.as_ref() != Some(problem) {
+            tracing::error!("{} cannot be checked: {problem}", self.target);
+            self.unable = Some(problem.clone());
+        }
+    }
+
+    /// Tries the host's addresses in the resolver's order until one answers as it should. What went
+    /// wrong with the last one is what is reported.
+    async fn attempt(&mut self) -> Result<Duration, Fault> {
+        let mut result = Err(Fault::Failure(FailureReason::Resolve));
+        for address in addresses(&self.target).await? {
+            result = self.attempt_at(address).await;
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    async fn attempt_at(&mut self, address: SocketAddr) -> Result<Duration, Fault> {
+        let started = self.prober.clock.now();
+        match &self.target.spec.kind {
+            CheckKind::Tcp => tcp::probe(address).await?,
+            CheckKind::Http(check) => {
+                let request = http::Request::new(check, &self.target.host, address)?;
+                let client = self.prober.http.client(&request, &mut self.https)?;
+                http::probe(&client, request).await?;
+            }
+        }
+        Ok(self.prober.clock.now().since(started))
+    }
+}
+
+/// Where a target is right now.
+async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Fault> {
+    let port = target.spec.port;
+    let name = match &target.host {
+        TargetHost::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+        TargetHost::Name(name) => name.to_string(),
+    };
+    // With its final dot a name would not be found in the machine's hosts file.
+    match lookup_host((name.trim_end_matches('.'), port)).await {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(_) => Err(Fault::Failure(FailureReason::Resolve)),
+    }
+}

@@ -9,9 +9,14 @@
 //! | L1 | [`steer`] | how a rule chooses |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
+//! | L3 | [`intake`] | the one route of observations to the board |
 
 pub mod model;
 pub mod health;
 pub mod steer;
 pub mod clock;
 pub mod probe;
+pub mod intake;
+
+#[cfg(test)]
+mod testing;

@@ -127,6 +127,16 @@ pub enum LocalError {
     Other,
 }
 
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptors => "out of file descriptors",
+            Self::Address => "no local address or port",
+            Self::Other => "refused by this machine",
+        })
+    }
+}
+
 /// A change of verdict.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transition {

@@ -1,0 +1,198 @@
+//! The one route by which observations reach the board, and what follows from them.
+//!
+//! Each change of verdict is logged in one line. Whoever compiles answers, or writes verdicts to disk,
+//! waits on [`Intake::dirty`] or [`Intake::transitions`] and looks at the board itself: a signal says
+//! that something changed, and many changes at once are one signal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::health::{Board, Remembered};
+use crate::model::health::{LocalError, ProbeOutcome};
+use crate::model::{Observation, Target, Time, Transition, Verdict};
+
+/// Trouble of our own machine is logged once in such a time, however many probes it costs.
+const LOCAL_ERROR_LOG_GAP: Duration = Duration::from_secs(60);
+
+/// The way to the board.
+#[derive(Debug)]
+pub struct Intake {
+    board: Arc<Board>,
+    dirty: watch::Sender<()>,
+    transitions: watch::Sender<()>,
+    /// The board's count of targets that nobody has looked at.
+    waiting: watch::Sender<usize>,
+    counters: Counters,
+    /// In nanoseconds of [`Time`]: local errors before it are counted only.
+    local_error_log_from: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    successes: AtomicU64,
+    failures: AtomicU64,
+    local_errors: AtomicU64,
+    transitions: AtomicU64,
+}
+
+/// How much has come in since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IntakeCounts {
+    /// Probes that succeeded.
+    pub successes: u64,
+    /// Probes that failed.
+    pub failures: u64,
+    /// Probes that our own machine could not make.
+    pub local_errors: u64,
+    /// Changes of verdict.
+    pub transitions: u64,
+}
+
+impl Intake {
+    /// The way to `board`.
+    #[must_use]
+    pub fn new(board: Arc<Board>) -> Self {
+        let waiting = board.waiting();
+        Self {
+            board,
+            dirty: watch::Sender::default(),
+            transitions: watch::Sender::default(),
+            waiting: watch::Sender::new(waiting),
+            counters: Counters::default(),
+            local_error_log_from: AtomicU64::new(0),
+        }
+    }
+
+    /// The board, to look at.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Makes `targets` the ones in use: see [`Board::track`]. Whoever calls this has answers to
+    /// compile anyway, so it does not signal [`dirty`](Self::dirty).
+    pub fn track<'a>(&self, targets: impl IntoIterator<Item = &'a Target>, now: Time) {
+        self.board.track(targets, now);
+        self.count_waiting();
+    }
+
+    /// Gives targets that nobody has looked at yet a remembered verdict, and returns how many there
+    /// were: see [`Board::restore`].
+    pub fn restore(&self, recall: impl Fn(&Target) -> Option<Remembered>) -> usize {
+        let restored = self.board.restore(recall);
+        if restored > 0 {
+            self.dirty.send_replace(());
+            self.count_waiting();
+        }
+        restored
+    }
+
+    /// Takes an observation in and returns after which time, from the start of that probe, the next
+    /// one is due.
+    pub fn observe(&self, observation: &Observation) -> Duration {
+        self.count(observation);
+        let observed = self.board.observe(observation);
+        if let Some(transition) = &observed.transition {
+            self.counters.transitions.fetch_add(1, Ordering::Relaxed);
+            log(transition);
+            self.transitions.send_replace(());
+        }
+        if observed.is_changed {
+            self.dirty.send_replace(());
+        }
+        if *self.waiting.borrow() > 0 {
+            self.count_waiting();
+        }
+        observed.pace
+    }
+
+    /// Signals that answers which depend on the board are to be compiled anew.
+    #[must_use]
+    pub fn dirty(&self) -> watch::Receiver<()> {
+        self.dirty.subscribe()
+    }
+
+    /// Signals changes of verdict.
+    #[must_use]
+    pub fn transitions(&self) -> watch::Receiver<()> {
+        self.transitions.subscribe()
+    }
+
+    /// Returns when every target in use was looked at once: probed, whatever came of it, or
+    /// restored. May take as long as the slowest timeout; give it a deadline.
+    pub async fn first_round(&self) {
+        let mut waiting = self.waiting.subscribe();
+        let over = waiting.wait_for(|waiting| *waiting == 0).await;
+        over.map(drop).expect("`self` holds the sender");
+    }
+
+    /// How much has come in since the start.
+    #[must_use]
+    pub fn counts(&self) -> IntakeCounts {
+        let Counters { successes, failures, local_errors, transitions } = &self.counters;
+        IntakeCounts {
+            successes: successes.load(Ordering::Relaxed),
+            failures: failures.load(Ordering::Relaxed),
+            local_errors: local_errors.load(Ordering::Relaxed),
+            transitions: transitions.load(Ordering::Relaxed),
+        }
+    }
+
+    fn count(&self, observation: &Observation) {
+        let counter = match observation.outcome {
+            ProbeOutcome::Success(_) => &self.counters.successes,
+            ProbeOutcome::Failure(_) => &self.counters.failures,
+            ProbeOutcome::LocalError(error) => {
+                self.log_local_error(observation, error);
+                &self.counters.local_errors
+            }
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_waiting(&self) {
+        // Read inside, so that the last to write has read last.
+        self.waiting.send_if_modified(|waiting| {
+            let before = std::mem::replace(waiting, self.board.waiting());
+            before != *waiting
+        });
+    }
+
+    fn log_local_error(&self, observation: &Observation, error: LocalError) {
+        let now = observation.at;
+        let from = self.local_error_log_from.load(Ordering::Relaxed);
+        let next = (now + LOCAL_ERROR_LOG_GAP).as_nanos();
+        let is_due = now.as_nanos() >= from;
+        let exchange = |from, next| {
+            let order = Ordering::Relaxed;
+            self.local_error_log_from.compare_exchange(from, next, order, order)
+        };
+        if is_due && exchange(from, next).is_ok() {
+            let target = &observation.target;
+            tracing::warn!(%error, "this machine cannot probe {target}: {error}; not counted against it");
+        }
+    }
+}
+
+fn log(transition: &Transition) {
+    let Transition { target, from, to, why, .. } = transition;
+    let host = &target.host;
+    match (from, to) {
+        // Good news of a start: thousands of lines that nobody needs.
+        (Verdict::Unknown, Verdict::Up) => {
+            tracing::debug!(%host, %from, %to, "{target} is up: {why}");
+        }
+        (Verdict::Unknown, _) => tracing::info!(%host, %from, %to, "{target} is {to}: {why}"),
+        (_, Verdict::Up) => tracing::info!(%host, %from, %to, "{target} came back up: {why}"),
+        (_, Verdict::Down) => tracing::info!(%host, %from, %to, "{target} went down: {why}"),
+        (_, Verdict::Degraded | Verdict::Unknown) => {
+            tracing::info!(%host, %from, %to, "{target} became {to}: {why}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

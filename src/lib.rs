@@ -10,6 +10,7 @@
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
+//! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
 
 pub mod model;
 pub mod health;
@@ -17,6 +18,7 @@ pub mod steer;
 pub mod clock;
 pub mod probe;
 pub mod intake;
+pub mod state;
 
 #[cfg(test)]
 mod testing;

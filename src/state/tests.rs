@@ -1,0 +1,272 @@
+//! What a restart remembers, and what damaged files and disks do to it.
+
+use std::num::NonZeroU8;
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::health::Board;
+use crate::model::health::ProbeOutcome;
+use crate::model::{FailureReason, Observation, TargetHealth, TargetHost, Time};
+use crate::testing::{Log, TempDir};
+
+const NOW: Moment =
+    Moment { time: Time::from_secs(100_000), unix: Duration::from_secs(1_700_000_000) };
+
+fn tcp(last_octet: u8) -> Target {
+    let spec = CheckSpec {
+        kind: CheckKind::Tcp,
+        port: 80,
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(2),
+        rise: NonZeroU8::new(2).unwrap(),
+        fall: NonZeroU8::new(2).unwrap(),
+    };
+    Target { host: TargetHost::Address([192, 0, 2, last_octet].into()), spec: Arc::new(spec) }
+}
+
+fn status(target: Target, verdict: Verdict, since: u64, seen: u64) -> TargetStatus {
+    let since = Time::from_secs(since);
+    TargetStatus {
+        target,
+        health: TargetHealth { verdict, since, next_change: Duration::ZERO },
+        seen: Some(Time::from_secs(seen)),
+        last: None,
+        failures: 0,
+        successes: 0,
+        local_errors: 0,
+        is_restored: false,
+    }
+}
+
+/// Later by `secs` on both clocks, in a process whose monotonic clock began elsewhere.
+fn later(secs: u64) -> Moment {
+    let elapsed = Duration::from_secs(secs);
+    Moment { time: Time::from_secs(900_000) + elapsed, unix: NOW.unix + elapsed }
+}
+
+#[test]
+fn verdicts_come_back_with_their_age() {
+    let dir = TempDir::new();
+    let below = dir.path().join("made/on/demand");
+    let known = [
+        status(tcp(1), Verdict::Down, 99_000, 99_998),
+        status(tcp(2), Verdict::Up, 500, 99_999),
+        status(tcp(3), Verdict::Unknown, 99_000, 99_999),
+    ];
+    save(&below, &known, NOW).unwrap();
+    let (recalled, problems) = load(&below, later(7), AGE_MAX);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(recalled.len(), 2, "unknown is not worth remembering");
+    let down = recalled.of(&tcp(1)).unwrap();
+    assert_eq!(down.verdict, Verdict::Down);
+    assert_eq!(down.since, Time::from_secs(900_000 - 1000));
+    assert_eq!(down.seen, Time::from_secs(900_000 - 2));
+    assert_eq!(recalled.of(&tcp(2)).unwrap().verdict, Verdict::Up);
+    assert_eq!(recalled.of(&tcp(3)), None);
+    let names: Vec<_> =
+        fs::read_dir(&below).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, [FILE_NAME], "nothing is left beside it");
+}
+
+#[test]
+fn old_verdicts_are_dropped_one_by_one() {
+    let dir = TempDir::new();
+    let known =
+        [status(tcp(1), Verdict::Down, 10, 99_000), status(tcp(2), Verdict::Down, 10, 99_900)];
+    save(dir.path(), &known, NOW).unwrap();
+    let (recalled, problems) = load(dir.path(), later(10), Duration::from_secs(600));
+    assert_eq!(recalled.of(&tcp(1)), None);
+    assert!(recalled.of(&tcp(2)).is_some());
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("1 of 2 verdicts are older than 600s"), "{problems:?}");
+}
+
+#[test]
+fn a_missing_file_is_nothing_wrong() {
+    let dir = TempDir::new();
+    for dir in [dir.path().to_owned(), dir.path().join("missing")] {
+        let (recalled, problems) = load(&dir, NOW, AGE_MAX);
+        assert!(recalled.is_empty());
+        assert_eq!(problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn damaged_files_are_told_apart_and_cost_nothing_else() {
+    let dir = TempDir::new();
+    let path = dir.path().join(FILE_NAME);
+    save(dir.path(), &[status(tcp(1), Verdict::Down, 10, 99_999)], NOW).unwrap();
+    let good = fs::read_to_string(&path).unwrap();
+    for (text, complaint) in [
+        (String::new(), "is torn or not ours"),
+        ("\u{0}\u{0}\u{0}".to_owned(), "is torn or not ours"),
+        ("[1, 2]".to_owned(), "is torn or not ours"),
+        (good.replace("\"down\"", "\"up\""), "does not match its checksum"),
+        (
+            good.replace("\"version\": 1", "\"version\": 2"),
+            "has format 2, and this program reads format 1",
+        ),
+        (good.replace("\"written\"", "\"scribbled\""), "is torn or not ours"),
+    ] {
+        fs::write(&path, &text).unwrap();
+        let (recalled, problems) = load(dir.path(), NOW, AGE_MAX);
+        assert!(recalled.is_empty(), "{text}");
+        assert_eq!(problems.len(), 1, "{text}");
+        assert!(problems[0].contains(complaint), "{problems:?}");
+        assert!(problems[0].contains(FILE_NAME), "{problems:?}");
+    }
+}
+
+#[test]
+fn no_cut_of_the_file_is_mistaken_for_it() {
+    let good = encode(&[status(tcp(1), Verdict::Down, 10, 99_999)], NOW).unwrap();
+    assert!(parse(&good, NOW).is_ok());
+    for length in 0..good.len() {
+        assert!(parse(&good[..length], NOW).is_err(), "cut at {length}");
+    }
+}
+
+#[test]
+fn a_file_from_the_future_has_no_age() {
+    let dir = TempDir::new();
+    save(dir.path(), &[status(tcp(1), Verdict::Up, 10, 99_999)], later(7200)).unwrap();
+    let (recalled, problems) = load(dir.path(), NOW, AGE_MAX);
+    assert!(recalled.is_empty());
+    assert!(problems[0].contains("was written 7200s in the future"), "{problems:?}");
+    let (recalled, problems) = load(dir.path(), later(7190), Duration::MAX);
+    assert_eq!((recalled.len(), problems.len()), (1, 0), "clocks may be off a little");
+}
+
+#[test]
+fn every_part_of_a_target_is_part_of_its_key() {
+    let http = HttpCheck {
+        tls: true,
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        host: None,
+        verify: true,
+        status: vec![200..=299],
+        body: None,
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let base = tcp(1);
+    let changed = |change: fn(&mut CheckSpec)| {
+        let mut target = base.clone();
+        change(Arc::make_mut(&mut target.spec));
+        target
+    };
+    let mut targets = vec![
+        base.clone(),
+        tcp(2),
+        Target { host: TargetHost::Name("a.test.".parse().unwrap()), ..base.clone() },
+        changed(|spec| spec.port = 81),
+        changed(|spec| spec.interval = Duration::from_secs(11)),
+        changed(|spec| spec.timeout = Duration::from_secs(3)),
+        changed(|spec| spec.rise = NonZeroU8::MIN),
+        changed(|spec| spec.fall = NonZeroU8::MIN),
+    ];
+    for http in [
+        http.clone(),
+        HttpCheck { tls: false, ..http.clone() },
+        HttpCheck { method: "HEAD".to_owned(), ..http.clone() },
+        HttpCheck { path: "/x".to_owned(), ..http.clone() },
+        HttpCheck { path: "/\" host=\"a.test".to_owned(), ..http.clone() },
+        HttpCheck { host: text("a.test"), ..http.clone() },
+        HttpCheck { host: text(""), ..http.clone() },
+        HttpCheck { verify: false, ..http.clone() },
+        HttpCheck { status: vec![200..=299, 404..=404], ..http.clone() },
+        HttpCheck { body: text("ok"), ..http.clone() },
+    ] {
+        let mut target = base.clone();
+        Arc::make_mut(&mut target.spec).kind = CheckKind::Http(http);
+        targets.push(target);
+    }
+    let keys: std::collections::HashSet<String> = targets.iter().map(key).collect();
+    assert_eq!(keys.len(), targets.len(), "{keys:#?}");
+    let expected =
+        "tcp 192.0.2.1 port=80 interval=10000000000ns timeout=2000000000ns rise=2 fall=2";
+    assert_eq!(key(&base), expected, "files of earlier releases say so");
+}
+
+#[test]
+fn what_cannot_be_written_says_what_and_where() {
+    let dir = TempDir::new();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = save(&file.join("state"), &[], NOW).unwrap_err().to_string();
+    assert!(error.starts_with("cannot make the directory "), "{error}");
+    assert!(error.contains("file/state: Not a directory"), "{error}");
+}
+
+// ---- The writer ----
+
+fn intake() -> Arc<Intake> {
+    let intake = Intake::new(Arc::new(Board::new()));
+    intake.track(&[tcp(1)], Time::ZERO);
+    Arc::new(intake)
+}
+
+fn fail(intake: &Intake, clock: Clock) {
+    let outcome = ProbeOutcome::Failure(FailureReason::Refused);
+    intake.observe(&Observation { target: tcp(1), at: clock.now(), outcome });
+}
+
+fn writer(dir: &Path, clock: Clock, intake: &Arc<Intake>, gap: Duration) -> StateWriter {
+    let writer = StateWriter::new(dir.to_owned(), clock, intake.clone(), AGE_MAX);
+    StateWriter { gap, ..writer }
+}
+
+#[tokio::test]
+async fn what_changed_before_the_end_is_on_disk_after_it() {
+    let (dir, clock, intake) = (TempDir::new(), Clock::start(), intake());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let hour = Duration::from_secs(3600);
+    let running = writer(dir.path(), clock, &intake, hour).run(async { stopped.await.unwrap() });
+    let running = tokio::spawn(running);
+    fail(&intake, clock);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    let (recalled, problems) = load(dir.path(), clock.moment(), AGE_MAX);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(recalled.of(&tcp(1)).unwrap().verdict, Verdict::Down);
+}
+
+#[tokio::test]
+async fn a_change_is_written_while_the_program_runs() {
+    let (dir, clock, intake) = (TempDir::new(), Clock::start(), intake());
+    let quick = Duration::from_millis(1);
+    let running = writer(dir.path(), clock, &intake, quick).run(std::future::pending());
+    let running = tokio::spawn(running);
+    tokio::task::yield_now().await;
+    fail(&intake, clock);
+    let is_written = async {
+        while load(dir.path(), clock.moment(), AGE_MAX).0.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_written).await.unwrap();
+    running.abort();
+    let (recalled, _) = load(dir.path(), clock.moment(), AGE_MAX);
+    assert_eq!(recalled.of(&tcp(1)).unwrap().verdict, Verdict::Down);
+}
+
+#[tokio::test]
+async fn a_broken_disk_is_complained_about_once() {
+    let (dir, clock, intake) = (TempDir::new(), Clock::start(), intake());
+    let place = dir.path().join("state");
+    fs::write(&place, "in the way").unwrap();
+    let (log, _guard) = Log::capture();
+    let mut writer = writer(&place, clock, &intake, Duration::ZERO);
+    for _ in 0..3 {
+        writer.write().await;
+    }
+    fs::remove_file(&place).unwrap();
+    for _ in 0..3 {
+        writer.write().await;
+    }
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].starts_with("WARN"), "{lines:#?}");
+    assert!(lines[1].starts_with("INFO") && lines[1].ends_with("again"), "{lines:#?}");
+}

@@ -7,6 +7,7 @@
 //! | L0 | [`model`] | the nouns: plain data |
 //! | L1 | [`health`] | what the results of probes mean |
 //! | L1 | [`steer`] | how a rule chooses |
+//! | L2 | [`config`] | server and zone files, read with places |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
@@ -15,6 +16,7 @@
 pub mod model;
 pub mod health;
 pub mod steer;
+pub mod config;
 pub mod clock;
 pub mod probe;
 pub mod intake;

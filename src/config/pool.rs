@@ -1,0 +1,228 @@
+//! `[pools.NAME]`: endpoints of one region that serve the same thing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::names::Names;
+use super::reader::{Key, Keys, Table, Value};
+use super::text;
+use crate::model::topology::{EndpointAt, MinHealthy};
+use crate::model::{CheckId, Diagnostic, Endpoint, Name, Pool, PoolId, RegionId, Span};
+
+pub(super) const KEYS: Keys = Keys {
+    place: "pools.NAME",
+    known: &["region", "check", "min-healthy", "endpoints"],
+    unbuilt: &["capacity", "slow-start"],
+};
+pub(super) const ENDPOINT_KEYS: Keys = Keys {
+    place: "pools.NAME.endpoints",
+    known: &["name", "address", "host", "weight"],
+    unbuilt: &["capacity", "port"],
+};
+
+/// The heaviest that a weight may be; the same as in SRV records (RFC 2782).
+pub(super) const WEIGHT_MAX: u32 = 65_535;
+
+/// What pools refer to.
+pub(super) struct PoolReader<'a, 'd> {
+    /// Completes host names.
+    pub(super) apex: &'a Name,
+    /// All regions.
+    pub(super) regions: &'a Names<'d, RegionId>,
+    /// All checks.
+    pub(super) checks: &'a Names<'d, CheckId>,
+}
+
+impl<'d> PoolReader<'_, 'd> {
+    /// Reads one pool and adds its endpoints to `endpoints`. After a finding the result is only
+    /// good for going on.
+    pub(super) fn read(
+        &self,
+        (key, value): (Key<'d>, Value<'d>),
+        id: PoolId,
+        endpoints: &mut Vec<Endpoint>,
+    ) -> Pool {
+        let first = endpoints.len();
+        let mut pool = Pool {
+            name: key.text.to_owned(),
+            region: RegionId::new(0),
+            check: None,
+            min_healthy: MinHealthy::Count(1),
+            endpoints: first..first,
+        };
+        let Some(table) = value.table(format!("pool `{}`", key.text), &KEYS) else { return pool };
+        if let Some(region) = table.require("region", "\"eu-west\"") {
+            pool.region = self.regions.use_by(&table.what, region).unwrap_or(pool.region);
+        }
+        pool.check = table.get("check").and_then(|check| self.checks.use_by(&table.what, check));
+        if let Some(list) = table.require("endpoints", "[{ address = \"192.0.2.10\" }]") {
+            endpoints.extend(self.read_endpoints(&table, list, id));
+        }
+        pool.endpoints = first..endpoints.len();
+        table.read_into("min-healthy", &mut pool.min_healthy, |value| {
+            read_min_healthy(value, pool.endpoints.len())
+        });
+        pool
+    }
+
+    fn read_endpoints(&self, pool: &Table<'d>, list: Value<'d>, id: PoolId) -> Vec<Endpoint> {
+        let what = |number| format!("endpoint {number} of {}", pool.what);
+        let tables = list.tables("[{ address = \"192.0.2.10\" }]", &ENDPOINT_KEYS, what);
+        if list.as_list().is_some_and(|list| list.is_empty()) {
+            list.push(list.error(format!("{} has no endpoints", pool.what)));
+        }
+        let mut places: HashMap<String, Span> = HashMap::new();
+        let mut endpoints = Vec::with_capacity(tables.len());
+        for table in &tables {
+            let (endpoint, place) = self.read_endpoint(table, id);
+            if let Some(first) = places.get(&endpoint.name).copied() {
+                let message = format!("{} has two endpoints `{}`", pool.what, endpoint.name);
+                let error = Diagnostic::error(place, message);
+                table.push(error.also(first, "the first one"));
+            } else if !endpoint.name.is_empty() {
+                places.insert(endpoint.name.clone(), place);
+            }
+            endpoints.push(endpoint);
+        }
+        if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {
+            let error = list.error(format!("all endpoints of {} have weight 0", pool.what));
+            list.push(error.hint("weight 0 is for endpoints that only stand in for others"));
+        }
+        endpoints
+    }
+
+    /// One endpoint, and where its name stands.
+    fn read_endpoint(&self, table: &Table<'d>, pool: PoolId) -> (Endpoint, Span) {
+        let at = self.read_at(table);
+        let named = table.get("name");
+        let name = named.and_then(|value| value.parsed("a name", text::word)).map(str::to_owned);
+        let name = name.unwrap_or_else(|| default_name(&at));
+        let mut weight = 1;
+        table.read_into("weight", &mut weight, |value| value.integer(0..=WEIGHT_MAX));
+        let place = named.map_or(table.span, |value| value.span);
+        (Endpoint { name, pool, at, weight }, place)
+    }
+
+    fn read_at(&self, table: &Table<'d>) -> EndpointAt {
+        let nowhere = EndpointAt::Addresses { v4: None, v6: None };
+        match (table.get("address"), table.get("host")) {
+            (Some(address), None) => read_addresses(table, address),
+            (None, Some(host)) => match host.text("a host name") {
+                Some(text) if text.parse::<IpAddr>().is_ok() => {
+                    let hint = format!("write `address = \"{text}\"`");
+                    host.push(host.error("`host` is an address").hint(hint));
+                    nowhere
+                }
+                Some(_) => host.name(self.apex).map_or(nowhere, EndpointAt::Host),
+                None => nowhere,
+            },
+            (Some(_), Some(host)) => {
+                let message = format!("{} has both `address` and `host`", table.what);
+                let hint = "an answer either gives addresses or leads to a name (CNAME): keep one";
+                host.push(host.error(message).hint(hint));
+                nowhere
+            }
+            (None, None) => {
+                let message = format!("{} has neither `address` nor `host`", table.what);
+                table.push(table.error(message).hint("add `address = \"192.0.2.10\"`"));
+                nowhere
+            }
+        }
+    }
+}
+
+/// One address, or one of each family.
+fn read_addresses(table: &Table<'_>, value: Value<'_>) -> EndpointAt {
+    let items = value.as_list().unwrap_or_else(|| vec![value]);
+    if items.is_empty() {
+        value.push(value.error(format!("{} has no address", table.what)));
+    }
+    let (mut v4, mut v6) = (None, None);
+    for item in items {
+        let expected = "an IPv4 or IPv6 address, or one of each";
+        let (is_second, family) = match item.parsed(expected, read_address) {
+            Some(IpAddr::V4(address)) => (v4.replace(address).is_some(), "IPv4"),
+            Some(IpAddr::V6(address)) => (v6.replace(address).is_some(), "IPv6"),
+            None => continue,
+        };
+        if is_second {
+            let error = item.error(format!("{} has two {family} addresses", table.what));
+            item.push(error.hint("an endpoint is one machine: make two endpoints of them"));
+        }
+    }
+    EndpointAt::Addresses { v4, v6 }
+}
+
+/// An address that an answer may name.
+fn read_address(text: &str) -> Result<IpAddr, &'static str> {
+    let address: IpAddr = text.parse().map_err(|_| match text {
+        _ if text.contains('/') => "a single address, not a subnet",
+        _ if text.parse::<std::net::SocketAddr>().is_ok() => "without a port: that is the check's",
+        _ if text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') => {
+            "not an address; a name is given by `host`"
+        }
+        _ => "not an address",
+    })?;
+    if address.is_unspecified() || address.is_multicast() {
+        return Err("no machine can have this address");
+    }
+    Ok(address)
+}
+
+fn default_name(at: &EndpointAt) -> String {
+    match at {
+        EndpointAt::Addresses { v4: Some(address), .. } => address.to_string(),
+        EndpointAt::Addresses { v4: None, v6: Some(address) } => address.to_string(),
+        EndpointAt::Addresses { v4: None, v6: None } => String::new(),
+        EndpointAt::Host(name) => name.to_string(),
+    }
+}
+
+fn read_min_healthy(value: Value<'_>, total: usize) -> Option<MinHealthy> {
+    if value.as_text().is_some() {
+        return value.parsed("a count such as `1` or a share such as `\"50%\"`", text::percent);
+    }
+    if !value.is_integer() {
+        value.wrong_type("a count such as `1` or a share such as `\"50%\"`");
+        return None;
+    }
+    let count = value.integer(1..=u32::MAX)?;
+    if total > 0 && usize::try_from(count).is_ok_and(|count| count > total) {
+        let error = value.error("the pool could never be usable");
+        value.push(error.label(format!("it has {total} endpoints")));
+    }
+    Some(MinHealthy::Count(count))
+}
+
+/// The address families that a pool's endpoints have.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Families {
+    /// Some endpoint has an IPv4 address, or is a host name that may.
+    pub(super) v4: bool,
+    /// Some endpoint has an IPv6 address, or is a host name that may.
+    pub(super) v6: bool,
+    /// Some endpoint is a host name.
+    pub(super) host: bool,
+}
+
+impl Families {
+    /// Those of any of `endpoints`.
+    pub(super) fn of(endpoints: &[Endpoint]) -> Self {
+        let mut families = Self::default();
+        for endpoint in endpoints {
+            match &endpoint.at {
+                EndpointAt::Addresses { v4, v6 } => {
+                    families.v4 |= v4.is_some();
+                    families.v6 |= v6.is_some();
+                }
+                EndpointAt::Host(_) => families = Self { v4: true, v6: true, host: true },
+            }
+        }
+        families
+    }
+
+    /// Those of either.
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self { v4: self.v4 || other.v4, v6: self.v6 || other.v6, host: self.host || other.host }
+    }
+}

@@ -1,0 +1,386 @@
+//! The server file, `windrose.toml`: what belongs to a machine.
+//!
+//! Settings fall in two: [`Fixed`] ones are read once, when the process starts; [`Reloadable`] ones
+//! count anew at every reload. Paths are given as written. They are meant relative to the directory
+//! of the file, or to the working directory when there is none: whoever opens them joins the two.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::reader::{self, Findings, Keys, Table, Value};
+use crate::model::{Report, SourceId};
+
+/// What the server file says; every option at its default when there is no file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ServerConfig {
+    /// What only counts at the start of the process.
+    pub fixed: Fixed,
+    /// What counts anew at every reload.
+    pub reloadable: Reloadable,
+}
+
+/// Settings that only count at the start of the process.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Fixed {
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[probe]`
+    pub probe: Probe,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[state]`
+    pub state: State,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Fixed {
+    /// The sections in which `new` differs: they count only after a restart.
+    #[must_use]
+    pub fn changed_sections(&self, new: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("dns", self.dns != new.dns),
+            ("probe", self.probe != new.probe),
+            ("admin", self.admin != new.admin),
+            ("state", self.state != new.state),
+            ("log", self.log != new.log),
+        ];
+        sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
+/// Settings that count anew at every reload.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reloadable {
+    /// `[zones]`
+    pub zones: Zones,
+    /// `[geoip]`
+    pub geoip: Geoip,
+}
+
+/// `[dns]`: where and how questions are answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dns {
+    /// Addresses that are listened on, UDP and TCP each. Port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// Threads that answer UDP; 0 means one for each core.
+    pub threads: u16,
+    /// The longest UDP response in octets, however much a client would take (RFC 6891 §6.2.3).
+    pub udp_payload_max: u16,
+    /// TCP connections that may be open at once; the idlest gives way to a new one.
+    pub tcp_connections: u32,
+    /// A TCP connection without a question for so long is closed (RFC 7766 §6.2.3).
+    pub tcp_idle_timeout: Duration,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                SocketAddr::from(([127, 0, 0, 1], 5300)),
+                SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5300)),
+            ],
+            threads: 0,
+            udp_payload_max: 1232,
+            tcp_connections: 4096,
+            tcp_idle_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[zones]`: what is served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Zones {
+    /// The directory of zone files.
+    pub directory: String,
+}
+
+impl Default for Zones {
+    fn default() -> Self {
+        Self { directory: "zones".to_owned() }
+    }
+}
+
+/// `[geoip]`: where clients are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Geoip {
+    /// The directory whose `*.mmdb` files are read when none are listed.
+    pub directory: String,
+    /// The databases to read; none means all of the directory.
+    pub databases: Vec<String>,
+}
+
+impl Default for Geoip {
+    fn default() -> Self {
+        Self { directory: "geoip".to_owned(), databases: Vec::new() }
+    }
+}
+
+/// `[probe]`: how endpoints are watched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// Whether this machine probes at all. When not, every endpoint stays as it was last known.
+    pub enabled: bool,
+    /// How long the first answer may wait for first verdicts after a start.
+    pub first_verdicts: Duration,
+    /// Probes that may be under way at once.
+    pub in_flight: u32,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self { enabled: true, first_verdicts: Duration::from_secs(5), in_flight: 1000 }
+    }
+}
+
+/// `[admin]`: the HTTP endpoint for operators.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// Addresses that are listened on; none means that there is no such endpoint.
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 5380))] }
+    }
+}
+
+/// `[state]`: what survives a restart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    /// The directory it is kept in.
+    pub directory: String,
+    /// Verdicts older than this are not believed at a start.
+    pub age_max: Duration,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { directory: "state".to_owned(), age_max: Duration::from_secs(3600) }
+    }
+}
+
+/// `[log]`: what is told, and how.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Log {
+    /// The least important lines that are written.
+    pub level: LogLevel,
+    /// Their form.
+    pub format: LogFormat,
+}
+
+/// How important a log line must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogLevel {
+    /// What needs somebody to act.
+    Error,
+    /// What may soon.
+    Warn,
+    /// Life-cycle and changes of verdict.
+    #[default]
+    Info,
+    /// Each probe.
+    Debug,
+    /// Each query.
+    Trace,
+}
+
+impl LogLevel {
+    /// All of them with their words.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// All of them with their words.
+    pub const WORDS: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+}
+
+const ROOT: Keys = Keys {
+    place: "",
+    known: &["version", "dns", "zones", "geoip", "probe", "admin", "state", "log"],
+    unbuilt: &["fleet", "limits"],
+};
+const DNS: Keys = Keys {
+    place: "dns",
+    known: &["listen", "threads", "udp-payload-max", "tcp-connections", "tcp-idle-timeout"],
+    unbuilt: &["tls", "https", "quic", "cookies", "nsid"],
+};
+const ZONES: Keys = Keys { place: "zones", known: &["directory"], unbuilt: &[] };
+const GEOIP: Keys =
+    Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
+const PROBE: Keys = Keys {
+    place: "probe",
+    known: &["enabled", "first-verdicts", "in-flight"],
+    unbuilt: &["vantage", "quorum"],
+};
+const ADMIN: Keys = Keys { place: "admin", known: &["listen"], unbuilt: &["tokens", "tls"] };
+const STATE: Keys = Keys { place: "state", known: &["directory", "age-max"], unbuilt: &[] };
+const LOG: Keys = Keys { place: "log", known: &["level", "format"], unbuilt: &["dnstap"] };
+
+/// Every kind of table of the server file.
+pub(super) const KEYS: [&Keys; 8] = [&ROOT, &DNS, &ZONES, &GEOIP, &PROBE, &ADMIN, &STATE, &LOG];
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Reads the server file, which `report` already knows as `source`. Its faults go to `report`;
+/// `None` when one of them is an error.
+pub fn read_server(report: &mut Report, source: SourceId) -> Option<ServerConfig> {
+    let text = report.text(source);
+    let findings = Findings::new(source);
+    let document = reader::parse(&text, &findings);
+    let config = document.map(|document| {
+        let root = Table::root(&document, "the server file", &ROOT, &findings);
+        read_root(&root)
+    });
+    if findings.finish(report) { config } else { None }
+}
+
+fn read_root(root: &Table<'_>) -> ServerConfig {
+    if let Some(version) = root.require("version", "1") {
+        read_version(version);
+    }
+    ServerConfig {
+        fixed: Fixed {
+            dns: root.table("dns", &DNS).map(|table| read_dns(&table)).unwrap_or_default(),
+            probe: root.table("probe", &PROBE).map(|table| read_probe(&table)).unwrap_or_default(),
+            admin: root.table("admin", &ADMIN).map(|table| read_admin(&table)).unwrap_or_default(),
+            state: root.table("state", &STATE).map(|table| read_state(&table)).unwrap_or_default(),
+            log: root.table("log", &LOG).map(|table| read_log(&table)).unwrap_or_default(),
+        },
+        reloadable: Reloadable {
+            zones: root.table("zones", &ZONES).map(|table| read_zones(&table)).unwrap_or_default(),
+            geoip: root.table("geoip", &GEOIP).map(|table| read_geoip(&table)).unwrap_or_default(),
+        },
+    }
+}
+
+/// Refuses files that were written for another windrose.
+pub(super) fn read_version(version: Value<'_>) {
+    if version.is_integer() && version.as_number() != Some(1.0) {
+        let error = version.error("this version of the file is not known");
+        version.push(error.hint("this windrose reads version 1; a newer one may read this file"));
+    } else {
+        version.integer(1..=1);
+    }
+}
+
+fn read_dns(table: &Table<'_>) -> Dns {
+    let mut dns = Dns::default();
+    table.read_into("listen", &mut dns.listen, |value| {
+        let listen = addresses(value);
+        if listen.is_empty() && value.as_list().is_some_and(|list| list.is_empty()) {
+            value.push(value.error("there must be an address to listen on"));
+        }
+        Some(listen)
+    });
+    table.read_into("threads", &mut dns.threads, |value| value.short(0..=1024));
+    // RFC 6891 §6.2.3: values below 512 are treated as 512.
+    table.read_into("udp-payload-max", &mut dns.udp_payload_max, |value| value.short(512..=65_535));
+    table.read_into("tcp-connections", &mut dns.tcp_connections, |v| v.integer(1..=1_000_000));
+    table.read_into("tcp-idle-timeout", &mut dns.tcp_idle_timeout, |v| v.duration(SECOND..=HOUR));
+    dns
+}
+
+fn read_zones(table: &Table<'_>) -> Zones {
+    let mut zones = Zones::default();
+    table.read_into("directory", &mut zones.directory, path);
+    zones
+}
+
+fn read_geoip(table: &Table<'_>) -> Geoip {
+    let mut geoip = Geoip::default();
+    table.read_into("directory", &mut geoip.directory, path);
+    table.read_into("databases", &mut geoip.databases, |value| {
+        Some(value.list("paths").into_iter().filter_map(path).collect())
+    });
+    geoip
+}
+
+fn read_probe(table: &Table<'_>) -> Probe {
+    let wait: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(300);
+    let mut probe = Probe::default();
+    table.read_into("enabled", &mut probe.enabled, Value::boolean);
+    table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
+    table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
+    probe
+}
+
+fn read_admin(table: &Table<'_>) -> Admin {
+    let mut admin = Admin::default();
+    table.read_into("listen", &mut admin.listen, |value| Some(addresses(value)));
+    admin
+}
+
+fn read_state(table: &Table<'_>) -> State {
+    let mut state = State::default();
+    table.read_into("directory", &mut state.directory, path);
+    let ages = Duration::ZERO..=HOUR * 24 * 7;
+    table.read_into("age-max", &mut state.age_max, |value| value.duration(ages));
+    state
+}
+
+fn read_log(table: &Table<'_>) -> Log {
+    let mut log = Log::default();
+    table.read_into("level", &mut log.level, |value| value.choice(&LogLevel::WORDS, &[]));
+    table.read_into("format", &mut log.format, |value| value.choice(&LogFormat::WORDS, &[]));
+    log
+}
+
+/// A list of addresses with ports, none of them twice.
+fn addresses(value: Value<'_>) -> Vec<SocketAddr> {
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for item in value.list("addresses with ports") {
+        let expected = "an address with a port, such as `127.0.0.1:5300` or `[::1]:5300`";
+        let Some(address) = item.parsed(expected, |text| text.parse().map_err(|_| explain(text)))
+        else {
+            continue;
+        };
+        if found.contains(&address) && address.port() != 0 {
+            item.push(item.error(format!("`{address}` is listed twice")));
+        }
+        found.push(address);
+    }
+    found
+}
+
+/// Why `text` is no address with a port.
+fn explain(text: &str) -> &'static str {
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    match text.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(_)) => "the port is missing",
+        Ok(std::net::IpAddr::V6(_)) => "the port is missing, or the brackets around the address",
+        Err(_) if host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains(':') => {
+            "host names are not looked up"
+        }
+        Err(_) => "not an address with a port",
+    }
+}
+
+/// A path, as written.
+fn path(value: Value<'_>) -> Option<String> {
+    value.parsed(
+        "a path",
+        |text| {
+            if text.is_empty() { Err("it is empty") } else { Ok(text.to_owned()) }
+        },
+    )
+}

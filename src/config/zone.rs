@@ -1,0 +1,197 @@
+//! One zone file, `NAME.toml`: what belongs to a zone.
+
+use std::time::Duration;
+
+use super::clash::{self, Steered};
+use super::expect::{self, ExpectReader};
+use super::names::Names;
+use super::pool::{self, Families, PoolReader};
+use super::reader::{self, Findings, Key, Keys, Table, Value};
+use super::steer::{self, SteerReader};
+use super::{ZoneFiles, authority, check, master, region, server, wheres};
+use crate::model::topology::AllDown;
+use crate::model::{
+    CheckId, Endpoint, Name, Pool, PoolId, Record, RegionId, Report, SourceId, Span, Steer, Zone,
+};
+
+const ROOT: Keys = Keys {
+    place: "",
+    known: &[
+        "version",
+        "zone",
+        "nameservers",
+        "records",
+        "ttl",
+        "soa",
+        "regions",
+        "checks",
+        "pools",
+        "steer",
+        "expect",
+    ],
+    unbuilt: &["dnssec", "transfer", "maps", "vantages"],
+};
+
+/// Every kind of table of a zone file.
+pub(super) const KEYS: [&Keys; 12] = [
+    &ROOT,
+    &authority::SOA_KEYS,
+    &region::KEYS,
+    &check::KEYS,
+    &check::EXPECT_KEYS,
+    &pool::KEYS,
+    &pool::ENDPOINT_KEYS,
+    &steer::KEYS,
+    &steer::PICK_KEYS,
+    &steer::KEY_BITS_KEYS,
+    &wheres::KEYS,
+    &expect::KEYS,
+];
+
+const TTL: Duration = Duration::from_secs(30);
+
+/// What a zone file was found to say.
+pub(super) struct ZoneFile {
+    /// The apex and where it was written, if it could be read.
+    pub(super) apex: Option<(Name, Span)>,
+    /// The master file that it names.
+    pub(super) records: Option<String>,
+    /// The zone; `None` when anything in it is an error.
+    pub(super) zone: Option<Zone>,
+}
+
+/// Reads the zone file `source`, whose name without `.toml` is `stem`. `None` when its syntax is
+/// broken.
+pub(super) fn read(
+    report: &mut Report,
+    files: &dyn ZoneFiles,
+    source: SourceId,
+    stem: &str,
+) -> Option<ZoneFile> {
+    let text = report.text(source);
+    let findings = Findings::new(source);
+    let Some(document) = reader::parse(&text, &findings) else {
+        findings.finish(report);
+        return None;
+    };
+    let root = Table::root(&document, "the zone file", &ROOT, &findings);
+    if let Some(version) = root.get("version") {
+        server::read_version(version);
+    }
+    let apex = read_apex(&root, stem);
+    let named = root.get("records").and_then(|value| value.text("a file name").map(|n| (value, n)));
+    // A zone without a name is read to its end, as the root, for the sake of its other faults.
+    let name = apex.as_ref().map_or_else(Name::root, |(name, _)| name.clone());
+    let mut records = Some(Vec::new());
+    if let Some((value, file)) = named {
+        let master = master::read(report, files, file, &name, Some(value.span));
+        records = master.and_then(|master| master.records);
+    }
+    let is_complete = apex.is_some() && records.is_some();
+    let zone = read_body(&root, name, &text, records);
+    let records = named.map(|(_, file)| file.to_owned());
+    let is_sound = findings.finish(report) && is_complete;
+    Some(ZoneFile { apex, records, zone: is_sound.then_some(zone) })
+}
+
+fn read_apex(root: &Table<'_>, stem: &str) -> Option<(Name, Span)> {
+    let value = root.require("zone", &format!("\"{stem}\""))?;
+    Some((value.name(&Name::root())?, value.span))
+}
+
+/// Everything below the head of the file. `records` are those of the master file; `None` when it
+/// could not be read, so that nothing can be said about what it lacks.
+fn read_body(root: &Table<'_>, apex: Name, text: &str, records: Option<Vec<Record>>) -> Zone {
+    let entries = |key, shape| root.named(key, shape);
+    let (regions, checks) =
+        (entries("regions", "[regions.eu-west]"), entries("checks", "[checks.web]"));
+    let (pools, steers) = (entries("pools", "[pools.web-eu]"), entries("steer", "[steer.www]"));
+    let region_names = Names::new("region", root, &regions, RegionId::new);
+    let check_names = Names::new("check", root, &checks, CheckId::new);
+    let pool_names = Names::new("pool", root, &pools, PoolId::new);
+
+    let reader = PoolReader { apex: &apex, regions: &region_names, checks: &check_names };
+    let (pools, endpoints) = read_pools(&reader, pools);
+    let families: Vec<_> =
+        pools.iter().map(|pool| Families::of(&endpoints[pool.endpoints.clone()])).collect();
+
+    let mut ttl = TTL;
+    root.read_into("ttl", &mut ttl, steer::read_ttl);
+    let reader = SteerReader { apex: &apex, pools: &pool_names, families: &families, ttl };
+    let steers = read_steers(&reader, steers);
+
+    let is_master_known = records.is_some();
+    let mut records = records.unwrap_or_default();
+    if is_master_known {
+        authority::complete(root, &apex, text, &mut records);
+    }
+    judge_clashes(root, &apex, &records, &steers, &families);
+
+    let mut zone = Zone {
+        apex,
+        records,
+        regions: regions.into_iter().map(|entry| region::read(entry, &region_names)).collect(),
+        checks: checks.into_iter().map(check::read).collect(),
+        pools,
+        endpoints,
+        steers: steers.into_iter().map(|(steer, _)| steer).collect(),
+        expectations: Vec::new(),
+    };
+    warn_unused(root, &region_names, &check_names, &pool_names);
+    let reader = ExpectReader { zone: &zone, regions: &region_names, pools: &pool_names };
+    let expectations = root.get("expect").map(|list| reader.read_all(list));
+    zone.expectations = expectations.unwrap_or_default();
+    zone
+}
+
+fn read_pools<'d>(
+    reader: &PoolReader<'_, 'd>,
+    entries: Vec<(Key<'d>, Value<'d>)>,
+) -> (Vec<Pool>, Vec<Endpoint>) {
+    let mut endpoints = Vec::new();
+    let entries = entries.into_iter().enumerate();
+    let pools =
+        entries.map(|(index, entry)| reader.read(entry, PoolId::new(index), &mut endpoints));
+    (pools.collect(), endpoints)
+}
+
+/// The steers, and where the name of each was written.
+fn read_steers<'d>(
+    reader: &SteerReader<'_, 'd>,
+    entries: Vec<(Key<'d>, Value<'d>)>,
+) -> Vec<(Steer, Span)> {
+    let steers = entries.into_iter().map(|entry| (entry.0.span, reader.read(entry)));
+    steers.filter_map(|(span, steer)| Some((steer?, span))).collect()
+}
+
+fn judge_clashes(
+    root: &Table<'_>,
+    apex: &Name,
+    records: &[Record],
+    steers: &[(Steer, Span)],
+    families: &[Families],
+) {
+    let steered = steers.iter().map(|(steer, span)| {
+        let mut own: Vec<PoolId> = steer.pools.iter().map(|own| own.pool).collect();
+        if let AllDown::Pool(pool) = steer.all_down {
+            own.push(pool);
+        }
+        let of = |pool: &PoolId| families[pool.index()];
+        let families = own.iter().map(of).fold(Families::default(), Families::or);
+        Steered { steer, span: *span, families }
+    });
+    let steered: Vec<_> = steered.collect();
+    clash::find(apex, records, &steered).into_iter().for_each(|found| root.push(found));
+}
+
+/// What is defined but leads nowhere is probably a slip.
+fn warn_unused<'d>(
+    root: &Table<'d>,
+    regions: &Names<'d, RegionId>,
+    checks: &Names<'d, CheckId>,
+    pools: &Names<'d, PoolId>,
+) {
+    regions.warn_unused(root, "pool");
+    checks.warn_unused(root, "pool");
+    pools.warn_unused(root, "steer");
+}

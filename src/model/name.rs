@@ -61,34 +61,31 @@ impl Name {
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(text: &str, origin: &Self) -> Result<Self, NameError> {
-        if text == "@" {
-            return Ok(origin.clone());
-        }
-        if text == "." {
-            return Ok(Self::root());
-        }
         let mut wire = Vec::with_capacity(text.len() + 2);
-        let mut label = Vec::with_capacity(LABEL_LEN_MAX);
-        let mut bytes = text.bytes();
-        let mut is_absolute = false;
-        while let Some(byte) = bytes.next() {
-            is_absolute = byte == b'.';
-            match byte {
-                b'.' => push_label(&mut wire, &mut label)?,
-                b'\\' => label.push(unescape(&mut bytes)?),
-                _ => label.push(byte),
+        Self::parse_into(text, origin, &mut wire)?;
+        Ok(Self { wire: wire.into() })
+    }
+
+    /// Reads presentation form as [`parse`](Self::parse) does and appends the wire form to `out`,
+    /// so that a reader of many names allocates none of them.
+    ///
+    /// # Errors
+    /// What is wrong with the text. What was appended until then means nothing.
+    pub fn parse_into(text: &str, origin: &Self, out: &mut Vec<u8>) -> Result<(), NameError> {
+        match text {
+            "@" => out.extend_from_slice(&origin.wire),
+            "." => out.push(0),
+            _ => {
+                let start = out.len();
+                if !push_labels(text, out)? {
+                    out.extend_from_slice(&origin.wire);
+                }
+                if out.len() - start > NAME_LEN_MAX {
+                    return Err(NameError::NameTooLong);
+                }
             }
         }
-        if is_absolute {
-            wire.push(0);
-        } else {
-            push_label(&mut wire, &mut label)?;
-            wire.extend_from_slice(&origin.wire);
-        }
-        if wire.len() > NAME_LEN_MAX {
-            return Err(NameError::NameTooLong);
-        }
-        Ok(Self { wire: wire.into() })
+        Ok(())
     }
 
     /// Reads an uncompressed name at the start of `bytes`; returns it and the octets it took.
@@ -192,17 +189,41 @@ impl<'a> Iterator for Labels<'a> {
     }
 }
 
-fn push_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), NameError> {
-    if label.is_empty() {
-        return Err(NameError::EmptyLabel);
+/// Appends the labels of `text`, and the root's if there is a dot at the end; returns whether there
+/// was.
+fn push_labels(text: &str, out: &mut Vec<u8>) -> Result<bool, NameError> {
+    let mut bytes = text.bytes();
+    let mut is_absolute = false;
+    let mut label_at = out.len();
+    out.push(0);
+    while let Some(byte) = bytes.next() {
+        is_absolute = byte == b'.';
+        match byte {
+            b'.' => {
+                close_label(label_at, out)?;
+                label_at = out.len();
+                out.push(0);
+            }
+            b'\\' => out.push(unescape(&mut bytes)?),
+            _ => out.push(byte),
+        }
     }
-    let len = u8::try_from(label.len()).map_err(|_| NameError::LabelTooLong)?;
-    if label.len() > LABEL_LEN_MAX {
-        return Err(NameError::LabelTooLong);
+    if !is_absolute {
+        close_label(label_at, out)?;
     }
-    wire.push(len);
-    wire.append(label);
-    Ok(())
+    Ok(is_absolute)
+}
+
+/// Writes the length of the label that was begun at `label_at` and ends with `out`.
+fn close_label(label_at: usize, out: &mut [u8]) -> Result<(), NameError> {
+    match out.len() - label_at - 1 {
+        0 => Err(NameError::EmptyLabel),
+        len @ 1..=LABEL_LEN_MAX => {
+            out[label_at] = u8::try_from(len).expect("a label has at most 63 octets");
+            Ok(())
+        }
+        _ => Err(NameError::LabelTooLong),
+    }
 }
 
 /// What follows a `\`: any character for itself, or three digits for an octet.

@@ -5,6 +5,7 @@
 //! | layer | modules | what |
 //! |---|---|---|
 //! | L0 | [`model`] | the nouns: plain data |
+//! | L1 | [`zone`] | static zone data: master files, checks |
 //! | L1 | [`health`] | what the results of probes mean |
 //! | L1 | [`steer`] | how a rule chooses |
 //! | L2 | [`config`] | server and zone files, read with places |
@@ -14,6 +15,7 @@
 //! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
 
 pub mod model;
+pub mod zone;
 pub mod health;
 pub mod steer;
 pub mod config;

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | L0 | [`model`] | the nouns: plain data |
 //! | L1 | [`zone`] | static zone data: master files, checks |
+//! | L1 | [`geo`] | where clients are: databases, classes, scopes |
 //! | L1 | [`health`] | what the results of probes mean |
 //! | L1 | [`steer`] | how a rule chooses |
 //! | L2 | [`config`] | server and zone files, read with places |
@@ -16,6 +17,7 @@
 
 pub mod model;
 pub mod zone;
+pub mod geo;
 pub mod health;
 pub mod steer;
 pub mod config;

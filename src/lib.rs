@@ -15,15 +15,22 @@
 //! | L3 | [`intake`] | the one route of observations to the board |
 //! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
 
+// L0
 pub mod model;
-pub mod zone;
+
+// L1
 pub mod geo;
 pub mod health;
 pub mod steer;
+pub mod zone;
+
+// L2
 pub mod config;
+
+// L3
 pub mod clock;
-pub mod probe;
 pub mod intake;
+pub mod probe;
 pub mod state;
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(super) const KEYS: Keys = Keys {
 };
 pub(super) const ENDPOINT_KEYS: Keys = Keys {
     place: "pools.NAME.endpoints",
-    known: &["name", "address", "host", "weight"],
+    known: &["name", "address", "host", "weight", "check-address"],
     unbuilt: &["capacity", "port"],
 };
 
@@ -100,7 +100,10 @@ impl<'d> PoolReader<'_, 'd> {
         let mut weight = 1;
         table.read_into("weight", &mut weight, |value| value.integer(0..=WEIGHT_MAX));
         let place = named.map_or(table.span, |value| value.span);
-        (Endpoint { name, pool, at, weight }, place)
+        let check_address = table.get("check-address").and_then(|value| {
+            value.parsed("the IPv4 or IPv6 address that is probed", read_address)
+        });
+        (Endpoint { name, pool, at, check_address, weight }, place)
     }
 
     fn read_at(&self, table: &Table<'d>) -> EndpointAt {

@@ -9,7 +9,7 @@ use crate::model::{Continent, PoolId, Prefix};
 
 pub(super) const KEYS: Keys = Keys {
     place: "steer.NAME.where",
-    known: &["continent", "country", "asn", "subnet", "pools"],
+    known: &["continent", "country", "asn", "subnet", "pools", "only"],
     unbuilt: &["subdivision"],
 };
 
@@ -49,6 +49,7 @@ impl<'d> WhereReader<'_, 'd> {
             asns: read_list(table, "asn", "numbers", |item| item.integer(1..=u32::MAX)),
             subnets: read_list(table, "subnet", "subnets", read_subnet),
             pools: self.read_pools(table),
+            is_strict: table.get("only").is_some_and(|only| only.boolean() == Some(true)),
         };
         if ["continent", "country", "asn", "subnet"].iter().all(|key| table.get(key).is_none()) {
             let error = table.error(format!("{} matches no client", table.what));

@@ -92,6 +92,8 @@ pub struct Endpoint {
     pub pool: PoolId,
     /// What an answer says.
     pub at: EndpointAt,
+    /// Where it is probed, if not at the addresses that answers name: a management address, say.
+    pub check_address: Option<IpAddr>,
     /// Its share among the pool's endpoints, at most [`WEIGHT_MAX`]. One of weight 0 is used only
     /// when all others are down.
     pub weight: u32,
@@ -313,7 +315,10 @@ impl Zone {
             return EndpointTargets::default();
         };
         let spec = &self.checks[check.index()].spec;
-        let target = |host| Some(Target { host, spec: spec.clone() });
+        let target = |host| {
+            let host = endpoint.check_address.map_or(host, TargetHost::Address);
+            Some(Target { host, spec: spec.clone() })
+        };
         match &endpoint.at {
             EndpointAt::Addresses { v4, v6 } => EndpointTargets {
                 v4: v4.and_then(|address| target(TargetHost::Address(address.into()))),

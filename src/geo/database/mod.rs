@@ -167,7 +167,7 @@ impl Database {
         let mut asns = Families { v4: Collapse::new(V4), v6: Collapse::new(V6) };
         // A binary tree has one end more than nodes; one with more has nodes with two parents, and a
         // few hundred of them can make more paths than there are atoms.
-        let mut ends_left = u64::from(self.info.node_count) + 1;
+        let mut ends_left = 4 * u64::from(self.info.node_count) + 1;
         let networks = self.reader.networks(every_end()).map_err(|error| malformed(&error))?;
         for found in networks {
             let found = found.map_err(|error| malformed(&error))?;

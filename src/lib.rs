@@ -10,6 +10,7 @@
 //! | L1 | [`health`] | what the results of probes mean |
 //! | L1 | [`steer`] | how a rule chooses |
 //! | L2 | [`config`] | server and zone files, read with places |
+//! | L2 | [`snapshot`] | what queries look at, compiled ahead |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
@@ -19,18 +20,19 @@
 pub mod model;
 
 // L1
+pub mod zone;
 pub mod geo;
 pub mod health;
 pub mod steer;
-pub mod zone;
 
 // L2
 pub mod config;
+pub mod snapshot;
 
 // L3
 pub mod clock;
-pub mod intake;
 pub mod probe;
+pub mod intake;
 pub mod state;
 
 #[cfg(test)]

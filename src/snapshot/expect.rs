@@ -1,0 +1,236 @@
+//! Tests that a zone carries with it: its `[[expect]]` blocks.
+//!
+//! They are run by `check` and before every activation, against the zone as it would be served, with
+//! every endpoint taken for up but those that a block takes down. What fails is said with what is
+//! answered instead and why.
+
+use super::Snapshot;
+use super::explain::{Decided, Question, decide, with_outages};
+use super::find::{Found, QueryName};
+use super::names::Flags;
+use crate::model::topology::{AnswerClaim, Claim, EndpointAt, Expectation, Outage, Want};
+use crate::model::{
+    Diagnostic, EndpointHealth, EndpointId, Prefix, Record, RecordType, RegionId, Report, Span,
+    TargetHost, Zone,
+};
+use crate::steer::{Drawn, Family, Preference, Selected, Why, select};
+
+/// Runs every expectation of every zone; findings go to `report`, which must be the one that the
+/// zones were read with.
+pub fn check(snapshot: &Snapshot, report: &mut Report) {
+    for (place, zone) in snapshot.zones().iter().enumerate() {
+        for Expectation { span, claim } in &zone.expectations {
+            match claim {
+                Claim::Answer(claim) => check_answer(snapshot, zone, claim, *span, report),
+                Claim::Survives(count) => {
+                    check_survives(snapshot, place, usize::from(*count), *span, report);
+                }
+            }
+        }
+    }
+}
+
+fn check_answer(
+    snapshot: &Snapshot,
+    zone: &Zone,
+    claim: &AnswerClaim,
+    span: Span,
+    report: &mut Report,
+) {
+    let asked = format!("{} {} from {}", claim.name, claim.qtype, claim.from);
+    let fail = |instead: String| {
+        Diagnostic::error(span, format!("expectation not met: {asked}"))
+            .label(format!("want {}, {instead}", want_text(zone, &claim.want)))
+    };
+    let name = QueryName::parse(claim.name.as_wire());
+    let found = name.map(|name| snapshot.names().find(&name, claim.qtype));
+    match found {
+        Some(Found::Name(record))
+            if record.flags().has(Flags::STEERED) && record.rrset(claim.qtype).is_none() =>
+        {
+            let question = Question {
+                name: &claim.name,
+                qtype: claim.qtype,
+                client: Prefix::host(claim.from),
+                down: &claim.down,
+                random: 0,
+            };
+            let decided = decide(snapshot, &question, record.link());
+            if !is_met(&decided, &claim.want) {
+                let hint = hint_of(&decided);
+                report.push(fail(answered_text(&decided)).hint(hint));
+            }
+        }
+        Some(Found::Name(record)) => {
+            let own = snapshot.zones()[record.zone()].records.iter();
+            let own = own.filter(|r| r.owner.as_wire().eq_ignore_ascii_case(record.name()));
+            let answered: Vec<TargetHost> =
+                own.filter(|r| r.rtype == claim.qtype).filter_map(host_of).collect();
+            if !is_same(&answered, &claim.want) {
+                report.push(fail(format!("but the zone's own records say {}", list(&answered))));
+            }
+        }
+        Some(Found::NxDomain(_)) => report.push(fail("but the name does not exist".to_owned())),
+        _ => report.push(fail("but this zone does not answer for the name".to_owned())),
+    }
+}
+
+/// Whether what may be drawn is all as wanted: an expectation must hold whatever the draw.
+fn is_met(decided: &Decided<'_>, want: &Want) -> bool {
+    let zone = decided.zone;
+    match (want, &decided.choice.selection.selected) {
+        (Want::Region(region), Selected::Groups { groups, .. }) => {
+            groups.iter().all(|group| zone.pools[group.pool.index()].region == *region)
+        }
+        (Want::Pool(pool), Selected::Groups { groups, .. }) => {
+            groups.iter().all(|group| group.pool == *pool)
+        }
+        (Want::Records(_), Selected::Groups { .. }) => {
+            let Drawn::Endpoints(drawn) = &decided.choice.drawn else { return false };
+            is_same(&hosts_of(decided, drawn), want)
+        }
+        (Want::Records(wanted), Selected::Host(name)) => {
+            *wanted == [TargetHost::Name(name.clone())]
+        }
+        (Want::Records(wanted), Selected::NoData) => wanted.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_same(answered: &[TargetHost], want: &Want) -> bool {
+    let Want::Records(wanted) = want else { return false };
+    let (mut answered, mut wanted) = (answered.to_vec(), wanted.clone());
+    answered.sort();
+    wanted.sort();
+    answered == wanted
+}
+
+/// What an answer names, as addresses and host names.
+fn hosts_of(decided: &Decided<'_>, endpoints: &[EndpointId]) -> Vec<TargetHost> {
+    let one = |id: &EndpointId| match (&decided.zone.endpoints[id.index()].at, decided.family) {
+        (EndpointAt::Host(name), _) => Some(TargetHost::Name(name.clone())),
+        (EndpointAt::Addresses { v4, .. }, Family::V4) => v4.map(|a| TargetHost::Address(a.into())),
+        (EndpointAt::Addresses { v6, .. }, Family::V6) => v6.map(|a| TargetHost::Address(a.into())),
+    };
+    endpoints.iter().filter_map(one).collect()
+}
+
+fn host_of(record: &Record) -> Option<TargetHost> {
+    match record.rtype {
+        RecordType::A => {
+            let octets: [u8; 4] = (*record.rdata).try_into().ok()?;
+            Some(TargetHost::Address(octets.into()))
+        }
+        RecordType::AAAA => {
+            let octets: [u8; 16] = (*record.rdata).try_into().ok()?;
+            Some(TargetHost::Address(octets.into()))
+        }
+        RecordType::CNAME => crate::model::Name::from_wire(&record.rdata)
+            .ok()
+            .map(|(name, _)| TargetHost::Name(name)),
+        _ => None,
+    }
+}
+
+fn want_text(zone: &Zone, want: &Want) -> String {
+    match want {
+        Want::Region(region) => format!("region `{}`", zone.regions[region.index()].name),
+        Want::Pool(pool) => format!("pool `{}`", zone.pools[pool.index()].name),
+        Want::Records(records) => list(records),
+    }
+}
+
+fn list(hosts: &[TargetHost]) -> String {
+    if hosts.is_empty() {
+        return "nothing".to_owned();
+    }
+    hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// `but the answer is from pool `web-us` in region `us-east``.
+fn answered_text(decided: &Decided<'_>) -> String {
+    let zone = decided.zone;
+    match &decided.choice.selection.selected {
+        Selected::Groups { groups, .. } => {
+            let pools = groups.iter().map(|group| {
+                let pool = &zone.pools[group.pool.index()];
+                format!(
+                    "pool `{}` in region `{}`",
+                    pool.name,
+                    zone.regions[pool.region.index()].name
+                )
+            });
+            let pools = pools.collect::<Vec<_>>().join(" or ");
+            let Drawn::Endpoints(drawn) = &decided.choice.drawn else { return pools };
+            format!("but the answer is {} of {pools}", list(&hosts_of(decided, drawn)))
+        }
+        Selected::Host(name) => format!("but the answer is a CNAME to {name}"),
+        Selected::NoData => "but the answer has no data".to_owned(),
+        Selected::ServFail => "but the answer is SERVFAIL".to_owned(),
+    }
+}
+
+fn hint_of(decided: &Decided<'_>) -> String {
+    let clause = decided.preference.clause.map_or_else(String::new, |n| {
+        format!("`where` clause {} of the rule applies to that client; ", n + 1)
+    });
+    format!("{clause}{}; ask `windrose explain` for the whole story", decided.choice.selection.why)
+}
+
+/// Any `count` regions may fail at once, and every class of every rule still gets an endpoint that is
+/// not in them.
+fn check_survives(
+    snapshot: &Snapshot,
+    zone_place: usize,
+    count: usize,
+    span: Span,
+    report: &mut Report,
+) {
+    let zone = &snapshot.zones()[zone_place];
+    for failed in combinations(zone.regions.len(), count) {
+        let outages: Vec<Outage> =
+            failed.iter().map(|region| Outage::Region(RegionId::new(*region))).collect();
+        let all_up = vec![EndpointHealth::default(); zone.endpoints.len()];
+        let health = with_outages(zone, &all_up, &outages);
+        for (steer_place, rule) in snapshot.rules_of(zone_place) {
+            let steer = &zone.steers[steer_place];
+            let is_dead = |preference: &&Preference| {
+                [Family::V4, Family::V6].into_iter().any(|family| {
+                    select(zone, steer, preference, &health, family).why == Why::AllDown
+                })
+            };
+            if rule.map.preferences.iter().find(is_dead).is_some() {
+                let names: Vec<&str> =
+                    failed.iter().map(|region| zone.regions[*region].name.as_str()).collect();
+                let down = names.join("` and `");
+                let message = format!(
+                    "expectation not met: {} does not survive the loss of `{down}`",
+                    steer.owner
+                );
+                report.push(
+                    Diagnostic::error(span, message)
+                        .label(format!("with `{down}` down, some clients have no live endpoint left"))
+                        .hint("give the rule a pool in another region, or the `where` clause more pools"),
+                );
+                return;
+            }
+        }
+    }
+}
+
+/// All sets of `count` of the numbers below `len`, in order.
+fn combinations(len: usize, count: usize) -> Vec<Vec<usize>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for mut set in combinations(len, count - 1) {
+        let next = set.last().map_or(0, |last| last + 1);
+        for n in next..len {
+            set.push(n);
+            all.push(set.clone());
+            set.pop();
+        }
+    }
+    all
+}

@@ -1,0 +1,352 @@
+//! Why a client gets the answer it gets.
+//!
+//! [`explain`] takes the same decision that a query takes, by the same functions, and keeps every reason:
+//! where the client is and which row says so, its class and scope, what became of each pool, what was
+//! drawn, and how long it lives. With outages given, it tells what would be. The result is plain data for
+//! a terminal, a JSON reader or a test; what it looks like is theirs.
+
+use serde::{Deserialize, Serialize};
+
+use super::Snapshot;
+use super::find::{Found, QueryName};
+use super::names::{Flags, NameRecord};
+use super::rules::CompiledRule;
+use crate::geo::{Located, distance};
+use crate::model::topology::{EndpointAt, Outage};
+use crate::model::{
+    ClientSubnet, EndpointHealth, EndpointId, Name, Prefix, RecordType, Steer, TargetHealth,
+    Verdict, Zone,
+};
+use crate::steer::select::{Fate, PoolNote};
+use crate::steer::{Choice, Draw, Drawn, Family, Preference, Selected, choose};
+
+/// A question to be explained.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The name asked for.
+    pub name: &'a Name,
+    /// The type asked for.
+    pub qtype: RecordType,
+    /// The client: an address or a subnet, as in a client subnet option.
+    pub client: Prefix,
+    /// What is to be taken for down, besides what is.
+    pub down: &'a [Outage],
+    /// What a draw goes by that changes from query to query.
+    pub random: u64,
+}
+
+/// A decision with its reasons.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The name asked for.
+    pub name: String,
+    /// The type asked for.
+    pub qtype: String,
+    /// The client asked for.
+    pub client: String,
+    /// Where the client is.
+    pub location: Whereabouts,
+    /// The zone that answers, if any.
+    pub zone: Option<String>,
+    /// What the name is: `steered`, `static`, `referral`, `nxdomain`, `not ours`.
+    pub found: String,
+    /// For a steered name: the decision.
+    pub decision: Option<Decision>,
+    /// What is answered: records without their owner.
+    pub answer: Vec<String>,
+}
+
+/// Where a client is, as the databases say.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Continent code.
+    pub continent: Option<String>,
+    /// Country code.
+    pub country: Option<String>,
+    /// Latitude and longitude in degrees.
+    pub coordinates: Option<(f64, f64)>,
+    /// Autonomous system number.
+    pub asn: Option<u32>,
+    /// Database and network of each row that was used.
+    pub rows: Vec<(String, String)>,
+}
+
+/// How a rule came to its answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Decision {
+    /// The rule's policy between pools.
+    pub policy: String,
+    /// Its policy inside a pool.
+    pub pick: String,
+    /// The class of the client.
+    pub class: usize,
+    /// The `where` clause that applied, counted from 1.
+    pub clause: Option<usize>,
+    /// The scope that a client subnet gets back.
+    pub scope: u8,
+    /// Every pool of the rule, in the order of this client's preference.
+    pub pools: Vec<PoolFate>,
+    /// The region of the first endpoint that is answered.
+    pub region: Option<String>,
+    /// The endpoints that are answered.
+    pub endpoints: Vec<EndpointNamed>,
+    /// Time to live in seconds.
+    pub ttl: u32,
+    /// Why the answer is this.
+    pub why: String,
+}
+
+/// What became of a pool.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PoolFate {
+    /// Its name.
+    pub pool: String,
+    /// Its region.
+    pub region: String,
+    /// Kilometres from the client, when it is known where it is.
+    pub kilometres: Option<u32>,
+    /// Whether answers come from it.
+    pub is_kept: bool,
+    /// Why or why not.
+    pub reason: String,
+    /// Its endpoints with their verdicts.
+    pub endpoints: Vec<(String, String)>,
+}
+
+/// An endpoint that is answered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EndpointNamed {
+    /// Its pool.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its verdict.
+    pub verdict: String,
+}
+
+/// Explains the answer to `question`.
+#[must_use]
+pub fn explain(snapshot: &Snapshot, question: &Question<'_>) -> Explanation {
+    let located = snapshot.atlas().locate(question.client.address());
+    let mut explanation = Explanation {
+        name: question.name.to_string(),
+        qtype: question.qtype.to_string(),
+        client: question.client.to_string(),
+        location: whereabouts_of(&located),
+        zone: None,
+        found: String::new(),
+        decision: None,
+        answer: Vec::new(),
+    };
+    let Some(name) = QueryName::parse(question.name.as_wire()) else { return explanation };
+    let (found, zone) = match snapshot.names().find(&name, question.qtype) {
+        Found::Name(record) => {
+            let place = record.zone();
+            if is_steered(record, question.qtype) {
+                let decided = decide(snapshot, question, record.link());
+                let zone = &snapshot.zones()[place];
+                explanation.answer = records_of(zone, &decided.choice, decided.family);
+                explanation.decision = Some(decision_of(&decided, &located));
+                ("steered", Some(place))
+            } else {
+                let zone = &snapshot.zones()[place];
+                explanation.answer = static_records(zone, record.name(), question.qtype);
+                ("static", Some(place))
+            }
+        }
+        Found::Referral(cut) => ("referral", Some(cut.zone())),
+        Found::Dname(record) => ("redirected by a DNAME", Some(record.zone())),
+        Found::NxDomain(zone) => ("nxdomain", Some(zone)),
+        Found::NotOurs => ("not ours", None),
+    };
+    explanation.found = found.to_owned();
+    explanation.zone = zone.map(|place| snapshot.zones()[place].apex.to_string());
+    explanation
+}
+
+/// Whether a rule answers that type: no static rrset comes first.
+fn is_steered(record: NameRecord<'_>, qtype: RecordType) -> bool {
+    record.flags().has(Flags::STEERED) && record.rrset(qtype).is_none()
+}
+
+/// One decision and what it was made from.
+pub(super) struct Decided<'a> {
+    pub(super) zone: &'a Zone,
+    pub(super) steer: &'a Steer,
+    pub(super) preference: &'a Preference,
+    pub(super) class: usize,
+    pub(super) scope: u8,
+    pub(super) health: Vec<EndpointHealth>,
+    pub(super) family: Family,
+    pub(super) choice: Choice,
+}
+
+/// Decides as a query would, with `question.down` taken for down.
+pub(super) fn decide<'a>(
+    snapshot: &'a Snapshot,
+    question: &Question<'_>,
+    rule_place: u32,
+) -> Decided<'a> {
+    let (zone_place, steer_place) = snapshot.steer_of(rule_place);
+    let zone = &snapshot.zones()[zone_place];
+    let steer = &zone.steers[steer_place];
+    let rule = snapshot.rule(rule_place);
+    let (class, scope, key) = place(rule, question.client);
+    let preference = &rule.map.preferences[class];
+    let health = with_outages(zone, snapshot.endpoint_health(zone_place), question.down);
+    let family = if question.qtype == RecordType::AAAA { Family::V6 } else { Family::V4 };
+    let dice = Draw { random: question.random, turn: 0, key };
+    let choice = choose(zone, steer, preference, &health, family, dice);
+    Decided { zone, steer, preference, class, scope, health, family, choice }
+}
+
+fn place(rule: &CompiledRule, client: Prefix) -> (usize, u8, u64) {
+    let is_subnet = client != Prefix::host(client.address());
+    // An address alone stands for a resolver that sends the subnet it would send: /24 or /56.
+    let cap = if client.address().is_ipv4() { 24 } else { 56 };
+    let prefix = if is_subnet { client } else { Prefix::new(client.address(), cap) };
+    let placed = rule.place(ClientSubnet { prefix, from_query: true }, client.address());
+    (placed.class, placed.scope, rule.key(prefix))
+}
+
+/// `known` with every endpoint that an outage hits down for good.
+pub(super) fn with_outages(
+    zone: &Zone,
+    known: &[EndpointHealth],
+    outages: &[Outage],
+) -> Vec<EndpointHealth> {
+    let down = |health: Option<TargetHealth>| {
+        let health = health.unwrap_or(TargetHealth::UNCHECKED);
+        Some(TargetHealth { verdict: Verdict::Down, ..health })
+    };
+    let one = |(n, health): (usize, &EndpointHealth)| {
+        let id = EndpointId::new(n);
+        if outages.iter().any(|outage| zone.is_hit(id, *outage)) {
+            EndpointHealth { v4: down(health.v4), v6: down(health.v6), host: down(health.host) }
+        } else {
+            *health
+        }
+    };
+    known.iter().enumerate().map(one).collect()
+}
+
+/// Where a client is, as data.
+pub(crate) fn whereabouts_of(located: &Located<'_>) -> Whereabouts {
+    let location = &located.location;
+    Whereabouts {
+        continent: location.continent.map(|continent| continent.to_string()),
+        country: location.country.map(|country| country.to_string()),
+        coordinates: location.coordinates.map(|at| (at.latitude, at.longitude)),
+        asn: location.asn,
+        rows: located
+            .rows
+            .iter()
+            .map(|(name, row)| ((*name).to_owned(), row.network.to_string()))
+            .collect(),
+    }
+}
+
+fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
+    let Decided { zone, steer, choice, .. } = decided;
+    let endpoints = match &choice.drawn {
+        Drawn::Endpoints(endpoints) => endpoints.clone(),
+        Drawn::Host | Drawn::NoData | Drawn::ServFail => Vec::new(),
+    };
+    let pool_of = |id: &EndpointId| &zone.pools[zone.endpoints[id.index()].pool.index()];
+    let region = endpoints.first().map(|id| zone.regions[pool_of(id).region.index()].name.clone());
+    let named = |id: &EndpointId| EndpointNamed {
+        pool: pool_of(id).name.clone(),
+        name: zone.endpoints[id.index()].name.clone(),
+        verdict: verdict_of(zone, *id, &decided.health).to_owned(),
+    };
+    Decision {
+        policy: steer.policy.word().to_owned(),
+        pick: steer.pick.policy.word().to_owned(),
+        class: decided.class,
+        clause: decided.preference.clause.map(|n| n + 1),
+        scope: decided.scope,
+        pools: choice.selection.trail.iter().map(|note| fate_of(decided, note, located)).collect(),
+        region,
+        endpoints: endpoints.iter().map(named).collect(),
+        ttl: choice.selection.ttl,
+        why: choice.selection.why.to_string(),
+    }
+}
+
+fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> PoolFate {
+    let zone = decided.zone;
+    let pool = &zone.pools[note.pool.index()];
+    let region = &zone.regions[pool.region.index()];
+    let counts = format!("{} of {} endpoints usable", note.usable, note.total);
+    let reason = match note.fate {
+        Fate::Kept => counts,
+        Fate::NotEnough => format!("{counts}, {} wanted", note.wanted),
+        Fate::NoFamily => "no endpoint with an address of that family".to_owned(),
+        Fate::FamilyDown => format!("{counts}, but none in that family"),
+        Fate::NotReached => format!("{counts}; a better pool answers"),
+        Fate::ZeroWeight => format!("{counts}, but its weight is 0"),
+        Fate::OutsideClause => "not among the pools of the client's `where` clause".to_owned(),
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20,016 km")]
+    let kilometres = |at| distance::kilometres(at, region.coordinates).round() as u32;
+    let endpoints = zone.endpoints_of(note.pool).map(|(id, endpoint)| {
+        (endpoint.name.clone(), verdict_of(zone, id, &decided.health).to_owned())
+    });
+    PoolFate {
+        pool: pool.name.clone(),
+        region: region.name.clone(),
+        kilometres: located.location.coordinates.map(kilometres),
+        is_kept: note.fate == Fate::Kept,
+        reason,
+        endpoints: endpoints.collect(),
+    }
+}
+
+/// An endpoint's verdict in a word; with two families that differ, both.
+fn verdict_of(zone: &Zone, id: EndpointId, health: &[EndpointHealth]) -> String {
+    let health = &health[id.index()];
+    let word = |known: Option<TargetHealth>| match known {
+        Some(known) => known.verdict.word(),
+        None => "no check",
+    };
+    match &zone.endpoints[id.index()].at {
+        EndpointAt::Host(_) => word(health.host).to_owned(),
+        EndpointAt::Addresses { v4: Some(_), v6: None } => word(health.v4).to_owned(),
+        EndpointAt::Addresses { v4: None, .. } => word(health.v6).to_owned(),
+        EndpointAt::Addresses { v4: Some(_), v6: Some(_) } => {
+            match (word(health.v4), word(health.v6)) {
+                (v4, v6) if v4 == v6 => v4.to_owned(),
+                (v4, v6) => format!("IPv4 {v4}, IPv6 {v6}"),
+            }
+        }
+    }
+}
+
+/// What an answer says, without owner and TTL: `A 192.0.2.10`, `CNAME lb.example.net.`
+fn records_of(zone: &Zone, choice: &Choice, family: Family) -> Vec<String> {
+    let Drawn::Endpoints(endpoints) = &choice.drawn else {
+        return match &choice.selection.selected {
+            Selected::Host(name) => vec![format!("CNAME {name}")],
+            _ => Vec::new(),
+        };
+    };
+    let one = |id: &EndpointId| match (&zone.endpoints[id.index()].at, family) {
+        (EndpointAt::Host(name), _) => Some(format!("CNAME {name}")),
+        (EndpointAt::Addresses { v4, .. }, Family::V4) => v4.map(|address| format!("A {address}")),
+        (EndpointAt::Addresses { v6, .. }, Family::V6) => {
+            v6.map(|address| format!("AAAA {address}"))
+        }
+    };
+    endpoints.iter().filter_map(one).collect()
+}
+
+fn static_records(zone: &Zone, owner: &[u8], qtype: RecordType) -> Vec<String> {
+    let is_meant = |record: &&crate::model::Record| {
+        record.owner.as_wire().eq_ignore_ascii_case(owner)
+            && (record.rtype == qtype || record.rtype == RecordType::CNAME)
+    };
+    let text = |record: &crate::model::Record| {
+        format!("{} {}", record.rtype, crate::zone::rdata_to_text(record.rtype, &record.rdata))
+    };
+    zone.records.iter().filter(is_meant).map(text).collect()
+}

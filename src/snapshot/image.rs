@@ -1,0 +1,259 @@
+//! Pieces of answers in wire form, made ahead.
+//!
+//! An [`Image`] is a run of resource records made to stand right behind the question. Its owner names
+//! and compressible rdata names (RFC 1035 §4.1.4, only of the types that RFC 3597 §4 allows) are
+//! pointers to the question's name or to names earlier in the image:
+//!
+//! ```text
+//!  0        12              12+n   16+n
+//!  │ header │ qname (n)      │ …   │ image …
+//!             ▲──── C0 0C          └ C0 xx: a suffix of qname, or a name in the image
+//! ```
+//!
+//! A query's name may be longer than the name that the image was made for (a wildcard, an NXDOMAIN
+//! below the apex, a referral): then everything that a pointer can lead to lies further behind by the
+//! same number of octets, so all [`Image::pointers`] move by that number and nothing else changes.
+
+use crate::model::{Name, RecordType};
+
+/// Octets of a message header.
+pub(crate) const HEADER_LEN: usize = 12;
+/// The last offset that a pointer may lead to, less what it may still have to move by.
+const POINTER_TARGET_MAX: usize = 0x3fff - 255;
+
+/// Resource records made to stand right behind the question.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Image {
+    /// The records.
+    pub(crate) bytes: Vec<u8>,
+    /// Where in `bytes` pointers stand that must move with the length of the query's name.
+    pub(crate) pointers: Vec<u16>,
+}
+
+/// Makes an [`Image`].
+pub(crate) struct ImageBuilder<'a> {
+    /// The name that stands in the question.
+    qname: &'a [u8],
+    /// Whether records of owner `qname` stand for any longer name, too (a wildcard's do).
+    owner_is_query: bool,
+    image: Image,
+    /// Names in the image that pointers may lead to: where they start in the message.
+    starts: Vec<usize>,
+}
+
+impl<'a> ImageBuilder<'a> {
+    /// An image for questions of exactly `qname`, or, for a wildcard, of what it covers.
+    pub(crate) fn for_owner(qname: &'a Name) -> Self {
+        Self {
+            qname: qname.as_wire(),
+            owner_is_query: true,
+            image: Image::default(),
+            starts: Vec::new(),
+        }
+    }
+
+    /// An image for questions of `qname` or anything below it.
+    pub(crate) fn for_ancestor(qname: &'a Name) -> Self {
+        Self { owner_is_query: false, ..Self::for_owner(qname) }
+    }
+
+    /// Appends a record.
+    pub(crate) fn record(&mut self, owner: &Name, rtype: RecordType, ttl: u32, rdata: &[u8]) {
+        if self.owner_is_query && owner.as_wire() == self.qname {
+            self.image.bytes.extend_from_slice(&[0xc0, 0x0c]);
+        } else {
+            self.name(owner.as_wire());
+        }
+        self.image.bytes.extend_from_slice(&rtype.0.to_be_bytes());
+        self.image.bytes.extend_from_slice(&1_u16.to_be_bytes());
+        self.image.bytes.extend_from_slice(&ttl.to_be_bytes());
+        let len_at = self.image.bytes.len();
+        self.image.bytes.extend_from_slice(&[0, 0]);
+        self.rdata(rtype, rdata);
+        let len = self.image.bytes.len() - len_at - 2;
+        let len = u16::try_from(len).expect("rdata is at most 65,535 octets and never grows");
+        self.image.bytes[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
+    }
+
+    /// Octets so far.
+    pub(crate) fn len(&self) -> usize {
+        self.image.bytes.len()
+    }
+
+    /// The image.
+    pub(crate) fn finish(self) -> Image {
+        self.image
+    }
+
+    /// The image in two pieces, of which the second is made to stand right behind the first.
+    pub(crate) fn finish_in_two(self, at: usize) -> (Image, Image) {
+        let mut first = self.image;
+        let bytes = first.bytes.split_off(at);
+        let split = first.pointers.partition_point(|pointer| usize::from(*pointer) < at);
+        let mut pointers = first.pointers.split_off(split);
+        let at = u16::try_from(at).unwrap_or(u16::MAX);
+        pointers.iter_mut().for_each(|pointer| *pointer -= at);
+        (first, Image { bytes, pointers })
+    }
+
+    fn rdata(&mut self, rtype: RecordType, rdata: &[u8]) {
+        let (fixed, names) = compressible(rtype);
+        let mut at = fixed.min(rdata.len());
+        self.image.bytes.extend_from_slice(&rdata[..at]);
+        for _ in 0..names {
+            let Ok((_, len)) = Name::from_wire(&rdata[at..]) else { break };
+            self.name(&rdata[at..at + len]);
+            at += len;
+        }
+        self.image.bytes.extend_from_slice(&rdata[at..]);
+    }
+
+    /// Appends a name: labels until a suffix stands in the message already, then a pointer to it.
+    fn name(&mut self, name: &[u8]) {
+        let mut rest = 0;
+        while name[rest] != 0 {
+            let suffix = &name[rest..];
+            if let Some(target) = self.place_of(suffix) {
+                let pointer = 0xc000 | u16::try_from(target).expect("a target is below 2^14");
+                let at = u16::try_from(self.image.bytes.len());
+                // Past 64 KiB nothing can be sent, so nothing need move either.
+                self.image.pointers.extend(at);
+                self.image.bytes.extend_from_slice(&pointer.to_be_bytes());
+                return;
+            }
+            let at = HEADER_LEN + self.qname.len() + 4 + self.image.bytes.len();
+            if at <= POINTER_TARGET_MAX {
+                self.starts.push(at);
+            }
+            let len = 1 + usize::from(name[rest]);
+            self.image.bytes.extend_from_slice(&name[rest..rest + len]);
+            rest += len;
+        }
+        self.image.bytes.push(0);
+    }
+
+    /// Where `suffix` stands in the message.
+    fn place_of(&self, suffix: &[u8]) -> Option<usize> {
+        let in_qname = self.qname.len().checked_sub(suffix.len()).filter(|start| {
+            // The first label of an image that serves longer names is not in their question; and a
+            // suffix of equal length need not start at a label, but equal octets at the end do.
+            (*start > 0 || !self.is_for_longer()) && is_label_start(self.qname, *start)
+        });
+        if let Some(start) = in_qname
+            && self.qname[start..].eq_ignore_ascii_case(suffix)
+        {
+            return Some(HEADER_LEN + start);
+        }
+        self.starts.iter().copied().find(|start| self.is_name_at(*start, suffix))
+    }
+
+    /// Whether the question's name may be longer than `qname` in a way that replaces its first label.
+    fn is_for_longer(&self) -> bool {
+        self.owner_is_query && self.qname.starts_with(b"\x01*")
+    }
+
+    /// Whether the name at `start` of the message, pointers followed, is `name`.
+    fn is_name_at(&self, start: usize, name: &[u8]) -> bool {
+        let (mut at, mut rest) = (start, name);
+        loop {
+            let Some(bytes) = self.from(at) else { return false };
+            match (bytes[0], rest[0]) {
+                (0, 0) => return true,
+                (high, _) if high >= 0xc0 => {
+                    at = usize::from(u16::from_be_bytes([high & 0x3f, bytes[1]]));
+                }
+                (len, wanted) if len == wanted && len != 0 => {
+                    let len = 1 + usize::from(len);
+                    if !bytes[..len].eq_ignore_ascii_case(&rest[..len]) {
+                        return false;
+                    }
+                    at += len;
+                    rest = &rest[len..];
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// The message from `at` on, as far as it is in one piece.
+    fn from(&self, at: usize) -> Option<&[u8]> {
+        let image_start = HEADER_LEN + self.qname.len() + 4;
+        match at.checked_sub(image_start) {
+            Some(offset) => self.image.bytes.get(offset..),
+            None => self.qname.get(at.checked_sub(HEADER_LEN)?..),
+        }
+    }
+}
+
+/// Whether a label of `name` starts at `at`.
+fn is_label_start(name: &[u8], at: usize) -> bool {
+    let mut start = 0;
+    while start < at {
+        start += 1 + usize::from(name[start]);
+    }
+    start == at
+}
+
+/// Octets before the first compressible name in rdata of that type, and how many such names follow
+/// one another. Only the types of RFC 1035 may be compressed (RFC 3597 §4).
+pub(crate) const fn compressible(rtype: RecordType) -> (usize, usize) {
+    match rtype {
+        RecordType::NS
+        | RecordType::CNAME
+        | RecordType::PTR
+        | RecordType::MB
+        | RecordType::MD
+        | RecordType::MF
+        | RecordType::MG
+        | RecordType::MR => (0, 1),
+        RecordType::SOA | RecordType::MINFO => (0, 2),
+        RecordType::MX => (2, 1),
+        _ => (0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_pointers_to_the_question_and_to_earlier_names() {
+        let owner = name("example.com.");
+        let mut builder = ImageBuilder::for_owner(&owner);
+        let mx = |target: &str| [&[0, 10], name(target).as_wire()].concat();
+        builder.record(&owner, RecordType::MX, 300, &mx("mail.example.com."));
+        builder.record(&owner, RecordType::MX, 300, &mx("MAIL.example.com."));
+        builder.record(&owner, RecordType::MX, 300, &mx("mx.example.net."));
+        let image = builder.finish();
+        // The question ends at 12 + 13 + 4 = 29; the first rdata name stands at 29 + 12 + 2 = 43.
+        let head = [0xc0, 0x0c, 0, 15, 0, 1, 0, 0, 1, 44];
+        let first = [&head[..], &[0, 9, 0, 10, 4], b"mail", &[0xc0, 12]].concat();
+        let second = [&head[..], &[0, 4, 0, 10, 0xc0, 43]].concat();
+        let third = [&head[..], &[0, 17, 0, 10, 2], b"mx\x07example\x03net", &[0]].concat();
+        assert_eq!(image.bytes, [first, second, third].concat());
+        assert_eq!(image.pointers, [19, 35]);
+    }
+
+    #[test]
+    fn a_wildcards_own_first_label_is_never_pointed_to() {
+        let owner = name("*.example.com.");
+        let mut builder = ImageBuilder::for_owner(&owner);
+        builder.record(&owner, RecordType::CNAME, 60, name("*.example.com.").as_wire());
+        let image = builder.finish();
+        let rdata = &image.bytes[12..];
+        assert_eq!(rdata, [1, b'*', 0xc0, 14]);
+    }
+
+    #[test]
+    fn types_after_rfc_1035_are_never_compressed() {
+        let owner = name("example.com.");
+        let mut builder = ImageBuilder::for_owner(&owner);
+        let srv = [&[0, 1, 0, 2, 0, 80], owner.as_wire()].concat();
+        builder.record(&owner, RecordType::SRV, 60, &srv);
+        assert!(builder.finish().bytes.ends_with(owner.as_wire()));
+    }
+}

@@ -1,0 +1,197 @@
+//! One zone's names into the table.
+//!
+//! Groups records into rrsets, adds what exists without records (empty non-terminals, steered names),
+//! and says of each name what it is: apex, cut, below a cut, wildcard's parent. Whether the records
+//! make sense was `zone::check`'s business.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::image::{Image, ImageBuilder};
+use super::names::{Flags, TableBuilder, TableError};
+use crate::model::{Name, Record, RecordType, Zone};
+
+/// What queries need to know of a zone as a whole.
+#[derive(Debug)]
+pub(crate) struct ZoneEntry {
+    /// The apex.
+    pub(crate) apex: Name,
+    /// The SOA for the authority section of negative answers, its TTL the lesser of its own and of
+    /// the minimum field (RFC 2308 §5). Made for questions of the apex or below.
+    pub(crate) negative: Image,
+}
+
+/// The records of one owner by type: TTL and rdata.
+type Rrsets<'a> = BTreeMap<RecordType, (u32, Vec<&'a [u8]>)>;
+
+#[derive(Default)]
+struct Draft<'a> {
+    rrsets: Rrsets<'a>,
+    rule: Option<u32>,
+}
+
+/// Adds the names of `zone`, the `place`th of the snapshot. `rules` has one entry for each of its
+/// steers; `apexes` are those of all zones.
+pub(crate) fn add(
+    builder: &mut TableBuilder,
+    zone: &Zone,
+    place: usize,
+    rules: &[u32],
+    apexes: &HashSet<&Name>,
+) -> Result<ZoneEntry, TableError> {
+    let drafts = drafts_of(zone, rules, apexes);
+    let mut cut: Option<(&Name, u32)> = None;
+    for (owner, draft) in &drafts {
+        cut = cut.filter(|(cut, _)| owner.is_at_or_below(cut));
+        if let Some((_, link)) = cut {
+            builder.add(owner, Flags::OCCLUDED, place, link, &[])?;
+            continue;
+        }
+        let flags = flags_of(zone, owner, draft, &drafts);
+        if flags.has(Flags::CUT) {
+            let referral = referral_of(owner, draft, &drafts);
+            let referral = builder.add_hidden(owner, Flags::CUT, place, 0, &referral)?;
+            let offset = builder.add(owner, flags, place, referral, &images_of(owner, draft))?;
+            cut = Some((owner, offset));
+        } else {
+            let link = draft.rule.unwrap_or(0);
+            builder.add(owner, flags, place, link, &images_of(owner, draft))?;
+        }
+    }
+    Ok(ZoneEntry { apex: zone.apex.clone(), negative: negative_of(zone, &drafts) })
+}
+
+fn drafts_of<'a>(
+    zone: &'a Zone,
+    rules: &[u32],
+    apexes: &HashSet<&Name>,
+) -> BTreeMap<Name, Draft<'a>> {
+    let mut drafts: BTreeMap<Name, Draft<'a>> = BTreeMap::new();
+    let is_ours =
+        |owner: &Name| owner.is_at_or_below(&zone.apex) && !is_below_other(owner, zone, apexes);
+    for record in zone.records.iter().filter(|record| is_ours(&record.owner)) {
+        if !drafts.contains_key(&record.owner) {
+            add_ancestors(&mut drafts, &zone.apex, &record.owner);
+        }
+        let draft = drafts.entry(record.owner.clone()).or_default();
+        let Record { rtype, ttl, rdata, .. } = record;
+        let (least_ttl, rdatas) = draft.rrsets.entry(*rtype).or_insert((*ttl, Vec::new()));
+        *least_ttl = (*least_ttl).min(*ttl);
+        if !rdatas.contains(&&**rdata) {
+            rdatas.push(rdata);
+        }
+    }
+    for (steer, rule) in zone.steers.iter().zip(rules) {
+        add_ancestors(&mut drafts, &zone.apex, &steer.owner);
+        drafts.entry(steer.owner.clone()).or_default().rule = Some(*rule);
+    }
+    drafts
+}
+
+/// Whether `owner` lies strictly below the apex of another of our zones inside this one: that zone
+/// answers for it. (At that apex itself this zone still has the delegation.)
+fn is_below_other(owner: &Name, zone: &Zone, apexes: &HashSet<&Name>) -> bool {
+    let mut ancestor = owner.parent();
+    while let Some(name) = ancestor {
+        if name == zone.apex {
+            return false;
+        }
+        if apexes.contains(&name) {
+            return true;
+        }
+        ancestor = name.parent();
+    }
+    false
+}
+
+/// The names between `owner` and the apex exist, even without records (RFC 4592 §2.2.2).
+fn add_ancestors(drafts: &mut BTreeMap<Name, Draft<'_>>, apex: &Name, owner: &Name) {
+    let mut ancestor = owner.parent();
+    while let Some(name) = ancestor {
+        if !name.is_at_or_below(apex) || drafts.contains_key(&name) {
+            return;
+        }
+        ancestor = name.parent();
+        drafts.insert(name, Draft::default());
+    }
+}
+
+fn flags_of(
+    zone: &Zone,
+    owner: &Name,
+    draft: &Draft<'_>,
+    drafts: &BTreeMap<Name, Draft<'_>>,
+) -> Flags {
+    let has = |rtype| draft.rrsets.contains_key(&rtype);
+    let is_apex = *owner == zone.apex;
+    let has_wildcard = owner.wildcard_below().is_some_and(|name| drafts.contains_key(&name));
+    let all = [
+        (is_apex, Flags::APEX),
+        (!is_apex && has(RecordType::NS), Flags::CUT),
+        (has(RecordType::DNAME), Flags::DNAME),
+        (has(RecordType::CNAME), Flags::CNAME),
+        (draft.rule.is_some(), Flags::STEERED),
+        (has_wildcard, Flags::WILDCARD_BELOW),
+    ];
+    let set = all.into_iter().filter(|(is_set, _)| *is_set);
+    set.fold(Flags::default(), |flags, (_, flag)| flags.with(flag))
+}
+
+/// The draft's rrsets, made for questions of their owner. One too large for any message is left out;
+/// `zone::check` has said so.
+fn images_of(owner: &Name, draft: &Draft<'_>) -> Vec<(RecordType, u16, Image)> {
+    let image = |(rtype, (ttl, rdatas)): (&RecordType, &(u32, Vec<&[u8]>))| {
+        let mut image = ImageBuilder::for_owner(owner);
+        for rdata in rdatas {
+            image.record(owner, *rtype, *ttl, rdata);
+        }
+        let image = image.finish();
+        let count = u16::try_from(rdatas.len()).ok()?;
+        (image.bytes.len() <= usize::from(u16::MAX)).then_some((*rtype, count, image))
+    };
+    draft.rrsets.iter().filter_map(image).collect()
+}
+
+/// NS records of a cut for the authority section, and the addresses of name servers at or below it
+/// (glue, RFC 9471) for the additional section, as two images: the second is made to stand right
+/// behind the first.
+fn referral_of(
+    cut: &Name,
+    draft: &Draft<'_>,
+    drafts: &BTreeMap<Name, Draft<'_>>,
+) -> Vec<(RecordType, u16, Image)> {
+    let mut image = ImageBuilder::for_ancestor(cut);
+    let (ttl, targets) = &draft.rrsets[&RecordType::NS];
+    for target in targets {
+        image.record(cut, RecordType::NS, *ttl, target);
+    }
+    let ns_end = image.len();
+    let mut glue_count = 0;
+    for target in targets {
+        let Ok((target, _)) = Name::from_wire(target) else { continue };
+        let Some(glue) = drafts.get(&target).filter(|_| target.is_at_or_below(cut)) else {
+            continue;
+        };
+        for rtype in [RecordType::A, RecordType::AAAA] {
+            let Some((ttl, rdatas)) = glue.rrsets.get(&rtype) else { continue };
+            for rdata in rdatas {
+                image.record(&target, rtype, *ttl, rdata);
+                glue_count += 1;
+            }
+        }
+    }
+    let (ns, glue) = image.finish_in_two(ns_end);
+    let ns_count = u16::try_from(targets.len()).unwrap_or(u16::MAX);
+    vec![(RecordType::NS, ns_count, ns), (RecordType::A, glue_count, glue)]
+}
+
+fn negative_of(zone: &Zone, drafts: &BTreeMap<Name, Draft<'_>>) -> Image {
+    let mut image = ImageBuilder::for_ancestor(&zone.apex);
+    let soa = drafts.get(&zone.apex).and_then(|apex| apex.rrsets.get(&RecordType::SOA));
+    if let Some((ttl, rdatas)) = soa
+        && let Some(minimum) = rdatas[0].last_chunk::<4>()
+    {
+        let ttl = (*ttl).min(u32::from_be_bytes(*minimum));
+        image.record(&zone.apex, RecordType::SOA, ttl, rdatas[0]);
+    }
+    image.finish()
+}

@@ -11,6 +11,7 @@
 //! | L1 | [`steer`] | how a rule chooses |
 //! | L2 | [`config`] | server and zone files, read with places |
 //! | L2 | [`snapshot`] | what queries look at, compiled ahead |
+//! | L2 | [`dns`] | one packet in, one answer out |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
@@ -28,6 +29,7 @@ pub mod steer;
 // L2
 pub mod config;
 pub mod snapshot;
+pub mod dns;
 
 // L3
 pub mod clock;

@@ -1,0 +1,268 @@
+//! Records into a place that they were not made for.
+//!
+//! The ready images of `snapshot` stand right behind the question. Where one has to stand elsewhere (at
+//! the end of a CNAME chain, behind a DNAME), it is unfolded: read as the message that it was made for,
+//! its names expanded, and written anew with names compressed against what the reply holds. This costs
+//! more than a copy and is off the ordinary path.
+
+use super::reply::{Reply, Section};
+use crate::model::RecordType;
+use crate::model::name::NAME_LEN_MAX;
+use crate::snapshot::image::{HEADER_LEN, compressible};
+
+/// Names of the reply that may be pointed to. More would be found in few answers and cost in all.
+const STARTS_MAX: usize = 48;
+/// The last offset that a pointer can lead to.
+const POINTER_TARGET_MAX: usize = 0x3fff;
+
+/// A name unfolded: wire form without pointers.
+pub(super) struct PlainName {
+    wire: [u8; NAME_LEN_MAX],
+    len: usize,
+}
+
+impl PlainName {
+    /// `prefix` labels followed by the name `suffix`; `None` when that is too long (RFC 6672 §2.2).
+    pub(super) fn joined(prefix: &[u8], suffix: &[u8]) -> Option<Self> {
+        let mut plain = Self { wire: [0; NAME_LEN_MAX], len: prefix.len() + suffix.len() };
+        let (head, tail) = plain.wire.get_mut(..plain.len)?.split_at_mut(prefix.len());
+        head.copy_from_slice(prefix);
+        tail.copy_from_slice(suffix);
+        Some(plain)
+    }
+
+    pub(super) fn as_wire(&self) -> &[u8] {
+        &self.wire[..self.len]
+    }
+}
+
+/// An image with the name that it was made for: together a message that can be read.
+#[derive(Clone, Copy)]
+pub(super) struct MadeFor<'a> {
+    pub(super) qname: &'a [u8],
+    pub(super) image: &'a [u8],
+}
+
+impl MadeFor<'_> {
+    /// Octet `at` of the message that the image was made for.
+    fn octet(&self, at: usize) -> Option<u8> {
+        let image_at = HEADER_LEN + self.qname.len() + 4;
+        match at.checked_sub(image_at) {
+            Some(offset) => self.image.get(offset).copied(),
+            None => self.qname.get(at.checked_sub(HEADER_LEN)?).copied(),
+        }
+    }
+
+    /// The name at `offset` of the image, unfolded, and the octets that it takes there.
+    fn name(&self, offset: usize) -> Option<(PlainName, usize)> {
+        let mut plain = PlainName { wire: [0; NAME_LEN_MAX], len: 0 };
+        let start = HEADER_LEN + self.qname.len() + 4 + offset;
+        let (mut at, mut taken) = (start, None);
+        // Every label takes an octet at least and pointers lead to labels, so this ends.
+        for _ in 0..=NAME_LEN_MAX {
+            let len = self.octet(at)?;
+            if len >= 0xc0 {
+                taken = taken.or(Some(at + 2 - start));
+                at = usize::from(u16::from_be_bytes([len & 0x3f, self.octet(at + 1)?]));
+                continue;
+            }
+            for step in 0..=usize::from(len) {
+                *plain.wire.get_mut(plain.len)? = self.octet(at + step)?;
+                plain.len += 1;
+            }
+            at += 1 + usize::from(len);
+            if len == 0 {
+                return Some((plain, taken.unwrap_or(at - start)));
+            }
+        }
+        None
+    }
+}
+
+impl MadeFor<'_> {
+    /// The name that is the rdata of the first record, whose owner is the question's name: where a
+    /// CNAME leads.
+    pub(super) fn rdata_name(&self) -> Option<PlainName> {
+        const RDATA_AT: usize = 12; // C0 0C, type, class, TTL, length.
+        self.name(RDATA_AT).map(|(name, _)| name)
+    }
+}
+
+/// Writes records behind what a reply holds already.
+pub(super) struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+    starts: [u16; STARTS_MAX],
+    starts_len: usize,
+}
+
+/// There is no room left, or the records cannot be read.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl<'a> Writer<'a> {
+    /// `out` holds a message of `len` octets, whose question's name starts behind the header.
+    pub(super) fn new(out: &'a mut [u8], len: usize, question_name_len: usize) -> Self {
+        let mut writer = Self { out, len, starts: [0; STARTS_MAX], starts_len: 0 };
+        writer.register(HEADER_LEN, HEADER_LEN + question_name_len);
+        writer
+    }
+
+    /// Octets of the message now.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Unfolds every record of an image. `owner` replaces owners that are the question's name.
+    pub(super) fn image(&mut self, made: MadeFor<'_>, owner: &[u8]) -> Result<(), Full> {
+        let mut at = 0;
+        while at < made.image.len() {
+            let (own, own_len) = made.name(at).ok_or(Full)?;
+            let is_query = made.image[at..].starts_with(&[0xc0, 0x0c]);
+            self.name(if is_query { owner } else { own.as_wire() })?;
+            at += own_len;
+            let fixed = made.image.get(at..at + 10).ok_or(Full)?;
+            self.bytes(&fixed[..8])?;
+            let rdata_len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            at += 10;
+            let rtype = RecordType(u16::from_be_bytes([fixed[0], fixed[1]]));
+            self.rdata(made, rtype, at, rdata_len)?;
+            at += rdata_len;
+        }
+        Ok(())
+    }
+
+    /// One record whose rdata is a name: a CNAME that was made up.
+    pub(super) fn cname(&mut self, owner: &[u8], ttl: u32, target: &[u8]) -> Result<(), Full> {
+        self.name(owner)?;
+        self.bytes(&RecordType::CNAME.0.to_be_bytes())?;
+        self.bytes(&1_u16.to_be_bytes())?;
+        self.bytes(&ttl.to_be_bytes())?;
+        let len_at = self.len;
+        self.bytes(&[0, 0])?;
+        self.name(target)?;
+        self.patch_len(len_at);
+        Ok(())
+    }
+
+    /// One record that has another owner than the `C0 0C` it was made with, and no names that could
+    /// be compressed.
+    pub(super) fn with_owner(&mut self, owner: &[u8], record: &[u8]) -> Result<(), Full> {
+        self.name(owner)?;
+        self.bytes(record.get(2..).ok_or(Full)?)
+    }
+
+    fn rdata(
+        &mut self,
+        made: MadeFor<'_>,
+        rtype: RecordType,
+        at: usize,
+        len: usize,
+    ) -> Result<(), Full> {
+        let (fixed, names) = compressible(rtype);
+        let (mut from, end) = (at + fixed.min(len), at + len);
+        let len_at = self.len;
+        self.bytes(&[0, 0])?;
+        self.bytes(made.image.get(at..from).ok_or(Full)?)?;
+        for _ in 0..names {
+            let (name, taken) = made.name(from).ok_or(Full)?;
+            self.name(name.as_wire())?;
+            from += taken;
+        }
+        self.bytes(made.image.get(from..end).ok_or(Full)?)?;
+        self.patch_len(len_at);
+        Ok(())
+    }
+
+    fn patch_len(&mut self, len_at: usize) {
+        let len = u16::try_from(self.len - len_at - 2).unwrap_or(u16::MAX);
+        self.out[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.len + bytes.len();
+        self.out.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    /// A name, its longest suffix that the message holds replaced by a pointer.
+    fn name(&mut self, name: &[u8]) -> Result<(), Full> {
+        let start = self.len;
+        let mut rest = 0;
+        while name[rest] != 0 {
+            if let Some(target) = self.place_of(&name[rest..]) {
+                self.bytes(&(0xc000 | target).to_be_bytes())?;
+                self.register(start, start + rest);
+                return Ok(());
+            }
+            let end = rest + 1 + usize::from(name[rest]);
+            self.bytes(&name[rest..end])?;
+            rest = end;
+        }
+        self.bytes(&[0])?;
+        self.register(start, self.len - 1);
+        Ok(())
+    }
+
+    /// Remembers the labels from `start` to `end` as suffixes that may be pointed to.
+    fn register(&mut self, start: usize, end: usize) {
+        let mut at = start;
+        while at < end && at <= POINTER_TARGET_MAX && self.starts_len < STARTS_MAX {
+            let len = self.out[at];
+            if len == 0 || len >= 0xc0 {
+                return;
+            }
+            self.starts[self.starts_len] = u16::try_from(at).expect("a target is below 2^14");
+            self.starts_len += 1;
+            at += 1 + usize::from(len);
+        }
+    }
+
+    fn place_of(&self, suffix: &[u8]) -> Option<u16> {
+        let starts = &self.starts[..self.starts_len];
+        starts.iter().copied().find(|start| self.is_name_at(usize::from(*start), suffix))
+    }
+
+    fn is_name_at(&self, start: usize, name: &[u8]) -> bool {
+        let (mut at, mut rest) = (start, name);
+        loop {
+            match (self.out[at], rest[0]) {
+                (0, 0) => return true,
+                (high, _) if high >= 0xc0 => {
+                    at = usize::from(u16::from_be_bytes([high & 0x3f, self.out[at + 1]]));
+                }
+                (len, wanted) if len == wanted && len != 0 => {
+                    let len = 1 + usize::from(len);
+                    if !self.out[at..at + len].eq_ignore_ascii_case(&rest[..len]) {
+                        return false;
+                    }
+                    at += len;
+                    rest = &rest[len..];
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl Reply<'_> {
+    /// Lets `write` append records to a section; whether there was room. What did not fit is not
+    /// there.
+    pub(super) fn write(
+        &mut self,
+        section: Section,
+        count: u16,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+    ) -> bool {
+        let question_name_len = self.question_name_len();
+        let (out, len) = self.writer();
+        let mut writer = Writer::new(out, len, question_name_len);
+        let is_written = write(&mut writer).is_ok();
+        let len = writer.len();
+        if is_written {
+            self.wrote(section, count, len);
+        }
+        is_written
+    }
+}

@@ -1,0 +1,99 @@
+//! One packet in, one answer out: the page to read first.
+//!
+//! [`handle`] is the whole server as a function. It may look at nothing but its arguments, reads no
+//! clock, waits for nothing, takes no lock and allocates nothing; any bytes at all lead to one
+//! [`Outcome`]. Every transport comes through here, and nothing else decides what is answered.
+//!
+//! ```text
+//!   parse (query) → find (snapshot) → class, draw (steered) → copy and patch (reply)
+//! ```
+
+mod chain;
+mod compress;
+mod edns;
+mod outcome;
+mod query;
+mod reply;
+mod steered;
+#[cfg(test)]
+mod tests;
+
+pub use outcome::{Kind, Outcome, Rcode};
+pub use steered::Dice;
+
+use std::net::IpAddr;
+
+use crate::model::{RecordClass, RecordType};
+use crate::snapshot::Snapshot;
+use crate::snapshot::find::Found;
+use crate::snapshot::names::{Flags, NameRecord};
+use query::{Query, Reject};
+use reply::Reply;
+
+/// The largest message that is answered over UDP, whatever a client offers (RFC 9715 §3.1).
+pub const UDP_PAYLOAD_MAX: u16 = 1232;
+
+/// How a packet came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Who sent it: the resolver, as a rule.
+    pub client: IpAddr,
+    /// Over UDP; otherwise the whole reply may be 64 KiB long.
+    pub is_udp: bool,
+}
+
+/// Answers one message into `out`, which should have room for 65,535 octets (over UDP,
+/// [`UDP_PAYLOAD_MAX`] are enough). [`Outcome::len`] says how much of it is to be sent, if anything.
+pub fn handle(
+    snapshot: &Snapshot,
+    packet: &[u8],
+    arrival: Arrival,
+    dice: &mut Dice,
+    out: &mut [u8],
+) -> Outcome {
+    let query = match query::parse(packet) {
+        Ok(query) => query,
+        Err(Reject::Silence) => return Outcome::dropped(),
+        Err(Reject::Error(rcode, edns)) => return reply::error(packet, rcode, edns, out),
+    };
+    let reply = Reply::new(&query, arrival, out);
+    if query.class != RecordClass::IN {
+        return reply.refuse(Rcode::REFUSED, Kind::Refused);
+    }
+    match query.qtype {
+        RecordType::AXFR | RecordType::IXFR => return reply.refuse(Rcode::REFUSED, Kind::Refused),
+        RecordType::MAILA | RecordType::MAILB => return reply.refuse(Rcode::NOTIMP, Kind::NotImp),
+        _ => {}
+    }
+    match snapshot.names().find(&query.name, query.qtype) {
+        Found::Name(record) => answer(snapshot, &query, record, arrival, dice, reply),
+        Found::Referral(cut) => reply.referral(snapshot.names().at(cut.link())),
+        Found::Dname(record) => chain::redirect(snapshot, &query, record, arrival, dice, reply),
+        Found::NxDomain(zone) => reply.negative(snapshot.zone(zone), Rcode::NXDOMAIN),
+        Found::NotOurs => reply.refuse(Rcode::REFUSED, Kind::NotOurs),
+    }
+}
+
+/// The name is there, or a wildcard stands for it.
+fn answer(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    record: NameRecord<'_>,
+    arrival: Arrival,
+    dice: &mut Dice,
+    reply: Reply<'_>,
+) -> Outcome {
+    if let Some(rrset) = record.rrset(query.qtype) {
+        return reply.records(rrset, record.name().len());
+    }
+    if record.flags().has(Flags::STEERED) {
+        return steered::answer(snapshot, query, record, arrival, dice, reply);
+    }
+    if record.flags().has(Flags::CNAME) {
+        return chain::follow(snapshot, query, record, arrival, dice, reply);
+    }
+    if query.qtype == RecordType::ANY {
+        return reply.any();
+    }
+    reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR)
+}

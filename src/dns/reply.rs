@@ -1,0 +1,289 @@
+//! Writing a reply.
+//!
+//! A [`Reply`] starts as header and question and grows by ready images: copied as they are, their
+//! pointers moved where the question is longer than the name that they were made for. Room for the OPT
+//! record is set aside from the start, so that it is there in every reply, also in a truncated one.
+
+use super::outcome::{Kind, Outcome, Rcode};
+use super::query::{ErrorParts, Query};
+use super::{Arrival, UDP_PAYLOAD_MAX, edns};
+use crate::snapshot::image::{HEADER_LEN, Image};
+use crate::snapshot::names::{NameRecord, Rrset};
+use crate::snapshot::zone_names::ZoneEntry;
+
+/// Octets that every client takes over UDP (RFC 1035 §2.3.4).
+const UDP_PAYLOAD_MIN: u16 = 512;
+
+/// A reply in the making.
+pub(super) struct Reply<'a> {
+    query: &'a Query<'a>,
+    out: &'a mut [u8],
+    len: usize,
+    /// What may be filled before the OPT record.
+    limit: usize,
+    counts: Counts,
+    flags: u8,
+    scope: u8,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    answer: u16,
+    authority: u16,
+    additional: u16,
+}
+
+/// A section of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Section {
+    /// Answer.
+    Answer,
+    /// Authority.
+    Authority,
+    /// Additional.
+    Additional,
+}
+
+const QR: u8 = 0x80;
+const AA: u8 = 0x04;
+const TC: u8 = 0x02;
+const RD: u8 = 0x01;
+
+/// HINFO "RFC8482" "" for ANY (RFC 8482 §4.2), TTL 3600, owner C0 0C.
+const ANY_ANSWER: &[u8] = b"\xc0\x0c\x00\x0d\x00\x01\x00\x00\x0e\x10\x00\x09\x07RFC8482\x00";
+
+impl<'a> Reply<'a> {
+    /// Header and question.
+    pub(super) fn new(query: &'a Query<'a>, arrival: Arrival, out: &'a mut [u8]) -> Self {
+        let size = match (arrival.is_udp, &query.edns) {
+            (false, _) => u16::MAX,
+            (true, None) => UDP_PAYLOAD_MIN,
+            (true, Some(edns)) => edns.payload.clamp(UDP_PAYLOAD_MIN, UDP_PAYLOAD_MAX),
+        };
+        let reserved = query.edns.map_or(0, |edns| edns.reply_len());
+        let limit = usize::from(size).min(out.len()) - reserved;
+        let len = query.head_len();
+        out[HEADER_LEN..len].copy_from_slice(query.question());
+        Self { query, out, len, limit, counts: Counts::default(), flags: 0, scope: 0 }
+    }
+
+    /// An rrset of the name that was asked for; `owner_len` is the length of the name that it was
+    /// made for, which is another's only for a wildcard.
+    pub(super) fn records(mut self, rrset: Rrset<'_>, owner_len: usize) -> Outcome {
+        self.flags |= AA;
+        if !self.push_rrset(Section::Answer, rrset, owner_len) {
+            self.truncate();
+        }
+        self.finish(Rcode::NOERROR, Kind::Static)
+    }
+
+    /// An rrset right behind the question, or right behind what it was made to stand behind; whether
+    /// there was room.
+    pub(super) fn push_rrset(
+        &mut self,
+        section: Section,
+        rrset: Rrset<'_>,
+        owner_len: usize,
+    ) -> bool {
+        let start = self.len;
+        if !self.push(section, rrset.count, rrset.bytes) {
+            return false;
+        }
+        let moved = self.query.name.len() - owner_len;
+        if moved != 0 {
+            let pointers = rrset.pointers.chunks_exact(2);
+            self.move_pointers(start, pointers.map(|at| u16::from_be_bytes([at[0], at[1]])), moved);
+        }
+        true
+    }
+
+    /// The records that a rule drew, one at a time.
+    pub(super) fn push_steered(&mut self, record: &[u8]) {
+        if !self.push(Section::Answer, 1, record) {
+            self.truncate();
+        }
+    }
+
+    /// Says that the answer is for everybody within `scope` bits of the client's subnet.
+    pub(super) const fn set_scope(&mut self, scope: u8) {
+        self.scope = scope;
+    }
+
+    /// Says that the answer is authoritative.
+    pub(super) const fn set_authoritative(&mut self) {
+        self.flags |= AA;
+    }
+
+    /// A delegation to others; `referral` holds NS records and glue.
+    pub(super) fn referral(mut self, referral: NameRecord<'_>) -> Outcome {
+        let cut_len = referral.name().len();
+        for (section, rrset) in
+            [Section::Authority, Section::Additional].into_iter().zip(referral.rrsets())
+        {
+            // RFC 9471 §3.1: glue that does not fit sets TC.
+            if !self.push_rrset(section, rrset, cut_len) {
+                self.flags |= TC;
+                break;
+            }
+        }
+        self.finish(Rcode::NOERROR, Kind::Referral)
+    }
+
+    /// NODATA or NXDOMAIN with the zone's SOA. Its scope is 0 whoever asked (RFC 7871 §7.4).
+    pub(super) fn negative(mut self, zone: &ZoneEntry, rcode: Rcode) -> Outcome {
+        self.flags |= AA;
+        self.scope = 0;
+        if !self.push_image(Section::Authority, 1, &zone.negative, zone.apex.as_wire().len()) {
+            self.truncate();
+        }
+        let kind = if rcode == Rcode::NXDOMAIN { Kind::NxDomain } else { Kind::NoData };
+        self.finish(rcode, kind)
+    }
+
+    /// What ANY gets (RFC 8482).
+    pub(super) fn any(mut self) -> Outcome {
+        self.flags |= AA;
+        self.push(Section::Answer, 1, ANY_ANSWER);
+        self.finish(Rcode::NOERROR, Kind::Static)
+    }
+
+    /// No answer but an error.
+    pub(super) fn refuse(self, rcode: Rcode, kind: Kind) -> Outcome {
+        self.finish(rcode, kind)
+    }
+
+    /// Octets of the question's name.
+    pub(super) const fn question_name_len(&self) -> usize {
+        self.query.name.len()
+    }
+
+    /// What was written so far, and the room behind it up to the limit.
+    pub(super) fn writer(&mut self) -> (&mut [u8], usize) {
+        (&mut self.out[..self.limit.max(self.len)], self.len)
+    }
+
+    /// Takes over records that were written through [`writer`](Self::writer).
+    pub(super) fn wrote(&mut self, section: Section, count: u16, len: usize) {
+        self.len = len;
+        *self.count_of(section) += count;
+    }
+
+    fn push_image(
+        &mut self,
+        section: Section,
+        count: u16,
+        image: &Image,
+        owner_len: usize,
+    ) -> bool {
+        let start = self.len;
+        if !self.push(section, count, &image.bytes) {
+            return false;
+        }
+        let moved = self.query.name.len() - owner_len;
+        self.move_pointers(start, image.pointers.iter().copied(), moved);
+        true
+    }
+
+    /// Appends finished records; whether there was room.
+    pub(super) fn push(&mut self, section: Section, count: u16, records: &[u8]) -> bool {
+        let end = self.len + records.len();
+        if end > self.limit {
+            return false;
+        }
+        self.out[self.len..end].copy_from_slice(records);
+        self.len = end;
+        *self.count_of(section) += count;
+        true
+    }
+
+    const fn count_of(&mut self, section: Section) -> &mut u16 {
+        match section {
+            Section::Answer => &mut self.counts.answer,
+            Section::Authority => &mut self.counts.authority,
+            Section::Additional => &mut self.counts.additional,
+        }
+    }
+
+    fn move_pointers(&mut self, start: usize, pointers: impl Iterator<Item = u16>, by: usize) {
+        let by = u16::try_from(by).expect("names have at most 255 octets");
+        for pointer in pointers {
+            let at = start + usize::from(pointer);
+            let moved = u16::from_be_bytes([self.out[at], self.out[at + 1]]) + by;
+            self.out[at..at + 2].copy_from_slice(&moved.to_be_bytes());
+        }
+    }
+
+    /// Leaves the question only and sets TC: the client comes again over TCP.
+    pub(super) const fn truncate(&mut self) {
+        self.flags |= TC;
+        self.limit = 0;
+        self.len = self.query.head_len();
+        self.counts = Counts { answer: 0, authority: 0, additional: 0 };
+    }
+
+    /// Header and OPT record.
+    pub(super) fn finish(mut self, rcode: Rcode, kind: Kind) -> Outcome {
+        if let Some(edns) = &self.query.edns {
+            let end = self.len + edns.reply_len();
+            edns.write_reply(&mut self.out[self.len..end], UDP_PAYLOAD_MAX, self.scope);
+            self.len = end;
+            self.counts.additional += 1;
+        }
+        let header = Header {
+            id: [self.query.packet[0], self.query.packet[1]],
+            flags: self.flags | (self.query.packet[2] & RD),
+            opcode: 0,
+            rcode,
+            counts: [1, self.counts.answer, self.counts.authority, self.counts.additional],
+        };
+        header.write(self.out);
+        Outcome { len: self.len, kind, rcode, is_truncated: self.flags & TC != 0 }
+    }
+}
+
+/// An error to a packet that could not be read as a query.
+pub(super) fn error(packet: &[u8], rcode: Rcode, parts: ErrorParts, out: &mut [u8]) -> Outcome {
+    let mut len = HEADER_LEN + parts.question_len;
+    out[HEADER_LEN..len].copy_from_slice(&packet[HEADER_LEN..len]);
+    if parts.has_edns {
+        let rcode_high = u8::try_from(rcode.0 >> 4).unwrap_or(0);
+        let opt = &mut out[len..len + edns::OPT_LEN];
+        edns::write_opt(opt, UDP_PAYLOAD_MAX, rcode_high, false, 0);
+        len += edns::OPT_LEN;
+    }
+    let questions = u16::from(parts.question_len > 0);
+    let header = Header {
+        id: [packet[0], packet[1]],
+        flags: packet[2] & RD,
+        opcode: packet[2] & 0x78,
+        rcode,
+        counts: [questions, 0, 0, u16::from(parts.has_edns)],
+    };
+    header.write(out);
+    let kind = match rcode {
+        Rcode::NOTIMP => Kind::NotImp,
+        Rcode::BADVERS => Kind::BadVers,
+        _ => Kind::FormErr,
+    };
+    Outcome { len, kind, rcode, is_truncated: false }
+}
+
+struct Header {
+    id: [u8; 2],
+    flags: u8,
+    opcode: u8,
+    rcode: Rcode,
+    counts: [u16; 4],
+}
+
+impl Header {
+    fn write(&self, out: &mut [u8]) {
+        let rcode_low = u8::try_from(self.rcode.0 & 0xf).expect("four bits");
+        out[..2].copy_from_slice(&self.id);
+        out[2] = QR | self.opcode | self.flags;
+        out[3] = rcode_low;
+        for (n, count) in self.counts.iter().enumerate() {
+            out[4 + 2 * n..6 + 2 * n].copy_from_slice(&count.to_be_bytes());
+        }
+    }
+}

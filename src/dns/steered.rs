@@ -1,0 +1,120 @@
+//! Answers to names that a rule steers.
+
+use super::Arrival;
+use super::outcome::{Kind, Outcome, Rcode};
+use super::query::Query;
+use super::reply::Reply;
+use crate::model::{ClientSubnet, Prefix, RecordType};
+use crate::snapshot::Snapshot;
+use crate::snapshot::names::NameRecord;
+use crate::snapshot::rules::{CompiledRule, FamilyAnswer};
+use crate::steer::{Draw, Family};
+
+/// What makes one query's draw differ from the next: a generator of random numbers and a turn for
+/// each rule. Belongs to one thread.
+#[derive(Clone, Debug)]
+pub struct Dice {
+    state: u64,
+    turns: Box<[u32; TURNS]>,
+}
+
+/// Rules share counters when there are more of them than these. That does no harm but to the
+/// evenness of two round-robins that are asked in lockstep.
+const TURNS: usize = 1024;
+
+impl Dice {
+    /// Dice whose numbers follow from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed, turns: Box::new([0; TURNS]) }
+    }
+
+    /// The next draw for a rule. The generator is SplitMix64 (Steele et al. 2014): not for secrets.
+    pub(super) fn draw(&mut self, rule: u32, key: u64) -> Draw {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut random = self.state;
+        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        random ^= random >> 31;
+        let turn = &mut self.turns[rule as usize % TURNS];
+        *turn = turn.wrapping_add(1);
+        Draw { random, turn: *turn, key }
+    }
+}
+
+/// What a rule says to one client.
+pub(super) struct Decision<'a> {
+    /// What to draw from.
+    pub(super) answer: &'a FamilyAnswer,
+    /// With what.
+    pub(super) dice: Draw,
+    /// For whom, besides the client.
+    pub(super) scope: u8,
+}
+
+/// Decides; `None` when the rule never has records of that type, whoever asks.
+pub(super) fn decide<'a>(
+    snapshot: &'a Snapshot,
+    query: &Query<'_>,
+    rule_place: u32,
+    arrival: Arrival,
+    dice: &mut Dice,
+) -> Option<Decision<'a>> {
+    let rule = snapshot.rule(rule_place);
+    let family = family_of(rule, query.qtype)?;
+    let subnet = client_subnet(query, arrival);
+    let placed = rule.place(subnet, arrival.client);
+    Some(Decision {
+        answer: rule.answer(placed.class, family),
+        dice: dice.draw(rule_place, rule.key(subnet.prefix)),
+        // Without a subnet there is nothing that a scope could be a part of.
+        scope: if subnet.from_query { placed.scope } else { 0 },
+    })
+}
+
+/// Answers from the rule that `record` links to.
+pub(super) fn answer(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    record: NameRecord<'_>,
+    arrival: Arrival,
+    dice: &mut Dice,
+    mut reply: Reply<'_>,
+) -> Outcome {
+    if query.qtype == RecordType::ANY {
+        return reply.any();
+    }
+    let Some(decision) = decide(snapshot, query, record.link(), arrival, dice) else {
+        return reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR);
+    };
+    reply.set_scope(decision.scope);
+    match decision.answer {
+        FamilyAnswer::NoData => reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR),
+        FamilyAnswer::ServFail => reply.refuse(Rcode::SERVFAIL, Kind::ServFail),
+        answer => {
+            answer.draw(decision.dice, &mut |record| reply.push_steered(&record.bytes));
+            reply.set_authoritative();
+            reply.finish(Rcode::NOERROR, Kind::Steered)
+        }
+    }
+}
+
+/// The family whose answer a type gets; `None` when the rule never has that type.
+fn family_of(rule: &CompiledRule, qtype: RecordType) -> Option<Family> {
+    match qtype {
+        RecordType::A => rule.has.v4.then_some(Family::V4),
+        RecordType::AAAA => rule.has.v6.then_some(Family::V6),
+        // A CNAME is the answer to every type; where only some endpoints are host names, other
+        // types must not exist for some clients and not for others.
+        _ => rule.has.only_hosts.then_some(Family::V4),
+    }
+}
+
+/// Whom the answer is for: the subnet in the query, or else who sent it.
+fn client_subnet(query: &Query<'_>, arrival: Arrival) -> ClientSubnet {
+    let option = query.edns.as_ref().and_then(|edns| edns.subnet);
+    match option.and_then(|subnet| subnet.prefix) {
+        Some(prefix) => ClientSubnet { prefix, from_query: true },
+        None => ClientSubnet { prefix: Prefix::host(arrival.client), from_query: false },
+    }
+}

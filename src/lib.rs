@@ -13,6 +13,8 @@
 //! | L2 | [`snapshot`] | what queries look at, compiled ahead |
 //! | L2 | [`dns`] | one packet in, one answer out |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
+//! | L3 | [`metrics`] | what is counted |
+//! | L3 | [`listen`] | sockets: UDP threads, TCP |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
 //! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
@@ -33,6 +35,8 @@ pub mod dns;
 
 // L3
 pub mod clock;
+pub mod metrics;
+pub mod listen;
 pub mod probe;
 pub mod intake;
 pub mod state;

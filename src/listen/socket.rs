@@ -1,0 +1,97 @@
+//! Sockets, bound and set up before anything else starts.
+//!
+//! Binding early means that a taken port or a missing right is said at once, with the address, and
+//! that rights can be dropped before the first packet is read.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Octets of a UDP socket's receive buffer: some 4,000 queries. The kernel's usual 208 KiB lose
+/// queries in every stall of a few milliseconds.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// Octets of a UDP socket's send buffer.
+const SEND_BUFFER: usize = 1 << 20;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// Binds `count` UDP sockets to one address; the kernel spreads clients over them (SO_REUSEPORT).
+///
+/// # Errors
+/// What the kernel says, with the address.
+pub fn bind_udp(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
+    // Port 0 is the kernel's choice: the others must share the first one's.
+    let first = bind_one_udp(address)?;
+    let bound = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..count {
+        sockets.push(bind_one_udp(bound)?);
+    }
+    Ok(sockets)
+}
+
+fn bind_one_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    set_common(&socket, address)?;
+    // A limit below what we ask for is the system's choice: it costs queries in bursts, no more.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    if address.ip().is_unspecified() {
+        // A wildcard socket must answer from the address that was asked.
+        set_packet_info(&socket, address)?;
+    }
+    socket.bind(&address.into()).map_err(|error| at(error, "UDP", address))?;
+    Ok(socket.into())
+}
+
+/// Binds a TCP listener.
+///
+/// # Errors
+/// What the kernel says, with the address.
+pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    set_common(&socket, address)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into()).map_err(|error| at(error, "TCP", address))?;
+    socket.listen(BACKLOG).map_err(|error| at(error, "TCP", address))?;
+    Ok(socket.into())
+}
+
+fn set_common(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // [::] and 0.0.0.0 are two sockets: one for both would show IPv4 clients as mapped.
+        socket.set_only_v6(true)?;
+    }
+    Ok(())
+}
+
+fn at(error: io::Error, transport: &str, address: SocketAddr) -> io::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => " (another server has this port)",
+        io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
+        io::ErrorKind::AddrNotAvailable => " (no interface has this address)",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {transport} {address}: {error}{hint}"))
+}
+
+/// Asks the kernel to say with every packet which of our addresses it was sent to.
+#[expect(unsafe_code, reason = "setsockopt for options that socket2 does not know")]
+fn set_packet_info(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    let (level, option) = if address.is_ipv4() {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+    };
+    let on: libc::c_int = 1;
+    let len = libc::socklen_t::try_from(size_of_val(&on)).expect("four octets");
+    // SAFETY: the descriptor is open for the whole call, and the option's value is `len` octets of
+    // an initialised integer.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), len) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,124 @@
+//! UDP: one thread a socket, no runtime, nothing shared on the way but the snapshot.
+//!
+//! A thread loads the snapshot once for a batch, answers all of it, sends all of it, then adds what it
+//! did to its own counters. It looks up from its socket a few times a second to see whether it should
+//! stop. A panic in one packet is counted and costs that packet only.
+
+use std::io;
+use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::Current;
+use super::udp_batch::Batch;
+use crate::dns::{self, Arrival, Dice};
+use crate::metrics::Counters;
+use crate::snapshot::Snapshot;
+
+/// How long a thread waits for packets before it looks whether it should stop.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// Threads that answer on UDP sockets until they are told to stop.
+#[derive(Debug)]
+pub struct UdpThreads {
+    should_stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl UdpThreads {
+    /// Starts one thread for each socket. `seed` gives each its own random numbers.
+    ///
+    /// # Errors
+    /// When a socket cannot be set up or a thread not started.
+    pub fn start(
+        sockets: Vec<UdpSocket>,
+        current: &Current,
+        counters: &mut dyn FnMut() -> Arc<Counters>,
+        mut seed: impl FnMut() -> u64,
+    ) -> io::Result<Self> {
+        let should_stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::with_capacity(sockets.len());
+        for (n, socket) in sockets.into_iter().enumerate() {
+            socket.set_read_timeout(Some(LOOK_UP))?;
+            let mut worker = Worker {
+                socket,
+                current: Arc::clone(current),
+                counters: counters(),
+                dice: Dice::new(seed()),
+                batch: Batch::new(),
+            };
+            let should_stop = Arc::clone(&should_stop);
+            let thread = thread::Builder::new().name(format!("udp-{n}"));
+            threads.push(thread.spawn(move || worker.run(&should_stop))?);
+        }
+        Ok(Self { should_stop, threads })
+    }
+
+    /// Answers what is already there, then ends all threads.
+    pub fn stop(self) {
+        self.should_stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            // A thread that panicked outside a packet has said so on stderr; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    socket: UdpSocket,
+    current: Current,
+    counters: Arc<Counters>,
+    dice: Dice,
+    batch: Batch,
+}
+
+impl Worker {
+    fn run(&mut self, should_stop: &AtomicBool) {
+        loop {
+            match self.batch.receive(&self.socket) {
+                Ok(count) => self.answer(count),
+                // The timeout, or an ICMP error for an earlier reply: nothing to do about either.
+                Err(_) if should_stop.load(Ordering::Relaxed) => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, count: usize) {
+        let snapshot = self.current.load();
+        for n in 0..count {
+            let len = self.answer_one(&snapshot, n);
+            if len > 0 {
+                self.batch.reply(n, len);
+            }
+        }
+        let lost = self.batch.send(&self.socket);
+        self.counters.add_unsent(lost);
+    }
+
+    /// Octets of the reply to the `n`th packet.
+    fn answer_one(&mut self, snapshot: &Snapshot, n: usize) -> usize {
+        let Some((packet, client, out)) = self.batch.packet(n) else { return 0 };
+        // Port 0 cannot be answered, and whoever sends from it does not want to be.
+        if client.port() == 0 {
+            return 0;
+        }
+        let arrival = Arrival { client: client.ip(), is_udp: true };
+        let dice = &mut self.dice;
+        let handled =
+            catch_unwind(AssertUnwindSafe(|| dns::handle(snapshot, packet, arrival, dice, out)));
+        match handled {
+            Ok(outcome) => {
+                self.counters.add(&outcome);
+                outcome.len
+            }
+            Err(_) => {
+                self.counters.add_panic();
+                0
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What is counted.
+//!
+//! Each thread that answers has [`Counters`] of its own, so that counting is an addition to memory
+//! that nobody else writes; whoever wants to know sums them up. Rendering them for Prometheus is here,
+//! too, so that names and meanings stand in one place.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::dns::{Kind, Outcome};
+
+/// One thread's counts.
+#[derive(Debug)]
+#[repr(align(128))] // Two cache lines, so that neighbours' counters never share one.
+pub struct Counters {
+    transport: &'static str,
+    answers: [AtomicU64; Kind::ALL.len()],
+    truncated: AtomicU64,
+    unsent: AtomicU64,
+    panics: AtomicU64,
+}
+
+impl Counters {
+    fn new(transport: &'static str) -> Self {
+        Self {
+            transport,
+            answers: Default::default(),
+            truncated: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a packet.
+    pub fn add(&self, outcome: &Outcome) {
+        self.answers[outcome.kind as usize].fetch_add(1, Ordering::Relaxed);
+        if outcome.is_truncated {
+            self.truncated.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts replies that the kernel did not take.
+    pub fn add_unsent(&self, count: usize) {
+        if count > 0 {
+            self.unsent.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a packet that made us panic.
+    pub fn add_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// All counters of the process.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    counters: Mutex<Vec<Arc<Counters>>>,
+    /// Snapshots that were swapped in.
+    pub swaps: AtomicU64,
+    /// Reloads that were refused.
+    pub reloads_refused: AtomicU64,
+}
+
+/// The metrics: name, type, meaning.
+pub const METRICS: [(&str, &str, &str); 6] = [
+    ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
+    ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
+    ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
+    ("windrose_panics_total", "counter", "Packets that made the answering code panic: a bug."),
+    ("windrose_swaps_total", "counter", "Snapshots that were swapped in."),
+    ("windrose_reloads_refused_total", "counter", "Reloads refused because of errors."),
+];
+
+impl Metrics {
+    /// Counters for one more thread or service.
+    pub fn counters(&self, transport: &'static str) -> Arc<Counters> {
+        let counters = Arc::new(Counters::new(transport));
+        self.all().push(Arc::clone(&counters));
+        counters
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Counters>>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sum over all counters of `transport`.
+    fn sum(&self, transport: &str, of: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        let counters = self.all();
+        let own = counters.iter().filter(|counters| counters.transport == transport);
+        own.map(|counters| of(counters).load(Ordering::Relaxed)).sum()
+    }
+
+    /// Prometheus text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for (name, kind, help) in METRICS {
+            // Writing into a string cannot fail.
+            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+            self.render_samples(&mut out, name);
+        }
+        out
+    }
+
+    fn render_samples(&self, out: &mut String, name: &str) {
+        let plain = |out: &mut String, value: u64| {
+            let _ = writeln!(out, "{name} {value}");
+        };
+        match name {
+            "windrose_answers_total" => {
+                for transport in ["udp", "tcp"] {
+                    for kind in Kind::ALL {
+                        let value =
+                            self.sum(transport, |counters| &counters.answers[kind as usize]);
+                        let word = kind.word();
+                        let _ = writeln!(
+                            out,
+                            "{name}{{transport=\"{transport}\",kind=\"{word}\"}} {value}"
+                        );
+                    }
+                }
+            }
+            "windrose_truncated_total" => self.by_transport(out, name, |c| &c.truncated),
+            "windrose_unsent_total" => self.by_transport(out, name, |c| &c.unsent),
+            "windrose_panics_total" => self.by_transport(out, name, |c| &c.panics),
+            "windrose_swaps_total" => plain(out, self.swaps.load(Ordering::Relaxed)),
+            "windrose_reloads_refused_total" => {
+                plain(out, self.reloads_refused.load(Ordering::Relaxed));
+            }
+            _ => unreachable!("METRICS names only these"),
+        }
+    }
+
+    fn by_transport(&self, out: &mut String, name: &str, of: impl Fn(&Counters) -> &AtomicU64) {
+        for transport in ["udp", "tcp"] {
+            let _ =
+                writeln!(out, "{name}{{transport=\"{transport}\"}} {}", self.sum(transport, &of));
+        }
+    }
+}

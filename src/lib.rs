@@ -18,28 +18,46 @@
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
 //! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
+//! | L3 | [`files`] | zone files and databases as they lie on disk |
+//! | L3 | [`load`] | from files to a snapshot that may be served |
+//! | L3 | [`watch`] | tells when files have changed |
+//! | L4 | [`admin`] | the admin endpoint |
+//! | L4 | [`cli`] | the command line |
+//! | L5 | [`publish`] | the one task that swaps snapshots |
+//! | L5 | [`server`] | the running node |
 
 // L0
 pub mod model;
 
 // L1
-pub mod zone;
 pub mod geo;
 pub mod health;
 pub mod steer;
+pub mod zone;
 
 // L2
 pub mod config;
-pub mod snapshot;
 pub mod dns;
+pub mod snapshot;
 
 // L3
 pub mod clock;
-pub mod metrics;
-pub mod listen;
-pub mod probe;
+pub mod files;
 pub mod intake;
+pub mod listen;
+pub mod load;
+pub mod metrics;
+pub mod probe;
 pub mod state;
+pub mod watch;
+
+// L4
+pub mod admin;
+pub mod cli;
+
+// L5
+pub mod publish;
+pub mod server;
 
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,10 @@
-//! The `windrose` command: parses arguments, runs the command, turns an error into one line and an
-//! exit code. Everything else is the library's.
+//! The `windrose` command: hands its arguments to the library and turns the outcome into an exit code.
+//! Everything else is the library's.
 
-fn main() {}
+use std::io;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = windrose::cli::run(std::env::args_os(), &mut io::stdout().lock(), &mut io::stderr());
+    ExitCode::from(exit.code())
+}

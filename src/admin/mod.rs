@@ -1,0 +1,134 @@
+//! The admin endpoint: what a running node knows, over HTTP on a loopback address.
+//!
+//! | route | gives |
+//! |---|---|
+//! | `GET /v1/status` | [`StatusReport`]: the snapshot's number, zones, every target with its verdict |
+//! | `GET /v1/explain?name=&type=&client=&down=` | [`Explanation`] by live health; `down` lists by commas |
+//! | `GET /metrics` | Prometheus text |
+//!
+//! It only tells and changes nothing, so it asks for no token; it is not for the open network. Errors
+//! are `{"error": "…"}` with a fitting status.
+
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tracing::error;
+
+pub use status::{StatusReport, TargetReport};
+
+use crate::clock::Clock;
+use crate::intake::Intake;
+use crate::listen::Current;
+use crate::metrics::Metrics;
+use crate::model::{Name, Prefix, RecordType};
+use crate::snapshot::Snapshot;
+use crate::snapshot::explain::{Explanation, Question, explain};
+
+/// What the endpoint looks at.
+#[derive(Clone, Debug)]
+pub struct AdminState {
+    /// The snapshot.
+    pub current: Current,
+    /// Health.
+    pub intake: Arc<Intake>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The time, for ages.
+    pub clock: Clock,
+}
+
+/// The endpoint.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    state: AdminState,
+}
+
+impl Admin {
+    /// An endpoint that looks at `state`.
+    #[must_use]
+    pub const fn new(state: AdminState) -> Self {
+        Self { state }
+    }
+
+    /// Serves until it is dropped.
+    pub async fn serve(self, listener: TcpListener) {
+        let router = Router::new()
+            .route("/v1/status", get(get_status))
+            .route("/v1/explain", get(get_explain))
+            .route("/metrics", get(get_metrics))
+            .with_state(self.state);
+        if let Err(error) = axum::serve(listener, router).await {
+            error!("the admin endpoint ended: {error}");
+        }
+    }
+}
+
+async fn get_status(State(state): State<AdminState>) -> Json<StatusReport> {
+    Json(status::report(&state))
+}
+
+async fn get_metrics(State(state): State<AdminState>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
+}
+
+/// The query of `/v1/explain`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// The name asked for.
+    pub name: String,
+    /// The type; A when it is left out.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub qtype: Option<String>,
+    /// The client: an address or a subnet.
+    pub client: String,
+    /// Regions, pools and endpoints to be taken for down, with commas between them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub down: String,
+}
+
+async fn get_explain(
+    State(state): State<AdminState>,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Json<Explanation>, Refusal> {
+    let snapshot = state.current.load_full();
+    answer_explain(&snapshot, &query).map(Json).map_err(Refusal)
+}
+
+/// Explains what `query` asks for.
+///
+/// # Errors
+/// What is wrong with the query, in words.
+pub fn answer_explain(snapshot: &Snapshot, query: &ExplainQuery) -> Result<Explanation, String> {
+    let name: Name =
+        query.name.parse().map_err(|error| format!("`{}` is not a name: {error}", query.name))?;
+    let qtype = query.qtype.as_deref().unwrap_or("A");
+    let qtype: RecordType = qtype.parse().map_err(|_| format!("`{qtype}` is not a record type"))?;
+    let client: Prefix =
+        query.client.parse().map_err(|error| format!("client `{}` is {error}", query.client))?;
+    let mut down = Vec::new();
+    for word in query.down.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        down.extend(snapshot.outages_named(&name, word)?);
+    }
+    let question = Question { name: &name, qtype, client, down: &down, random: 0 };
+    Ok(explain(snapshot, &question))
+}
+
+/// A request that cannot be answered.
+struct Refusal(String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(serde_json::json!({ "error": self.0 }));
+        (StatusCode::BAD_REQUEST, body).into_response()
+    }
+}

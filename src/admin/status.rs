@@ -1,0 +1,93 @@
+//! What a node knows of health, as data.
+
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::AdminState;
+use crate::health::TargetStatus;
+use crate::model::Time;
+use crate::model::health::ProbeOutcome;
+
+/// A node's state.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The version of the program.
+    pub version: String,
+    /// The number of the snapshot.
+    pub generation: u64,
+    /// Apexes of the zones that are served.
+    pub zones: Vec<String>,
+    /// Reloads that were refused since the start.
+    pub reloads_refused: u64,
+    /// Every target in use, by its text.
+    pub targets: Vec<TargetReport>,
+}
+
+/// What is known of a target.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TargetReport {
+    /// The target: `https 192.0.2.10:443 /healthz`.
+    pub target: String,
+    /// Endpoints that ask for it: `ZONE POOL/ENDPOINT`.
+    pub endpoints: Vec<String>,
+    /// `up`, `degraded`, `down`, `unknown`.
+    pub verdict: String,
+    /// Seconds since the verdict came to be.
+    pub age_secs: u64,
+    /// Seconds since a probe last bore on it; absent before the first.
+    pub seen_secs: Option<u64>,
+    /// How the last probe ended: `12 ms`, `timeout`.
+    pub last: Option<String>,
+    /// What speaks against the verdict so far: `1 failure remembered`.
+    pub doubts: Option<String>,
+    /// Whether the verdict comes from an earlier run and nothing has confirmed it yet.
+    pub is_restored: bool,
+}
+
+pub(super) fn report(state: &AdminState) -> StatusReport {
+    let snapshot = state.current.load();
+    let now = state.clock.now();
+    let owners = snapshot.owners_of_targets();
+    let mut targets: Vec<TargetReport> = state
+        .intake
+        .board()
+        .entries()
+        .into_iter()
+        .map(|status| {
+            let endpoints = owners.get(&status.target).cloned().unwrap_or_default();
+            target_report(&status, endpoints, now)
+        })
+        .collect();
+    targets.sort_by(|a, b| a.endpoints.cmp(&b.endpoints).then_with(|| a.target.cmp(&b.target)));
+    StatusReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: snapshot.generation(),
+        zones: snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect(),
+        reloads_refused: state.metrics.reloads_refused.load(Ordering::Relaxed),
+        targets,
+    }
+}
+
+fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> TargetReport {
+    let last = status.last.map(|(_, outcome)| match outcome {
+        ProbeOutcome::Success(took) => format!("{} ms", took.as_millis()),
+        ProbeOutcome::Failure(reason) => reason.to_string(),
+        ProbeOutcome::LocalError(error) => format!("not probed: {error}"),
+    });
+    let doubts = match (status.failures, status.successes) {
+        (0, 0) => None,
+        (0, successes) => Some(format!("{successes} successes in a row")),
+        (failures, _) => Some(format!("{failures} failures remembered")),
+    };
+    TargetReport {
+        target: status.target.to_string(),
+        endpoints,
+        verdict: status.health.verdict.to_string(),
+        age_secs: now.since(status.health.since).as_secs(),
+        seen_secs: status.seen.map(|seen| now.since(seen).as_secs()),
+        last,
+        doubts,
+        is_restored: status.is_restored,
+    }
+}

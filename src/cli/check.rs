@@ -1,0 +1,129 @@
+//! `check`: reads all files and says everything that is wrong with them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{CheckArguments, Console, Exit, Failure, write_json};
+use crate::config::ZoneFiles;
+use crate::files::ZoneDirectory;
+use crate::load::{self, Place};
+use crate::model::{Report, Severity, Zone};
+use crate::snapshot::Snapshot;
+
+pub(super) fn run(
+    console: &mut Console<'_>,
+    place: &Place,
+    arguments: &CheckArguments,
+) -> Result<Exit, Failure> {
+    let mut report = Report::new();
+    let snapshot = read(place, arguments.path.as_deref(), &mut report);
+    if arguments.json {
+        write_json(console, &findings(&report))?;
+    } else {
+        console.report(&report)?;
+        summarise(console, snapshot.as_ref(), &report)?;
+    }
+    Ok(if report.has_errors() { Exit::Wrong } else { Exit::Fine })
+}
+
+fn read(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
+    let config = load::read_server(place, report)?;
+    let geo = load::load_geo(place, &config, None, report);
+    let directory =
+        path.map_or_else(|| place.resolve(&config.reloadable.zones.directory), Path::to_owned);
+    if directory.is_file() {
+        load::load_files(&OneFile::new(&directory), &geo, 1, report)
+    } else {
+        load::load_zones(&directory, &geo, 1, report)
+    }
+}
+
+/// A zone file by itself: the directory it lies in, as if nothing else defined a zone there.
+struct OneFile {
+    directory: ZoneDirectory,
+    name: String,
+}
+
+impl OneFile {
+    fn new(path: &Path) -> Self {
+        let directory = path.parent().map(PathBuf::from).unwrap_or_default();
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        Self { directory: ZoneDirectory::new(&directory), name }
+    }
+}
+
+impl ZoneFiles for OneFile {
+    fn directory(&self) -> &str {
+        self.directory.directory()
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+
+    fn read(&self, name: &str) -> Result<Arc<str>, String> {
+        self.directory.read(name)
+    }
+}
+
+/// A finding for programs.
+#[derive(Serialize)]
+struct Finding<'a> {
+    severity: &'static str,
+    message: &'a str,
+    /// `file:line:column`, when the finding has a place.
+    place: Option<String>,
+    hint: Option<&'a str>,
+}
+
+fn findings(report: &Report) -> Vec<Finding<'_>> {
+    let one = |diagnostic: &crate::model::Diagnostic| -> (_, _) {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        (severity, diagnostic.labels.first().map(|(span, _)| report.place(*span)))
+    };
+    let all = report.diagnostics().iter();
+    all.map(|diagnostic| {
+        let (severity, place) = one(diagnostic);
+        let hint = diagnostic.hint.as_deref();
+        Finding { severity, message: &diagnostic.message, place, hint }
+    })
+    .collect()
+}
+
+fn summarise(
+    console: &mut Console<'_>,
+    snapshot: Option<&Snapshot>,
+    report: &Report,
+) -> Result<(), Failure> {
+    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
+    let found = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    match snapshot {
+        Some(snapshot) if errors == 0 => {
+            let zones = snapshot.zones();
+            let sum = |of: &dyn Fn(&Zone) -> usize| zones.iter().map(of).sum::<usize>();
+            writeln!(
+                console.out,
+                "ok: {}, {}, {}, {}, {}, {} met; {found}",
+                counted(zones.len(), "zone"),
+                counted(sum(&|zone| zone.records.len()), "record"),
+                counted(sum(&|zone| zone.steers.len()), "steered name"),
+                counted(sum(&|zone| zone.pools.len()), "pool"),
+                counted(snapshot.targets().len(), "target"),
+                counted(sum(&|zone| zone.expectations.len()), "expectation"),
+            )?;
+        }
+        _ => writeln!(console.out, "not ok: {found}")?,
+    }
+    Ok(())
+}
+
+/// `1 zone`, `2 zones`.
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}

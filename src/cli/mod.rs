@@ -1,0 +1,274 @@
+//! The command line: arguments in, lines and an exit code out.
+//!
+//! Data goes to stdout, talk to stderr; `--json` gives the same data for programs. Exit codes:
+//!
+//! | code | means |
+//! |---|---|
+//! | 0 | done, or all is well |
+//! | 1 | something is wrong with the files, the answer or the node |
+//! | 2 | the command was used wrongly |
+//! | 4 | the running node cannot be reached |
+
+mod check;
+mod demo;
+mod explain;
+mod geo;
+mod serve;
+mod status;
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::load::{self, Place};
+use crate::model::Report;
+
+/// A global server load balancer that works through authoritative DNS.
+#[derive(Parser, Debug)]
+#[command(name = "windrose", version, arg_required_else_help = false, max_term_width = 100)]
+#[command(after_help = "Without a command: serve.\n\n\
+    Try it:  windrose demo\n\
+    Ask:     dig @127.0.0.1 -p 5300 www.example.com A +subnet=81.2.69.0/24\n\
+    Why:     windrose explain www.example.com --client 81.2.69.142 --down eu-west")]
+pub struct Arguments {
+    /// The server file [default: windrose.toml in the working directory, if there is one]
+    #[arg(short, long, global = true, env = "WINDROSE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Answer queries until SIGTERM or SIGINT; SIGHUP reloads
+    Serve,
+    /// Read all files and say everything that is wrong with them
+    Check(CheckArguments),
+    /// Say what a client is answered and why
+    Explain(ExplainArguments),
+    /// Say what a running node knows of every target
+    Status(StatusArguments),
+    /// Say where an address is, or which databases are used
+    Geo(GeoArguments),
+    /// Watch a failover on this machine: three regions, one of which dies and comes back
+    Demo(DemoArguments),
+}
+
+#[derive(Args, Debug)]
+struct CheckArguments {
+    /// A zone directory or zone file [default: what the server file names]
+    path: Option<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct ExplainArguments {
+    /// The name asked for
+    name: String,
+    /// The record type asked for
+    #[arg(name = "TYPE", default_value = "A")]
+    qtype: String,
+    /// The client: an address, or a subnet such as 192.0.2.0/24
+    #[arg(long, value_name = "ADDRESS")]
+    client: String,
+    /// Take this region, pool or endpoint (NAME or POOL/NAME) for down; may be given again
+    #[arg(long, value_name = "THING")]
+    down: Vec<String>,
+    /// Ask the running node, and so its live health [default address: the server file's]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
+    server: Option<Option<SocketAddr>>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct StatusArguments {
+    /// The node's admin endpoint [default: the server file's]
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<SocketAddr>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct GeoArguments {
+    /// An address to look up, or `info`: the databases with their dates and licences
+    #[arg(default_value = "info", value_name = "ADDRESS")]
+    what: String,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct DemoArguments {
+    /// End after so many seconds [default: run until Ctrl-C]
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+}
+
+/// What a command came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Done, or all is well.
+    Fine,
+    /// Something is wrong with the files, the answer or the node.
+    Wrong,
+    /// The command was used wrongly.
+    Usage,
+    /// The running node cannot be reached.
+    Unreachable,
+}
+
+impl Exit {
+    /// The process's exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Wrong => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 4,
+        }
+    }
+}
+
+/// Why a command ended early.
+enum Failure {
+    /// With these words on stderr.
+    Said(Exit, String),
+    /// The reader of our output has gone, which is its affair.
+    Output,
+}
+
+impl From<io::Error> for Failure {
+    fn from(_: io::Error) -> Self {
+        Self::Output
+    }
+}
+
+/// Where a command writes.
+struct Console<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    /// Whether `err` may have colours.
+    colour: bool,
+}
+
+impl Console<'_> {
+    /// Prints findings, if there are any.
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.err.write_all(report.render(self.colour).as_bytes())
+    }
+}
+
+/// Runs the command that `arguments` (with the program's name first) ask for.
+pub fn run(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are data, everything else is talk; there is no third place to say that
+            // neither could be written.
+            let text = error.render().to_string();
+            let is_fault = error.use_stderr();
+            let _ = if is_fault {
+                err.write_all(text.as_bytes())
+            } else {
+                out.write_all(text.as_bytes())
+            };
+            return if is_fault { Exit::Usage } else { Exit::Fine };
+        }
+    };
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut console = Console { out, err, colour };
+    let place = Place::new(arguments.config);
+    let done = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&mut console, place),
+        Command::Check(arguments) => check::run(&mut console, &place, &arguments),
+        Command::Explain(arguments) => explain::run(&mut console, &place, &arguments),
+        Command::Status(arguments) => status::run(&mut console, &place, &arguments),
+        Command::Geo(arguments) => geo::run(&mut console, &place, &arguments),
+        Command::Demo(arguments) => demo::run(&mut console, &arguments),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(Failure::Output) => Exit::Wrong,
+        Err(Failure::Said(exit, words)) => {
+            let _ = writeln!(console.err, "error: {words}");
+            exit
+        }
+    }
+}
+
+/// The server file, or its errors on stderr.
+fn read_server(
+    console: &mut Console<'_>,
+    place: &Place,
+) -> Result<crate::config::ServerConfig, Failure> {
+    let mut report = Report::new();
+    let config = load::read_server(place, &mut report);
+    console.report(&report)?;
+    config.ok_or_else(|| Failure::Said(Exit::Wrong, "the server file has errors".to_owned()))
+}
+
+/// Writes data as JSON.
+fn write_json(console: &mut Console<'_>, data: &impl serde::Serialize) -> Result<Exit, Failure> {
+    serde_json::to_writer_pretty(&mut console.out, data).map_err(io::Error::from)?;
+    writeln!(console.out)?;
+    Ok(Exit::Fine)
+}
+
+/// Asks the admin endpoint of a running node: the one given, or the first of the server file.
+fn ask<T: serde::de::DeserializeOwned>(
+    console: &mut Console<'_>,
+    place: &Place,
+    server: Option<SocketAddr>,
+    path: &str,
+    query: &impl serde::Serialize,
+) -> Result<T, Failure> {
+    let server = match server {
+        Some(server) => server,
+        None => *read_server(console, place)?.fixed.admin.listen.first().ok_or_else(|| {
+            Failure::Said(Exit::Usage, "the server file has no admin endpoint".to_owned())
+        })?,
+    };
+    let unreachable = |error: &dyn std::fmt::Display| {
+        let words = format!("cannot reach a running node at http://{server}: {error}");
+        Failure::Said(Exit::Unreachable, words)
+    };
+    let query = serde_json::to_value(query).map_err(|error| unreachable(&error))?;
+    let request = async {
+        let mut url = reqwest::Url::parse(&format!("http://{server}{path}"))
+            .expect("an address and a path make a URL");
+        for (key, value) in query.as_object().into_iter().flatten() {
+            url.query_pairs_mut().append_pair(key, value.as_str().unwrap_or_default());
+        }
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let response = client.get(url).send().await?;
+        let status = response.status();
+        Ok::<_, reqwest::Error>((status, response.bytes().await?))
+    };
+    crate::probe::install_crypto();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (status, body) = runtime.block_on(request).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        unreachable(&cause.unwrap_or_else(|| error.to_string()))
+    })?;
+    if !status.is_success() {
+        let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let words = said["error"].as_str().unwrap_or("the node refused the request").to_owned();
+        return Err(Failure::Said(Exit::Wrong, words));
+    }
+    serde_json::from_slice(&body).map_err(|error| unreachable(&error))
+}

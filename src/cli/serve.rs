@@ -1,0 +1,40 @@
+//! `serve`: runs a node.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use super::{Console, Exit, Failure, read_server};
+use crate::config::{Log, LogFormat, LogLevel};
+use crate::load::Place;
+use crate::server::{self, StartError};
+
+pub(super) fn run(console: &mut Console<'_>, place: Place) -> Result<Exit, Failure> {
+    let config = read_server(console, &place)?;
+    start_log(&config.fixed.log, console.colour);
+    match server::run(place) {
+        Ok(()) => Ok(Exit::Fine),
+        Err(StartError::Files(report)) => {
+            console.report(&report)?;
+            let words = "the files have errors; nothing is served".to_owned();
+            Err(Failure::Said(Exit::Wrong, words))
+        }
+        Err(StartError::System(error)) => Err(Failure::Said(Exit::Wrong, error.to_string())),
+    }
+}
+
+/// Logs to stderr. `RUST_LOG` overrides the server file for whoever hunts a fault.
+fn start_log(log: &Log, colour: bool) {
+    let level = LogLevel::WORDS.iter().find(|(_, level)| *level == log.level);
+    let level = level.map_or("info", |(word, _)| *word);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,windrose={level}")));
+    let builder =
+        fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).with_ansi(colour);
+    // An error says that a log was started already, which is all that is wanted.
+    let _ = match log.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

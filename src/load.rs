@@ -1,0 +1,173 @@
+//! From files to a snapshot that may be served, or to everything that is wrong with them.
+//!
+//! Used by `check`, by the start, and by every reload, so that what `check` accepts is what will be
+//! served. Nothing is changed by loading: what comes back either replaces all that was, or nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{self, ServerConfig, ZoneFiles};
+use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
+use crate::geo::Atlas;
+use crate::model::{Diagnostic, Report, TargetHealth};
+use crate::snapshot::{Blueprint, Snapshot, expect};
+
+/// Where the server file is and what its relative paths start from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The server file, if there is one.
+    pub file: Option<PathBuf>,
+    /// What relative paths in it start from.
+    pub base: PathBuf,
+}
+
+/// The name of the server file in the working directory.
+pub const SERVER_FILE: &str = "windrose.toml";
+
+impl Place {
+    /// The file given, or `windrose.toml` in the working directory when there is one.
+    #[must_use]
+    pub fn new(given: Option<PathBuf>) -> Self {
+        let file = given.or_else(|| Some(PathBuf::from(SERVER_FILE)).filter(|path| path.is_file()));
+        let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        Self { file, base }
+    }
+
+    /// A path of the server file, as it is to be opened.
+    #[must_use]
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+}
+
+/// Databases as they were read, to be used again while their files stay the same.
+#[derive(Clone, Debug)]
+pub struct Geo {
+    files: Vec<DatabaseFile>,
+    /// What they say.
+    pub atlas: Arc<Atlas>,
+}
+
+/// Everything that was loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The server file.
+    pub config: ServerConfig,
+    /// The snapshot, with every endpoint taken for up.
+    pub snapshot: Snapshot,
+    /// Databases, for the next load.
+    pub geo: Geo,
+    /// Warnings; no errors.
+    pub report: Report,
+}
+
+/// Reads the server file. Findings go to `report`; `None` when one is an error.
+pub fn read_server(place: &Place, report: &mut Report) -> Option<ServerConfig> {
+    let Some(path) = &place.file else { return Some(ServerConfig::default()) };
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let source = report.add_source(path.display().to_string(), text);
+            config::read_server(report, source)
+        }
+        Err(error) => {
+            let message = format!("cannot read the server file {}: {error}", path.display());
+            report.push(Diagnostic::error_without_place(message));
+            None
+        }
+    }
+}
+
+/// Loads everything. `before` are the databases of the load before, which a database that cannot be
+/// read now does not replace.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Loaded, Report> {
+    let mut report = Report::new();
+    let Some(config) = read_server(place, &mut report) else { return Err(report) };
+    let directory = place.resolve(&config.reloadable.zones.directory);
+    let geo = load_geo(place, &config, before, &mut report);
+    let snapshot = load_zones(&directory, &geo, generation, &mut report);
+    match snapshot {
+        Some(snapshot) if !report.has_errors() => Ok(Loaded { config, snapshot, geo, report }),
+        _ => Err(report),
+    }
+}
+
+/// Loads all zone files of a directory; see [`load_files`].
+pub fn load_zones(
+    directory: &Path,
+    geo: &Geo,
+    generation: u64,
+    report: &mut Report,
+) -> Option<Snapshot> {
+    let files = ZoneDirectory::new(directory);
+    if let Err(error) = files.probe() {
+        let message = format!("cannot read the zone directory {}: {error}", directory.display());
+        report.push(Diagnostic::error_without_place(message));
+        return None;
+    }
+    load_files(&files, geo, generation, report)
+}
+
+/// Loads zone files and runs their expectations. Findings go to `report`.
+pub fn load_files(
+    files: &dyn ZoneFiles,
+    geo: &Geo,
+    generation: u64,
+    report: &mut Report,
+) -> Option<Snapshot> {
+    let zones = config::read_zones(report, files);
+    if report.has_errors() {
+        return None;
+    }
+    let blueprint = Blueprint { zones, atlas: Arc::clone(&geo.atlas) };
+    match Snapshot::compile(blueprint, generation, &|_| TargetHealth::UNCHECKED) {
+        Ok(snapshot) => {
+            expect::check(&snapshot, report);
+            Some(snapshot)
+        }
+        Err(error) => {
+            report.push(Diagnostic::error_without_place(error.to_string()));
+            None
+        }
+    }
+}
+
+/// The databases, read again only when a file has changed. One that cannot be read is a warning: what
+/// was known before serves on, and without it clients are told apart by less.
+#[must_use]
+pub fn load_geo(
+    place: &Place,
+    config: &ServerConfig,
+    before: Option<&Geo>,
+    report: &mut Report,
+) -> Geo {
+    let geoip = &config.reloadable.geoip;
+    let listed: Vec<PathBuf> = geoip.databases.iter().map(|path| place.resolve(path)).collect();
+    let (files, mut problems) = database_files(&place.resolve(&geoip.directory), &listed);
+    let same = before.filter(|before| before.files == files && problems.is_empty());
+    if let Some(same) = same {
+        return same.clone();
+    }
+    let (databases, broken) = open_databases(&files);
+    problems.extend(broken);
+    let atlas = Atlas::build(databases).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Atlas::empty()
+    });
+    let is_broken = !problems.is_empty();
+    for problem in problems {
+        let consequence =
+            if before.is_some() { "the databases read before stay" } else { "left out" };
+        let message = format!("{problem} ({consequence})");
+        report.push(Diagnostic {
+            severity: crate::model::Severity::Warning,
+            ..Diagnostic::error_without_place(message)
+        });
+    }
+    match before {
+        Some(before) if is_broken => before.clone(),
+        _ => Geo { files, atlas: Arc::new(atlas) },
+    }
+}

@@ -37,6 +37,15 @@ impl Fault {
         Self::of_io(error, || has_route(address)).unwrap_or(Self::Local(LocalError::Other))
     }
 
+    /// A host name that was not resolved. The resolver does not say why; but where we cannot open a
+    /// socket ourselves, it could not either.
+    pub(super) fn of_resolve() -> Self {
+        match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+            Ok(_) => Self::Failure(FailureReason::Resolve),
+            Err(error) => Self::of_io(&error, || false).unwrap_or(Self::Local(LocalError::Other)),
+        }
+    }
+
     /// An HTTP request to `address` that was not answered, or not to the end. Whatever explains
     /// itself somewhere down the chain of causes is believed; the rest is named after the phase.
     pub(super) fn of_request(error: &reqwest::Error, address: SocketAddr, is_tls: bool) -> Self {

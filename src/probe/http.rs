@@ -131,7 +131,7 @@ pub(super) struct Clients {
 }
 
 /// The client of one HTTPS target. A client is bound to the address that its name leads to, so
-/// each target has its own (about 11 KiB) and keeps it until the address changes.
+/// each target has its own (about 4 KiB) and keeps it until the address changes.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Option<(SocketAddr, Result<Client, Fault>)>);
 

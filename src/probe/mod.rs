@@ -122,6 +122,6 @@ async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Fault> {
     // With its final dot a name would not be found in the machine's hosts file.
     match lookup_host((name.trim_end_matches('.'), port)).await {
         Ok(addresses) => Ok(addresses.collect()),
-        Err(_) => Err(Fault::Failure(FailureReason::Resolve)),
+        Err(_) => Err(Fault::of_resolve()),
     }
 }

@@ -1,8 +1,8 @@
 //! When each target is probed.
 //!
 //! Every target has a task of its own that sleeps, probes and reports, and is told at each report
-//! after which pace to go on. A task costs about 3 KiB while it sleeps, and an HTTPS target's client
-//! 11 KiB more: ten thousand targets fit into some 150 MB at the worst.
+//! after which pace to go on. A task holds about 2 KiB while it sleeps, and an HTTPS target's client
+//! 4 KiB more: ten thousand targets fit into 60 MB.
 //!
 //! Targets of one interval are spread over it evenly by a hash of the target, the same in every run,
 //! so that the work of each moment is about equal. A new target's first probe comes within a second,

@@ -114,6 +114,8 @@ async fn answers_are_judged_by_status_and_body() {
     let body = |text: &str| Some(text.to_owned());
     let redirect = "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n";
     let broken = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nready";
+    let in_pieces = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                     2\r\nre\r\n2\r\nad\r\n1\r\ny\r\n0\r\n\r\n";
     for (answer, check, expected) in [
         ("HTTP/1.1 503 Busy\r\n\r\n", check(), Some(FailureReason::Status(503))),
         (redirect, check(), Some(FailureReason::Status(302))),
@@ -122,6 +124,7 @@ async fn answers_are_judged_by_status_and_body() {
         (OK, HttpCheck { body: body("steady"), ..check() }, Some(FailureReason::Body)),
         (broken, HttpCheck { body: body("steady"), ..check() }, Some(FailureReason::Protocol)),
         (broken, HttpCheck { body: body("ready"), ..check() }, None),
+        (in_pieces, HttpCheck { body: body("ready"), ..check() }, None),
         ("SSH-2.0-OpenSSH_9.6\r\n\r\n", check(), Some(FailureReason::Protocol)),
         ("", check(), Some(FailureReason::Protocol)),
     ] {
@@ -213,9 +216,8 @@ fn self_signed() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(vec!["www.example.test".to_owned()]).unwrap()
 }
 
-/// A TLS server that answers one connection; the handle gives the name that was asked for, or
-/// nothing if the handshake failed.
-async fn serve_tls(key: &CertifiedKey<KeyPair>) -> (SocketAddr, JoinHandle<Option<String>>) {
+/// A TLS server on a port of its own.
+async fn tls_listener(key: &CertifiedKey<KeyPair>) -> (TcpListener, TlsAcceptor) {
     let chain = vec![key.cert.der().clone()];
     let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -225,8 +227,14 @@ async fn serve_tls(key: &CertifiedKey<KeyPair>) -> (SocketAddr, JoinHandle<Optio
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (listener, TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Answers one connection; the handle gives the name that was asked for, or nothing if the
+/// handshake failed.
+async fn serve_tls(key: &CertifiedKey<KeyPair>) -> (SocketAddr, JoinHandle<Option<String>>) {
+    let (listener, acceptor) = tls_listener(key).await;
     let address = listener.local_addr().unwrap();
     let served = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
@@ -275,6 +283,29 @@ async fn certificates_are_verified_unless_the_check_says_otherwise() {
         }
         assert_eq!(served.await.unwrap().as_deref(), asked_for, "{check:?}");
     }
+}
+
+#[tokio::test]
+async fn every_probe_sees_the_certificate_anew() {
+    let key = self_signed();
+    let (listener, acceptor) = tls_listener(&key).await;
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut handshakes = Vec::new();
+        for _ in 0..2 {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            handshakes.push(stream.get_ref().1.handshake_kind().unwrap());
+            answer(stream, OK.as_bytes()).await;
+        }
+        handshakes
+    });
+    let https = HttpCheck { tls: true, body: Some("ready".to_owned()), ..check() };
+    let mut probe = prober_trusting(Ok(key.cert.der())).prepare(target_at(address, https));
+    for _ in 0..2 {
+        assert!(is_success(probe.run().await));
+    }
+    assert_eq!(served.await.unwrap(), [rustls::HandshakeKind::Full; 2]);
 }
 
 #[tokio::test]

@@ -32,6 +32,16 @@ impl From<Fault> for ProbeOutcome {
 }
 
 impl Fault {
+    /// What to report of a host when one of its addresses had this fault and those before it had
+    /// `earlier`: the later one, but what is the target's own before what is ours. Otherwise a dead
+    /// host with an IPv6 address would never be down for a machine without IPv6.
+    pub(super) fn after(self, earlier: Option<Self>) -> Self {
+        match (earlier, self) {
+            (Some(earlier @ Self::Failure(_)), Self::Local(_) | Self::Unable(_)) => earlier,
+            (_, later) => later,
+        }
+    }
+
     /// A connection to `address` that could not be opened.
     pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Self {
         Self::of_io(error, || has_route(address)).unwrap_or(Self::Local(LocalError::Other))
@@ -144,6 +154,22 @@ mod tests {
         ] {
             let error = io::Error::from_raw_os_error(errno);
             assert_eq!(Fault::of_io(&error, || has_route), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn of_several_addresses_the_target_s_own_fault_is_reported() {
+        let refused = Fault::Failure(FailureReason::Refused);
+        let timeout = Fault::Failure(FailureReason::Timeout);
+        let local = Fault::Local(LocalError::Other);
+        for (earlier, later, expected) in [
+            (None, &local, &local),
+            (None, &refused, &refused),
+            (Some(&refused), &timeout, &timeout),
+            (Some(&refused), &local, &refused),
+            (Some(&local), &refused, &refused),
+        ] {
+            assert_eq!(&later.clone().after(earlier.cloned()), expected);
         }
     }
 

@@ -85,17 +85,16 @@ impl Probe {
         }
     }
 
-    /// Tries the host's addresses in the resolver's order until one answers as it should. What went
-    /// wrong with the last one is what is reported.
+    /// Tries the host's addresses in the resolver's order until one answers as it should.
     async fn attempt(&mut self) -> Result<Duration, Fault> {
-        let mut result = Err(Fault::Failure(FailureReason::Resolve));
+        let mut fault = None;
         for address in addresses(&self.target).await? {
-            result = self.attempt_at(address).await;
-            if result.is_ok() {
-                break;
+            match self.attempt_at(address).await {
+                Ok(took) => return Ok(took),
+                Err(next) => fault = Some(next.after(fault)),
             }
         }
-        result
+        Err(fault.unwrap_or(Fault::Failure(FailureReason::Resolve)))
     }
 
     async fn attempt_at(&mut self, address: SocketAddr) -> Result<Duration, Fault> {

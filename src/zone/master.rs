@@ -3,7 +3,7 @@
 //! [`read`] hands every record to a sink as soon as it is read, so that a zone of any size can be
 //! compiled without being held as a list. It finds all errors of a file at once: after an error it
 //! goes on with the next entry. Records are read one by one; whether they make a zone is
-//! `check`'s business. Files are opened by the caller's `include`, which is where
+//! [`check`](super::check())'s business. Files are opened by the caller's `include`, which is where
 //! `$INCLUDE` is kept inside the zone directory.
 //!
 //! Beyond RFC 1035: `$TTL` (RFC 2308 §4), `$GENERATE` and TTL units as BIND has them, generic types
@@ -442,7 +442,7 @@ fn is_class_in(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("IN") {
         return Some(true);
     }
-    if ["CH", "CS", "HS", "ANY", "NONE"].iter().any(|class| text.eq_ignore_ascii_case(class)) {
+    if ["CH", "CS", "HS"].iter().any(|class| text.eq_ignore_ascii_case(class)) {
         return Some(false);
     }
     let (word, number) = text.split_at_checked(5)?;

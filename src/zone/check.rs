@@ -11,13 +11,13 @@
 //! | error | an owner outside the zone | 1035 §5.2 |
 //! | error | several CNAMEs, or one beside other data | 2181 §10.1 |
 //! | error | several DNAMEs at a name, data below one | 6672 §2.4 |
-//! | error | a record set that no message can hold | 1035 §4.2.2 |
-//! | warning | a set with several TTLs; the lowest is used | 2181 §5.2 |
+//! | error | an rrset that no message can hold | 1035 §4.2.2 |
+//! | warning | an rrset with several TTLs; the lowest is used | 2181 §5.2 |
 //! | warning | a name server below a cut without address | 1034 §4.2.1 |
 //! | warning | data that a cut hides | 2181 §6.1 |
 //! | warning | NS, MX or SRV to an alias | 2181 §10.3 |
 //! | warning | the same record twice | 2181 §5 |
-//! | warning | a very large set | |
+//! | warning | a very large rrset | |
 //! | warning | a name with the zone's name twice: a dot is missing | |
 //! | warning | SOA times that contradict each other | 1912 §2.2 |
 //!
@@ -33,8 +33,8 @@ use super::canonical::{Key, Keyed, Keys, Sorted};
 
 /// After so many findings no more are looked for.
 const FINDINGS_MAX: usize = 200;
-/// A larger set than this is probably a mistake, and makes for large answers.
-const SET_LEN_LARGE: usize = 100;
+/// A larger rrset than this is probably a mistake, and makes for large answers.
+const RRSET_LEN_LARGE: usize = 100;
 /// Octets that a message holds.
 const MESSAGE_LEN_MAX: usize = 65_535;
 /// Octets around the data of a record whose owner is compressed.
@@ -205,10 +205,10 @@ fn check_name(zone: &Zone<'_>, name: &[Keyed<'_>], findings: &mut Vec<Diagnostic
         findings.push(apex_twice(zone, first, &first.owner));
     }
     check_exclusive(name, findings);
-    for set in name.chunk_by(|a, b| a.record.rtype == b.record.rtype) {
-        check_hidden(zone, set[0], findings);
-        check_set(zone, set, findings);
-        for keyed in set {
+    for rrset in name.chunk_by(|a, b| a.record.rtype == b.record.rtype) {
+        check_hidden(zone, rrset[0], findings);
+        check_rrset(zone, rrset, findings);
+        for keyed in rrset {
             check_target(zone, *keyed, findings);
         }
     }
@@ -277,19 +277,19 @@ fn check_hidden(zone: &Zone<'_>, first: Keyed<'_>, findings: &mut Vec<Diagnostic
     }
 }
 
-// ---- Record sets ----
+// ---- Rrsets ----
 
-fn check_set(zone: &Zone<'_>, set: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
-    let first = set[0].record;
+fn check_rrset(zone: &Zone<'_>, rrset: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
+    let first = rrset[0].record;
     let (owner, rtype) = (&first.owner, first.rtype);
-    if rtype == RecordType::SOA && set[0].key != zone.apex_key.as_slice() {
+    if rtype == RecordType::SOA && rrset[0].key != zone.apex_key.as_slice() {
         let message = format!("an SOA at `{owner}`, which is not the apex `{}`", zone.apex);
         findings.push(Diagnostic::error(first.span, message));
     }
-    if set.len() == 1 {
+    if rrset.len() == 1 {
         return;
     }
-    let mut by_data: Vec<_> = set.iter().map(|keyed| keyed.record).collect();
+    let mut by_data: Vec<_> = rrset.iter().map(|keyed| keyed.record).collect();
     by_data.sort_by(|a, b| a.rdata.cmp(&b.rdata));
     for same in by_data.windows(2).filter(|pair| pair[0].rdata == pair[1].rdata) {
         let message = format!("the same {rtype} record of `{owner}` twice");
@@ -303,16 +303,16 @@ fn check_set(zone: &Zone<'_>, set: &[Keyed<'_>], findings: &mut Vec<Diagnostic>)
         let message = format!("`{owner}` has several {rtype} records");
         findings.push(Diagnostic::error(other.span, message).also(one.span, "the other one"));
     }
-    check_ttls(set, findings);
+    check_ttls(rrset, findings);
     check_size(&by_data, findings);
 }
 
-/// Different TTLs in a set. Signatures of different types are different sets.
-fn check_ttls(set: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
-    let first = set[0].record;
-    let other = set.iter().map(|keyed| keyed.record).find(|record| record.ttl != first.ttl);
+/// Different TTLs in an rrset. Signatures of different types are different rrsets.
+fn check_ttls(rrset: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
+    let first = rrset[0].record;
+    let other = rrset.iter().map(|keyed| keyed.record).find(|record| record.ttl != first.ttl);
     let Some(other) = other.filter(|_| first.rtype != RecordType::RRSIG) else { return };
-    let lowest = set.iter().map(|keyed| keyed.record.ttl).min().unwrap_or(first.ttl);
+    let lowest = rrset.iter().map(|keyed| keyed.record.ttl).min().unwrap_or(first.ttl);
     let message = format!(
         "the {} records of `{}` have different TTLs; {lowest} is used for all",
         first.rtype, first.owner
@@ -321,14 +321,14 @@ fn check_ttls(set: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
     findings.push(finding.also(first.span, format!("{} here", first.ttl)));
 }
 
-fn check_size(set: &[&Record], findings: &mut Vec<Diagnostic>) {
-    let Some(first) = set.iter().min_by_key(|record| record.span.start) else { return };
-    let len: usize = set.iter().map(|record| record.rdata.len() + RECORD_OVERHEAD).sum();
-    let mut message = format!("`{}` has {} {} records", first.owner, set.len(), first.rtype);
+fn check_size(rrset: &[&Record], findings: &mut Vec<Diagnostic>) {
+    let Some(first) = rrset.iter().min_by_key(|record| record.span.start) else { return };
+    let len: usize = rrset.iter().map(|record| record.rdata.len() + RECORD_OVERHEAD).sum();
+    let mut message = format!("`{}` has {} {} records", first.owner, rrset.len(), first.rtype);
     if len > MESSAGE_LEN_MAX {
         write!(message, " of {len} octets; no message holds them").expect("a String takes all");
         findings.push(Diagnostic::error(first.span, message).label("the first one"));
-    } else if set.len() > SET_LEN_LARGE {
+    } else if rrset.len() > RRSET_LEN_LARGE {
         findings.push(Diagnostic::warning(first.span, message).label("the first one"));
     }
 }

@@ -152,13 +152,61 @@ fn push_number(value: u64, width: usize, base: Base, out: &mut String) {
         Base::Hex { is_upper: false } => write!(out, "{value:0width$x}"),
         Base::Hex { is_upper: true } => write!(out, "{value:0width$X}"),
         Base::Nibbles { is_upper } => {
-            // The width counts the dots.
+            // The width counts the dots, of which an even one ends with another.
             let digits = width.div_ceil(2);
             let number =
                 if is_upper { format!("{value:0digits$X}") } else { format!("{value:0digits$x}") };
             let nibbles: Vec<_> = number.chars().rev().map(String::from).collect();
-            write!(out, "{}", nibbles.join("."))
+            let end = if 2 * nibbles.len() == width { "." } else { "" };
+            write!(out, "{}{end}", nibbles.join("."))
         }
     }
     .expect("a String takes all");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_count_what_they_yield() {
+        for (text, numbers) in [
+            ("0-0", vec![0]),
+            ("1-3", vec![1, 2, 3]),
+            ("1-10/4", vec![1, 5, 9]),
+            ("2147483646-2147483647", vec![2_147_483_646, i32::MAX]),
+            ("0-2147483647/2147483647", vec![0, i32::MAX]),
+        ] {
+            let counter = Counter::parse(text).unwrap();
+            assert_eq!(counter.numbers().collect::<Vec<_>>(), numbers, "{text}");
+            assert_eq!(counter.count(), numbers.len() as u64, "{text}");
+        }
+        for broken in ["", "1", "3-1", "1-3/0", "-1-3", "1-+3", "1-2147483648", "1-3/", "a-b"] {
+            assert_eq!(Counter::parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn templates_are_those_of_bind() {
+        let cases = [
+            ("a$b", "a26b"),
+            ("$", "26"),
+            ("a$$b", "a$b"),
+            (r"a\$b", r"a\$b"),
+            ("${0}", "26"),
+            ("${-26,4}", "0000"),
+            ("${ 1, 5, x }", "0001b"),
+            ("${0,0,X}", "1A"),
+            ("${0,0,o}", "32"),
+            ("${0,3,n}", "a.1"),
+            ("${0,2,n}", "a.1"),
+            ("${0,4,N}", "A.1."),
+            ("${0,5,n}", "a.1.0"),
+        ];
+        for (template, text) in cases {
+            let mut out = String::new();
+            Template::parse(template).unwrap().expand(26, &mut out).unwrap();
+            assert_eq!(out, text, "{template}");
+        }
+    }
 }

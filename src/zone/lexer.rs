@@ -104,7 +104,7 @@ impl<'a> Lexer<'a> {
     /// # Errors
     /// A string that is not closed, or a parenthesis without its other half.
     pub(super) fn token(&mut self) -> Result<Token, Fault> {
-        self.token_of(Self::word)
+        self.token_of(|lexer| Ok(lexer.word()))
     }
 
     /// The next token, where a word may have a quoted string behind an `=` (RFC 9460 §2.1).
@@ -113,7 +113,7 @@ impl<'a> Lexer<'a> {
     /// As [`token`](Self::token).
     pub(super) fn parameter(&mut self) -> Result<Token, Fault> {
         self.token_of(|lexer| {
-            let word = lexer.word()?;
+            let word = lexer.word();
             let bytes = lexer.text.as_bytes();
             if bytes[word.end - 1] != b'=' || bytes.get(word.end) != Some(&b'"') {
                 return Ok(word);
@@ -179,8 +179,7 @@ impl<'a> Lexer<'a> {
         self.at += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape as `quoted`")]
-    fn word(&mut self) -> Result<Token, Fault> {
+    fn word(&mut self) -> Token {
         let bytes = self.text.as_bytes();
         let start = self.at;
         while let Some(&byte) = bytes.get(self.at) {
@@ -192,7 +191,7 @@ impl<'a> Lexer<'a> {
                 break;
             }
         }
-        Ok(Token { kind: TokenKind::Word, start, end: self.at })
+        Token { kind: TokenKind::Word, start, end: self.at }
     }
 
     fn quoted(&mut self) -> Result<Token, Fault> {

@@ -270,7 +270,7 @@ impl Reader<'_, '_> {
     }
 
     fn origin_directive(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
-        let token = required(lexer, "$ORIGIN", "a domain name")?;
+        let token = required(lexer, "$ORIGIN", "a name")?;
         let origin = name(lexer, token, &self.origin)?;
         end(lexer, "$ORIGIN")?;
         self.origin = origin;
@@ -286,7 +286,8 @@ impl Reader<'_, '_> {
     }
 
     /// `$INCLUDE FILE [ORIGIN]`. Origin and owner are afterwards what they were before (RFC 1035
-    /// §5.1).
+    /// §5.1); a `$TTL` in the file goes on to hold, for it is meant for all that follows (RFC 2308
+    /// §4).
     fn include_directive(&mut self, lexer: &mut Lexer<'_>, directive: Token) -> Result<(), Fault> {
         let file = required(lexer, "$INCLUDE", "a file name")?;
         let origin_token = lexer.token()?;
@@ -483,7 +484,7 @@ fn end(lexer: &mut Lexer<'_>, directive: &str) -> Result<(), Fault> {
 fn name(lexer: &Lexer<'_>, token: Token, origin: &Name) -> Result<Name, Fault> {
     let text = lexer.text(token);
     Name::parse(text, origin).map_err(|error| {
-        let message = format!("{} is not a domain name", shown(text));
+        let message = format!("{} is not a valid name", shown(text));
         lexer.fault(token, message).label(error.to_string()).into()
     })
 }

@@ -1,7 +1,7 @@
 //! L1: static zone data.
 //!
 //! [`master`] reads master files (RFC 1035 §5) into records, [`rdata`] turns record data from text
-//! to wire form and back, [`check`] finds what is wrong with a zone's records as a whole. Files are
+//! to wire form and back, [`mod@check`] finds what is wrong with a zone's records as a whole. Files are
 //! opened by the caller; what is steered is not here.
 
 mod canonical;

@@ -40,9 +40,9 @@ impl<'a> Fields<'_, 'a> {
 
     /// The next token as a name; appends its wire form to `out`.
     pub(super) fn name(&mut self, name: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let token = self.required(name, "a domain name")?;
+        let token = self.required(name, "a name")?;
         Name::parse_into(self.lexer.text(token), self.origin, out)
-            .map_err(|error| self.bad(token, name, "a domain name").label(error.to_string()).into())
+            .map_err(|error| self.bad(token, name, "a name").label(error.to_string()).into())
     }
 
     /// Makes sure that nothing is left.

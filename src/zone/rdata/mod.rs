@@ -1,8 +1,8 @@
 //! Record data: from presentation form to wire form and back.
 //!
-//! Every type is a row of [`layout`]: its fields' names and kinds. Reading ([`read`]), printing
-//! ([`to_text`]) and checking wire data walk the same row, so they cannot disagree. Kinds that more
-//! than one type has are in [`parse`] and [`print`]; the odd ones have a file each. Owners, TTLs
+//! Every type is a row of `layout`: its fields' names and kinds. Reading (`read`), printing
+//! (`to_text`) and checking wire data walk the same row, so they cannot disagree. Kinds that more
+//! than one type has are in `parse` and `print`; the odd ones have a file each. Owners, TTLs
 //! and files are the business of `master`.
 
 mod address;
@@ -33,7 +33,7 @@ type Field = (&'static str, Kind);
 /// What a field is in both forms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    /// A domain name that messages may compress (RFC 3597 §4).
+    /// A name that messages may compress (RFC 3597 §4).
     CompressibleName,
     /// One that they may not.
     Name,
@@ -97,7 +97,6 @@ enum Kind {
 }
 
 /// The fields of a type, in the order of both forms; `None` for a type that is only known as `\#`.
-#[expect(clippy::too_many_lines, reason = "a table")]
 const fn layout(rtype: RecordType) -> Option<&'static [Field]> {
     use Kind::*;
     Some(match rtype {

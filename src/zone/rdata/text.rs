@@ -248,3 +248,56 @@ const fn month_days(year: u32, month: u32) -> Option<u32> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4648 §10.
+    const VECTORS: [(&str, &str, &str); 6] = [
+        ("f", "Zg==", "CO"),
+        ("fo", "Zm8=", "CPNG"),
+        ("foo", "Zm9v", "CPNMU"),
+        ("foob", "Zm9vYg==", "CPNMUOG"),
+        ("fooba", "Zm9vYmE=", "CPNMUOJ1"),
+        ("foobar", "Zm9vYmFy", "CPNMUOJ1E8"),
+    ];
+
+    #[test]
+    fn bases_are_those_of_rfc_4648() {
+        for (plain, base64, base32) in VECTORS {
+            assert_eq!(to_base64(plain.as_bytes()), base64);
+            assert_eq!(from_base64(base64).as_deref(), Some(plain.as_bytes()));
+            assert_eq!(to_base32hex(plain.as_bytes()), base32);
+            assert_eq!(from_base32hex(base32).as_deref(), Some(plain.as_bytes()));
+        }
+        for broken in
+            ["Z", "Zg", "Zg=", "Zg===", "Z===", "====", "Zh==", "Zg==Zg==", "Zm9=v", "Zm-v"]
+        {
+            assert_eq!(from_base64(broken), None, "{broken}");
+        }
+        for broken in ["", "C", "CP", "CPN", "CPNMUOJ1E", "CW"] {
+            assert_eq!(from_base32hex(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn moments_are_dates_or_seconds() {
+        let cases = [
+            (0, "19700101000000"),
+            (951_782_400, "20000229000000"),
+            (1_048_354_263, "20030322173103"),
+            (u32::MAX, "21060207062815"),
+        ];
+        for (secs, date) in cases {
+            assert_eq!(to_moment(secs), date);
+            assert_eq!(from_moment(date), Some(secs));
+            assert_eq!(from_moment(&secs.to_string()), Some(secs));
+        }
+        for broken in
+            ["20230229000000", "20230100000000", "20230101240000", "21060207062816", "-1", ""]
+        {
+            assert_eq!(from_moment(broken), None, "{broken}");
+        }
+    }
+}

@@ -252,18 +252,17 @@ impl Tracker {
     /// The shortest time in which the verdict could change, counted in whole probes: those that
     /// are still needed, times the gap at which they come.
     ///
-    /// While nothing is wrong that gap is the interval, although a first failure would bring the
-    /// others closer together: otherwise every answer would always live as briefly as in the worst
-    /// moment. The first failure shortens it, for new answers, before the verdict can change.
+    /// While nothing is wrong no change is on its way, and answers may live as long as the zone file
+    /// says. The first failure shortens that, for new answers, before the verdict can change.
     #[must_use]
     pub fn next_change(&self) -> Duration {
         match self.state {
             State::Init => Duration::ZERO,
+            State::Up { failures: 0, .. } => Duration::MAX,
             State::Up { failures, .. } => {
                 let by_memory = self.fall - failures;
                 let by_window = self.window_failures().saturating_sub(self.window.failures());
-                let gap = if failures == 0 { self.interval } else { self.confirm_gap() };
-                gap.saturating_mul(by_memory.min(by_window.max(1)))
+                self.confirm_gap().saturating_mul(by_memory.min(by_window.max(1)))
             }
             State::Down { successes } => self.recovery_gap().saturating_mul(self.rise - successes),
         }

@@ -46,6 +46,9 @@ fn after(rise: u8, fall: u8, history: &str) -> (Tracker, Option<Cause>) {
     (tracker, cause)
 }
 
+/// A next change that nothing is leading to.
+const NEVER: u64 = u64::MAX;
+
 /// With `rise = 3`, `fall = 3`, `interval = 10s`: history, verdict, cause of the last change, pace and
 /// time to the next change in milliseconds.
 #[rustfmt::skip]
@@ -53,9 +56,9 @@ const TRANSITIONS: [(&str, Verdict, &str, u64, u64); 24] = [
     ("",             Verdict::Unknown, "",                                      10_000,      0),
     ("l",            Verdict::Unknown, "",                                      10_000,      0),
     // The first result decides.
-    ("s",            Verdict::Up,      "first probe: success",                  10_000, 30_000),
+    ("s",            Verdict::Up,      "first probe: success",                  10_000,  NEVER),
     ("f",            Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
-    ("lls",          Verdict::Up,      "first probe: success",                  10_000, 30_000),
+    ("lls",          Verdict::Up,      "first probe: success",                  10_000,  NEVER),
     // Up: failures are remembered and confirmed at once.
     ("s f",          Verdict::Up,      "first probe: success",                     500,  1_000),
     ("s ff",         Verdict::Up,      "first probe: success",                     500,    500),
@@ -64,7 +67,7 @@ const TRANSITIONS: [(&str, Verdict, &str, u64, u64); 24] = [
     // One success does not end the burst, two do, three forget the failure.
     ("s fs",         Verdict::Up,      "first probe: success",                     500,  1_000),
     ("s fss",        Verdict::Up,      "first probe: success",                  10_000,  1_000),
-    ("s fsss",       Verdict::Up,      "first probe: success",                  10_000, 30_000),
+    ("s fsss",       Verdict::Up,      "first probe: success",                  10_000,  NEVER),
     ("s fss f",      Verdict::Up,      "first probe: success",                     500,    500),
     // Not in a row, and yet: one in two, one in three, but not one in four.
     ("s fsfsf",      Verdict::Down,    "3 failures in 5 probes, last: timeout",  5_000, 15_000),
@@ -77,7 +80,7 @@ const TRANSITIONS: [(&str, Verdict, &str, u64, u64); 24] = [
     ("f ss",         Verdict::Down,    "first probe: timeout",                   5_000,  5_000),
     ("f ssf",        Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
     ("f slsl",       Verdict::Down,    "first probe: timeout",                   5_000,  5_000),
-    ("f sss",        Verdict::Up,      "3 successes in a row",                  10_000, 30_000),
+    ("f sss",        Verdict::Up,      "3 successes in a row",                  10_000,  NEVER),
     ("f sss ff",     Verdict::Up,      "3 successes in a row",                     500,    500),
 ];
 
@@ -89,7 +92,10 @@ fn histories_lead_where_the_table_says() {
         let cause = cause.map(|cause| cause.to_string()).unwrap_or_default();
         assert_eq!(cause, why, "cause after `{history}`");
         assert_eq!(tracker.pace(), Duration::from_millis(pace), "pace after `{history}`");
-        let expected = Duration::from_millis(next_change);
+        let expected = match next_change {
+            NEVER => Duration::MAX,
+            millis => Duration::from_millis(millis),
+        };
         assert_eq!(tracker.next_change(), expected, "next change after `{history}`");
     }
 }
@@ -120,7 +126,7 @@ fn long_bad_spells_between_long_good_ones_are_caught() {
 fn the_window_is_not_held_against_the_next_spell() {
     let (tracker, _) = after(1, 8, "s fffffff ssssssss fffff s");
     assert_eq!(tracker.verdict(), Verdict::Up);
-    assert_eq!(tracker.next_change(), 8 * INTERVAL);
+    assert_eq!(tracker.next_change(), Duration::MAX);
 }
 
 #[test]
@@ -217,8 +223,7 @@ proptest! {
         for letter in history {
             tracker.observe(outcome(letter));
             let (gap, worst) = match tracker.state {
-                State::Init => continue,
-                State::Up { failures: 0, .. } => (INTERVAL, 'f'),
+                State::Init | State::Up { failures: 0, .. } => continue,
                 State::Up { .. } => (CONFIRM_GAP_MAX, 'f'),
                 State::Down { .. } => (INTERVAL / 2, 's'),
             };

@@ -3,3 +3,4 @@
 mod config;
 mod master;
 mod probing;
+mod tidy;

@@ -28,43 +28,76 @@ struct Soa {
     minimum: Duration,
 }
 
-/// Adds to `records`, the master file's, what `root` makes of SOA and NS. `text` is the zone file.
-pub(super) fn complete(root: &Table<'_>, apex: &Name, text: &str, records: &mut Vec<Record>) {
-    let written = read_nameservers(root, apex);
-    let soa = root.get("soa");
-    let own = |rtype| move |record: &&Record| record.rtype == rtype && record.owner == *apex;
-    let master_soa = records.iter().find(own(RecordType::SOA)).map(|record| record.span);
-    let master_ns: Vec<Name> =
-        records.iter().filter(own(RecordType::NS)).filter_map(host).collect();
-    if let Some((value, names)) = written.as_ref().filter(|_| !master_ns.is_empty()) {
-        warn_difference(*value, names, &master_ns);
-    }
-    let nameservers: Vec<Name> = match &written {
-        Some((_, names)) if master_ns.is_empty() => names.clone(),
-        _ => master_ns.clone(),
-    };
-    let span = written.as_ref().map_or(root.span, |(value, _)| value.span);
-    if written.is_none() && nameservers.is_empty() {
-        let error = root.error("the zone has no name servers");
-        root.push(error.hint(format!(
-            "add `nameservers = [\"ns1.{apex}\"]`, or NS records of the apex in the master file"
-        )));
-    }
-    if master_ns.is_empty() {
-        records.extend(nameservers.iter().map(|name| ns_record(apex, name, span)));
-    }
-    match (soa, master_soa) {
-        (Some(value), Some(master)) => {
-            let error = value.error("the zone has two SOA records").label("one is made from this");
-            value.push(error.also(master, "one is written here").hint("remove one of the two"));
+/// What a zone file says of its SOA and NS.
+pub(super) struct Authority<'d> {
+    nameservers: Option<(Value<'d>, Vec<Name>)>,
+    /// Where `soa` was written, if it was.
+    soa_written: Option<Value<'d>>,
+    soa: Soa,
+}
+
+impl<'d> Authority<'d> {
+    /// Reads it.
+    pub(super) fn read(root: &Table<'d>, apex: &Name) -> Self {
+        Self {
+            nameservers: read_nameservers(root, apex),
+            soa_written: root.get("soa"),
+            soa: read_soa(root, apex),
         }
-        (None, Some(_)) => {}
-        (_, None) => {
-            let Some(soa) = read_soa(root, apex) else { return };
-            if let Some(first) = nameservers.first() {
+    }
+
+    /// Adds to `records`, the master file's, what they lack. `text` is the zone file.
+    pub(super) fn complete(
+        &self,
+        root: &Table<'d>,
+        apex: &Name,
+        text: &str,
+        records: &mut Vec<Record>,
+    ) {
+        let is_own = |record: &&Record| record.owner == *apex;
+        let own = |rtype| records.iter().filter(is_own).filter(move |record| record.rtype == rtype);
+        let master_soa = own(RecordType::SOA).next().map(|record| record.span);
+        let master_ns: Vec<Name> = own(RecordType::NS).filter_map(host).collect();
+        let names = self.choose_nameservers(root, apex, &master_ns);
+        let span = self.nameservers.as_ref().map_or(root.span, |(value, _)| value.span);
+        if master_ns.is_empty() {
+            records.extend(names.iter().map(|name| ns_record(apex, name, span)));
+        }
+        match (self.soa_written, master_soa) {
+            (Some(value), Some(master)) => {
+                let error = value.error("the zone has two SOA records");
+                let error =
+                    error.label("one is made from this").also(master, "one is written here");
+                value.push(error.hint("remove one of the two"));
+            }
+            (None, Some(_)) => {}
+            (written, None) => {
+                let Some(first) = names.first() else { return };
                 let serial = digest(text, records);
-                let span = root.get("soa").map_or(span, |value| value.span);
-                records.insert(0, soa.record(apex, first, serial, span));
+                let span = written.map_or(span, |value| value.span);
+                records.insert(0, self.soa.record(apex, first, serial, span));
+            }
+        }
+    }
+
+    /// The zone's name servers: those of the master file, if it has any, else those of the zone
+    /// file.
+    fn choose_nameservers(&self, root: &Table<'d>, apex: &Name, master: &[Name]) -> Vec<Name> {
+        match &self.nameservers {
+            Some((value, names)) if !master.is_empty() => {
+                warn_difference(*value, names, master);
+                master.to_vec()
+            }
+            Some((_, names)) => names.clone(),
+            None => {
+                if master.is_empty() && !root.is_misspelt("nameservers") {
+                    let hint = format!(
+                        "add `nameservers = [\"ns1.{apex}\"]`, or NS records of the apex in the \
+                         master file"
+                    );
+                    root.push(root.error("the zone has no name servers").hint(hint));
+                }
+                master.to_vec()
             }
         }
     }
@@ -102,7 +135,7 @@ fn warn_difference(value: Value<'_>, written: &[Name], master: &[Name]) {
     }
 }
 
-fn read_soa(root: &Table<'_>, apex: &Name) -> Option<Soa> {
+fn read_soa(root: &Table<'_>, apex: &Name) -> Soa {
     let seconds = |count| Duration::from_secs(count);
     let mut soa = Soa {
         mname: None,
@@ -112,10 +145,7 @@ fn read_soa(root: &Table<'_>, apex: &Name) -> Option<Soa> {
         expire: seconds(7 * 24 * 3600),
         minimum: seconds(300),
     };
-    if root.get("soa").is_none() {
-        return Some(soa);
-    }
-    let table = root.table("soa", &SOA_KEYS)?;
+    let Some(table) = root.table("soa", &SOA_KEYS) else { return soa };
     let lengths = seconds(1)..=seconds(365 * 24 * 3600);
     let length = |value: Value<'_>| value.seconds(lengths.clone());
     table.read_into("mname", &mut soa.mname, |value| value.name(apex).map(Some));
@@ -127,7 +157,7 @@ fn read_soa(root: &Table<'_>, apex: &Name) -> Option<Soa> {
     table.read_into("minimum", &mut soa.minimum, |value| {
         value.seconds(Duration::ZERO..=seconds(24 * 3600))
     });
-    Some(soa)
+    soa
 }
 
 /// The mailbox of whoever is responsible, as a name: the first dot stands for `@`.

@@ -166,6 +166,17 @@ fn read_verify(table: &Table<'_>, http: &mut HttpCheck) {
     }
 }
 
+/// Warns of a certificate that is verified against an address, which few certificates name.
+/// `is_addressed` says whether the check looks at endpoints with addresses.
+pub(super) fn warn_unnamed((key, value): (Key<'_>, Value<'_>), check: &Check, is_addressed: bool) {
+    let CheckKind::Http(http) = &check.spec.kind else { return };
+    if http.tls && http.verify && http.host.is_none() && is_addressed {
+        let message = format!("check `{}` verifies certificates against addresses", key.text);
+        let hint = "add `host = \"www.example.com\"`, or `verify = false`";
+        value.push(value.at(key.span).warning(message).hint(hint));
+    }
+}
+
 fn read_expect(table: &Table<'_>, http: &mut HttpCheck) {
     table.read_into("status", &mut http.status, |value| {
         let expected = "status codes such as `\"2xx\"`, `\"301\"` or `\"200-204\"`";

@@ -29,7 +29,8 @@ pub(super) fn find(apex: &Name, records: &[Record], steers: &[Steered<'_>]) -> V
     let mut seen: HashMap<&Name, Span> = HashMap::new();
     for steered in steers {
         let owner = &steered.steer.owner;
-        if let Some(first) = seen.insert(owner, steered.span) {
+        let first = *seen.entry(owner).or_insert(steered.span);
+        if first != steered.span {
             let error = Diagnostic::error(steered.span, format!("`{owner}` is steered twice"));
             found.push(error.also(first, "by this one too"));
         }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use super::names::Names;
-use super::reader::{Keys, Table, Value};
-use crate::model::diagnostic::closest;
+use super::reader::{Keys, Table, Value, meant};
 use crate::model::topology::{AnswerClaim, Claim, Expectation, Outage, Want};
 use crate::model::{Name, PoolId, RecordType, RegionId, TargetHost, Zone};
 
@@ -121,7 +120,7 @@ impl<'d> ExpectReader<'_, 'd> {
             let known = self.regions.all().chain(self.pools.all()).chain(endpoints);
             let message = format!("`{word}` is no region, pool or endpoint of this zone");
             let error = item.error(message);
-            item.push(match closest(word, known) {
+            item.push(match meant(word, known) {
                 Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                 None => error.hint("an endpoint is written `ENDPOINT` or `POOL/ENDPOINT`"),
             });
@@ -139,7 +138,7 @@ impl<'d> ExpectReader<'_, 'd> {
         let Some(value) = table.get("name").filter(|_| !is_steered) else { return };
         let owners: Vec<_> = steers.iter().map(|steer| steer.owner.to_string()).collect();
         let error = value.error(format!("`{name}` is not steered"));
-        value.push(match closest(&name.to_string(), owners.iter().map(String::as_str)) {
+        value.push(match meant(&name.to_string(), owners.iter().map(String::as_str)) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error.hint("names that are not steered can be expected by `answer`"),
         });

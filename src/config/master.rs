@@ -35,8 +35,10 @@ pub(super) fn read(
     };
     let source = report.add_source(super::shown(files, name), text);
     let errors = report.count(Severity::Error);
-    let _ = apex;
-    let records: Vec<Record> = Vec::new();
+    let mut include = |report: &mut Report, name: &str| {
+        open(files, name).map(|text| report.add_source(super::shown(files, name), text))
+    };
+    let records = crate::zone::read_records(report, source, apex, &mut include);
     let is_sound = report.count(Severity::Error) == errors;
     Some(Master { start: Span::new(source, 0..0), records: is_sound.then_some(records) })
 }

@@ -14,6 +14,7 @@
 mod authority;
 mod check;
 mod clash;
+mod document;
 mod expect;
 mod master;
 mod names;
@@ -35,7 +36,7 @@ pub use self::server::{
     Admin, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig, State,
     Zones, read_server,
 };
-use crate::model::{Diagnostic, Name, Report, Span, Zone};
+use crate::model::{Diagnostic, Name, Report, Severity, Span, Zone};
 
 /// The zone directory, wherever it is.
 pub trait ZoneFiles {
@@ -124,8 +125,14 @@ fn read_static(
             return None;
         }
     };
+    let errors = report.count(Severity::Error);
     let master = master::read(report, files, name, &apex, None)?;
-    let zone = master.records.map(|records| Zone {
+    if let Some(records) = &master.records {
+        crate::zone::check(report, &apex, Some(master.start), records);
+    }
+    let is_sound = report.count(Severity::Error) == errors;
+    let records = master.records.filter(|_| is_sound);
+    let zone = records.map(|records| Zone {
         apex: apex.clone(),
         records,
         regions: Vec::new(),

@@ -6,10 +6,9 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use super::reader::{Key, Table, Value};
+use super::reader::{Key, Table, Value, meant};
 use super::text;
 use crate::model::Diagnostic;
-use crate::model::diagnostic::closest;
 
 /// The names of one kind of thing, with ids of type `Id` in the order of the file.
 pub(super) struct Names<'d, Id> {
@@ -64,7 +63,7 @@ impl<'d, Id> Names<'d, Id> {
             let message = format!("{user} names {} `{name}`, which is not defined", self.kind);
             let error = value.error(message).label("not defined");
             let kind = self.kind;
-            value.push(error.hint(match closest(name, self.all()) {
+            value.push(error.hint(match meant(name, self.all()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("a {kind} is defined by a table `[{kind}s.{name}]`"),
             }));
@@ -73,7 +72,7 @@ impl<'d, Id> Names<'d, Id> {
     }
 
     /// All names, in the order of the file.
-    pub(super) fn all(&self) -> impl Iterator<Item = &'d str> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &'d str> + Clone {
         self.keys.iter().map(|key| key.text)
     }
 

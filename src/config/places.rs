@@ -1,22 +1,11 @@
 //! Places by name: countries and large cities.
 //!
 //! Coordinates to a hundredth of a degree, about a kilometre, which is far finer than a client's are
-//! ever known. A country means its centre as `geo` knows it. Anything else is given as coordinates.
+//! ever known. A country means where most of its addresses are, as `geo` knows it. Anything else is given as coordinates.
 
+use crate::geo::centroid;
 use crate::model::diagnostic::closest;
 use crate::model::{Coordinates, Country};
-
-/// The codes of ISO 3166-1, and `XK`, which databases use for Kosovo.
-const COUNTRIES: &str = "\
-    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ \
-    BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM \
-    DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS \
-    GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN \
-    KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ \
-    MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM \
-    PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV \
-    SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI \
-    VN VU WF WS XK YE YT ZA ZM ZW";
 
 /// Codes that are often written for another.
 const MISTAKEN: [(&str, &str); 3] = [("UK", "GB"), ("EL", "GR"), ("EN", "GB")];
@@ -151,11 +140,9 @@ const CITIES: &[(&str, f64, f64)] = &[
     ("Zurich, CH", 47.38, 8.54),
 ];
 
-/// Reads a country's code.
+/// Reads a country's code (ISO 3166-1, and `XK`, which databases use for Kosovo).
 pub(super) fn country(text: &str) -> Result<Country, String> {
-    let country = Country::new(text);
-    let known = country.filter(|country| COUNTRIES.split(' ').any(|code| code == country.code()));
-    known.ok_or_else(|| {
+    Country::new(text).filter(|country| centroid::of(*country).is_some()).ok_or_else(|| {
         let meant = MISTAKEN.iter().find(|(wrong, _)| wrong.eq_ignore_ascii_case(text));
         match meant {
             Some((_, right)) => format!("no such code in ISO 3166-1: did you mean `{right}`?"),
@@ -167,8 +154,10 @@ pub(super) fn country(text: &str) -> Result<Country, String> {
 /// Finds a country (`IE`) or a city (`Dublin, IE`).
 pub(super) fn find(text: &str) -> Result<Coordinates, String> {
     if text.len() == 2 {
-        let country = country(text)?;
-        return centre(country).ok_or_else(|| format!("the centre of `{country}` is not known"));
+        let centroid = centroid::of(country(text)?);
+        return centroid
+            .map(|centroid| centroid.coordinates)
+            .ok_or_else(|| format!("where `{text}` lies is not known"));
     }
     let city = CITIES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(text));
     if let Some(&(_, latitude, longitude)) = city {
@@ -178,11 +167,6 @@ pub(super) fn find(text: &str) -> Result<Coordinates, String> {
         Some(meant) => format!("not a city that is known: did you mean `{meant}`?"),
         None => "not a city that is known: give its coordinates".to_owned(),
     })
-}
-
-/// Where most addresses of a country are.
-fn centre(_country: Country) -> Option<Coordinates> {
-    None
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::names::Names;
 use super::reader::{Key, Keys, Table, Value};
 use super::text;
-use crate::model::topology::{EndpointAt, MinHealthy};
+use crate::model::topology::{EndpointAt, MinHealthy, WEIGHT_MAX};
 use crate::model::{CheckId, Diagnostic, Endpoint, Name, Pool, PoolId, RegionId, Span};
 
 pub(super) const KEYS: Keys = Keys {
@@ -19,9 +19,6 @@ pub(super) const ENDPOINT_KEYS: Keys = Keys {
     known: &["name", "address", "host", "weight", "check-address"],
     unbuilt: &["capacity", "port"],
 };
-
-/// The heaviest that a weight may be; the same as in SRV records (RFC 2782).
-pub(super) const WEIGHT_MAX: u32 = 65_535;
 
 /// What pools refer to.
 pub(super) struct PoolReader<'a, 'd> {
@@ -60,7 +57,7 @@ impl<'d> PoolReader<'_, 'd> {
         }
         pool.endpoints = first..endpoints.len();
         table.read_into("min-healthy", &mut pool.min_healthy, |value| {
-            read_min_healthy(value, pool.endpoints.len())
+            read_min_healthy(&table.what, value, pool.endpoints.len())
         });
         pool
     }
@@ -74,6 +71,11 @@ impl<'d> PoolReader<'_, 'd> {
         let mut places: HashMap<String, Span> = HashMap::new();
         let mut endpoints = Vec::with_capacity(tables.len());
         for table in &tables {
+            if let Some(value) = table.get("check-address").filter(|_| pool.get("check").is_none())
+            {
+                let message = format!("{} is not probed: {} has no `check`", table.what, pool.what);
+                value.push(value.warning(message));
+            }
             let (endpoint, place) = self.read_endpoint(table, id);
             if let Some(first) = places.get(&endpoint.name).copied() {
                 let message = format!("{} has two endpoints `{}`", pool.what, endpoint.name);
@@ -95,7 +97,7 @@ impl<'d> PoolReader<'_, 'd> {
     fn read_endpoint(&self, table: &Table<'d>, pool: PoolId) -> (Endpoint, Span) {
         let at = self.read_at(table);
         let named = table.get("name");
-        let name = named.and_then(|value| value.parsed("a name", text::word)).map(str::to_owned);
+        let name = named.and_then(read_name);
         let name = name.unwrap_or_else(|| default_name(&at));
         let mut weight = 1;
         table.read_into("weight", &mut weight, |value| value.integer(0..=WEIGHT_MAX));
@@ -126,10 +128,25 @@ impl<'d> PoolReader<'_, 'd> {
                 nowhere
             }
             (None, None) => {
+                if table.is_misspelt("address") || table.is_misspelt("host") {
+                    return nowhere;
+                }
                 let message = format!("{} has neither `address` nor `host`", table.what);
                 table.push(table.error(message).hint("add `address = \"192.0.2.10\"`"));
                 nowhere
             }
+        }
+    }
+}
+
+fn read_name(value: Value<'_>) -> Option<String> {
+    let name = value.text("a name")?;
+    match text::word(name) {
+        Ok(name) => Some(name.to_owned()),
+        Err(reason) => {
+            let message = format!("`{name}` cannot be the name of an endpoint");
+            value.push(value.error(message).label(reason));
+            None
         }
     }
 }
@@ -181,7 +198,7 @@ fn default_name(at: &EndpointAt) -> String {
     }
 }
 
-fn read_min_healthy(value: Value<'_>, total: usize) -> Option<MinHealthy> {
+fn read_min_healthy(pool: &str, value: Value<'_>, total: usize) -> Option<MinHealthy> {
     if value.as_text().is_some() {
         return value.parsed("a count such as `1` or a share such as `\"50%\"`", text::percent);
     }
@@ -191,7 +208,7 @@ fn read_min_healthy(value: Value<'_>, total: usize) -> Option<MinHealthy> {
     }
     let count = value.integer(1..=u32::MAX)?;
     if total > 0 && usize::try_from(count).is_ok_and(|count| count > total) {
-        let error = value.error("the pool could never be usable");
+        let error = value.error(format!("{pool} could never be usable"));
         value.push(error.label(format!("it has {total} endpoints")));
     }
     Some(MinHealthy::Count(count))

@@ -5,74 +5,16 @@
 //! over a file meets all of its errors. A [`Table`] is opened with the [`Keys`] it may have; keys
 //! beside those are findings at once. What the values mean is left to the readers of sections.
 
-use std::cell::RefCell;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::document::Findings;
 use super::text;
 use crate::model::diagnostic::closest;
-use crate::model::{Diagnostic, Name, Report, Severity, SourceId, Span};
-
-/// What was found in one file so far. It is handed round as a shared reference because every view
-/// of the document records into it.
-pub(super) struct Findings {
-    source: SourceId,
-    list: RefCell<Vec<Diagnostic>>,
-}
-
-impl Findings {
-    /// Of `source`, none so far.
-    pub(super) const fn new(source: SourceId) -> Self {
-        Self { source, list: RefCell::new(Vec::new()) }
-    }
-
-    /// Adds one.
-    pub(super) fn push(&self, diagnostic: Diagnostic) {
-        self.list.borrow_mut().push(diagnostic);
-    }
-
-    /// Moves them to `report` in the order of the file; whether none was an error.
-    pub(super) fn finish(self, report: &mut Report) -> bool {
-        let mut list = self.list.into_inner();
-        list.sort_by_key(|found| found.labels.first().map_or(0, |(span, _)| span.start));
-        let is_sound = list.iter().all(|found| found.severity == Severity::Warning);
-        list.into_iter().for_each(|found| report.push(found));
-        is_sound
-    }
-
-    fn span(&self, range: Range<usize>) -> Span {
-        Span::new(self.source, range)
-    }
-}
-
-/// Parses `text`. `None` when its syntax is so broken that reading on would only find consequences;
-/// keys written twice are findings too, but the document can still be read.
-pub(super) fn parse<'t>(text: &'t str, findings: &Findings) -> Option<DeTable<'t>> {
-    let (document, mut errors) = DeTable::parse_recoverable(text);
-    errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
-    let mut last_line = None;
-    let mut is_readable = true;
-    for error in &errors {
-        let range = error.span().unwrap_or(0..0);
-        let line = text[..range.start].matches('\n').count();
-        // What follows the first error of a line is nearly always its consequence.
-        if last_line.replace(line) == Some(line) {
-            continue;
-        }
-        let span = findings.span(range.clone());
-        if error.message() == "duplicate key" {
-            let key = &text[range];
-            findings.push(Diagnostic::error(span, format!("`{key}` is written twice")));
-        } else {
-            is_readable = false;
-            findings.push(Diagnostic::error(span, error.message()));
-        }
-    }
-    is_readable.then(|| document.into_inner())
-}
+use crate::model::{Diagnostic, Name, Span};
 
 /// The keys of one kind of table.
 pub(super) struct Keys {
@@ -145,6 +87,18 @@ impl<'d> Table<'d> {
         self.findings.push(found);
     }
 
+    /// Whether an unknown key was probably meant to be `key`. That has been reported already, so the
+    /// want of `key` is only its consequence.
+    pub(super) fn is_misspelt(&self, key: &str) -> bool {
+        self.own_keys().iter().any(|own| self.meant(own.text) == Some(key))
+    }
+
+    /// The known key that an unknown one was probably meant to be.
+    fn meant(&self, written: &str) -> Option<&'static str> {
+        let known = self.keys.known;
+        if known.contains(&written) { None } else { meant(written, known.iter().copied()) }
+    }
+
     /// Its keys in the order of the file.
     fn own_keys(&self) -> Vec<Key<'d>> {
         let key = |key: &'d Spanned<_>| key_at(key, self.findings);
@@ -162,7 +116,7 @@ impl<'d> Table<'d> {
     /// The value of `key`, which must be written. `example` is shown when it is not.
     pub(super) fn require(&self, key: &'static str, example: &str) -> Option<Value<'d>> {
         let value = self.get(key);
-        if value.is_none() {
+        if value.is_none() && !self.is_misspelt(key) {
             let message = format!("{} has no `{key}`", self.what);
             let missing = Diagnostic::error(self.span, message);
             self.findings.push(missing.hint(format!("add `{key} = {example}`")));
@@ -184,7 +138,11 @@ impl<'d> Table<'d> {
 
     /// The table below `key`, if it was written.
     pub(super) fn table(&self, key: &'static str, keys: &'static Keys) -> Option<Self> {
-        self.get(key)?.table(format!("`{key}` of {}", self.what), keys)
+        let what = match self.keys.place {
+            "" => format!("`[{key}]`"),
+            _ => format!("`{key}` of {}", self.what),
+        };
+        self.get(key)?.table(what, keys)
     }
 
     /// The entries of the table below `key`, whose keys are names of the operator's, in the order of
@@ -196,7 +154,8 @@ impl<'d> Table<'d> {
             return Vec::new();
         };
         let entry = |(name, node): (&'d Spanned<_>, &'d Spanned<_>)| {
-            (key_at(name, self.findings), Value::new(key, node, self.findings))
+            let name = key_at(name, self.findings);
+            (name, Value::new(name.text, node, self.findings))
         };
         let mut entries: Vec<_> = node.iter().map(entry).collect();
         entries.sort_by_key(|(key, _)| key.span.start);
@@ -212,15 +171,37 @@ impl<'d> Table<'d> {
     pub(super) fn push(&self, diagnostic: Diagnostic) {
         self.findings.push(diagnostic);
     }
+
+    /// Whether any error was found in the file so far.
+    pub(super) fn has_errors(&self) -> bool {
+        self.findings.has_errors()
+    }
 }
 
 fn key_at<'d>(key: &'d Spanned<DeString<'d>>, findings: &Findings) -> Key<'d> {
     Key { text: key.get_ref(), span: findings.span(key.span()) }
 }
 
+/// The word of `known` that `written` was probably meant to be: one that is close to it, or the only
+/// one that it begins or that begins it.
+pub(super) fn meant<'a>(
+    written: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    const PREFIX_LEN_MIN: usize = 3;
+    let is_near = |word: &&str| {
+        let short = word.len().min(written.len());
+        short >= PREFIX_LEN_MIN && word.as_bytes()[..short] == written.as_bytes()[..short]
+    };
+    closest(written, known.clone()).or_else(|| {
+        let mut near = known.filter(is_near);
+        near.next().filter(|_| near.next().is_none())
+    })
+}
+
 /// "Did you mean", or everything that could have been meant.
 pub(super) fn suggest(written: &str, known: &[&str]) -> String {
-    match closest(written, known.iter().copied()) {
+    match meant(written, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("known are {}", list_words(known.iter().copied())),
     }
@@ -239,13 +220,16 @@ pub(super) struct Value<'d> {
     pub(super) key: &'d str,
     /// Its place.
     pub(super) span: Span,
+    /// Whether it is one of a list.
+    is_item: bool,
     node: &'d DeValue<'d>,
     findings: &'d Findings,
 }
 
 impl<'d> Value<'d> {
     fn new(key: &'d str, node: &'d Spanned<DeValue<'d>>, findings: &'d Findings) -> Self {
-        Self { key, span: findings.span(node.span()), node: node.get_ref(), findings }
+        let (span, node) = (findings.span(node.span()), node.get_ref());
+        Self { key, span, is_item: false, node, findings }
     }
 
     /// The same with findings at `span`.
@@ -268,12 +252,22 @@ impl<'d> Value<'d> {
         self.findings.push(diagnostic);
     }
 
-    /// Records that this value must be something else.
+    /// An error at this value, which must be something else; not recorded yet.
+    fn must_be(self, expected: &str) -> Diagnostic {
+        let each = if self.is_item { "each of " } else { "" };
+        self.error(format!("{each}`{}` must be {expected}", self.key))
+    }
+
+    /// Records that this value must be of another type.
     pub(super) fn wrong_type(self, expected: &str) {
+        self.push(self.must_be(expected).label(self.found()));
+    }
+
+    /// What type it is, in words.
+    fn found(self) -> String {
         let found = self.node.type_str();
         let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
-        let error = self.error(format!("`{}` must be {expected}", self.key));
-        self.push(error.label(format!("found {article} {found}")));
+        format!("found {article} {found}")
     }
 
     /// The text of a string; `None` for any other type, without a finding.
@@ -283,7 +277,7 @@ impl<'d> Value<'d> {
 
     /// The values of a list; `None` for any other type, without a finding.
     pub(super) fn as_list(self) -> Option<Vec<Self>> {
-        let item = |node| Self::new(self.key, node, self.findings);
+        let item = |node| Self { is_item: true, ..Self::new(self.key, node, self.findings) };
         self.node.as_array().map(|list| list.iter().map(item).collect())
     }
 
@@ -310,8 +304,7 @@ impl<'d> Value<'d> {
         match parse(self.text(expected)?) {
             Ok(value) => Some(value),
             Err(reason) => {
-                let error = self.error(format!("`{}` must be {expected}", self.key));
-                self.push(error.label(reason.to_string()));
+                self.push(self.must_be(expected).label(reason.to_string()));
                 None
             }
         }
@@ -340,8 +333,7 @@ impl<'d> Value<'d> {
         let value = value.and_then(|value| u32::try_from(value).ok());
         let value = value.filter(|value| range.contains(value));
         if value.is_none() {
-            let error = self.error(format!("`{}` must be {expected}", self.key));
-            self.push(error.label("out of range"));
+            self.push(self.must_be(&expected).label("out of range"));
         }
         value
     }
@@ -371,9 +363,9 @@ impl<'d> Value<'d> {
     pub(super) fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
         const EXPECTED: &str = "a length of time such as `\"10s\"`";
         if let DeValue::Integer(integer) = self.node {
-            let error = self.error(format!("`{}` must be {EXPECTED}", self.key));
+            let error = self.must_be(EXPECTED).label("found an integer");
             let hint = format!("a unit is missing: did you mean `\"{}s\"`?", integer.as_str());
-            self.push(error.label("found an integer").hint(hint));
+            self.push(error.hint(hint));
             return None;
         }
         let duration = self.parsed(EXPECTED, text::duration)?;
@@ -422,8 +414,7 @@ impl<'d> Value<'d> {
     /// A list of `what`.
     pub(super) fn list(self, what: &str) -> Vec<Self> {
         self.as_list().unwrap_or_else(|| {
-            let error = self.error(format!("`{}` must be a list of {what}", self.key));
-            let error = error.label(format!("found a {}", self.node.type_str()));
+            let error = self.must_be(&format!("a list of {what}")).label(self.found());
             self.push(match self.as_text() {
                 Some(text) => error.hint(format!("write `{} = [\"{text}\"]`", self.key)),
                 None => error,

@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::reader::{self, Findings, Keys, Table, Value};
+use super::document::{self, Findings};
+use super::reader::{Keys, Table, Value};
 use crate::model::{Report, SourceId};
 
 /// What the server file says; every option at its default when there is no file.
@@ -246,12 +247,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub fn read_server(report: &mut Report, source: SourceId) -> Option<ServerConfig> {
     let text = report.text(source);
     let findings = Findings::new(source);
-    let document = reader::parse(&text, &findings);
+    let document = document::parse(&text, &findings);
     let config = document.map(|document| {
         let root = Table::root(&document, "the server file", &ROOT, &findings);
         read_root(&root)
     });
-    if findings.finish(report) { config } else { None }
+    let is_sound = !findings.has_errors();
+    findings.finish(report);
+    config.filter(|_| is_sound)
 }
 
 fn read_root(root: &Table<'_>) -> ServerConfig {

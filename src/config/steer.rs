@@ -4,11 +4,13 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use super::names::Names;
-use super::pool::{Families, WEIGHT_MAX};
+use super::pool::Families;
 use super::reader::{Key, Keys, Table, Value, list_words};
 use super::text;
 use super::wheres::WhereReader;
-use crate::model::topology::{ANSWERS_MAX, AllDown, KeyBits, Pick, Policy, WeightedPool};
+use crate::model::topology::{
+    ANSWERS_MAX, AllDown, KeyBits, Pick, Policy, WEIGHT_MAX, WeightedPool,
+};
 use crate::model::{Diagnostic, Name, PoolId, Steer};
 
 pub(super) const KEYS: Keys = Keys {

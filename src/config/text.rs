@@ -25,7 +25,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         }
         if unit.is_empty() {
             return Err(match tail.chars().next() {
-                None => format!("a unit is missing: did you mean `{text}s`?"),
+                None if digits == text => format!("a unit is missing: did you mean `{text}s`?"),
+                None => format!("a unit is missing behind `{digits}`"),
                 Some(odd) => format!("`{odd}` is neither a digit nor a unit"),
             });
         }
@@ -165,6 +166,7 @@ mod tests {
         let cases = [
             ("10", "a unit is missing: did you mean `10s`?"),
             ("0", "a unit is missing: did you mean `0s`?"),
+            ("1h30", "a unit is missing behind `30`"),
             ("", "a whole number is missing"),
             ("s", "a whole number is missing"),
             ("-1s", "a whole number is missing"),

@@ -13,6 +13,9 @@ pub(super) const KEYS: Keys = Keys {
     unbuilt: &["subdivision"],
 };
 
+/// The keys that say which clients are meant.
+const CRITERIA: [&str; 4] = ["continent", "country", "asn", "subnet"];
+
 /// The longest subnets that clients are told apart by: what is finer identifies people, and no
 /// resolver that follows RFC 7871 §11.1 sends it.
 const SUBNET_V4_MAX: u8 = 24;
@@ -41,17 +44,18 @@ impl<'d> WhereReader<'_, 'd> {
     }
 
     fn read(&self, table: &Table<'d>) -> Where {
-        let clause = Where {
+        let mut clause = Where {
             continents: read_list(table, "continent", "continents", read_continent),
             countries: read_list(table, "country", "countries", |item| {
                 item.parsed("a country such as `\"IE\"`", places::country)
             }),
-            asns: read_list(table, "asn", "numbers", |item| item.integer(1..=u32::MAX)),
+            asns: read_list(table, "asn", "numbers", read_asn),
             subnets: read_list(table, "subnet", "subnets", read_subnet),
             pools: self.read_pools(table),
-            is_strict: table.get("only").is_some_and(|only| only.boolean() == Some(true)),
+            is_strict: false,
         };
-        if ["continent", "country", "asn", "subnet"].iter().all(|key| table.get(key).is_none()) {
+        table.read_into("only", &mut clause.is_strict, Value::boolean);
+        if CRITERIA.iter().all(|key| table.get(key).is_none() && !table.is_misspelt(key)) {
             let error = table.error(format!("{} matches no client", table.what));
             let hint = "add `continent`, `country`, `asn` or `subnet`; \
                         a clause for everybody is what the rule itself is";
@@ -111,6 +115,15 @@ fn read_list<'d, T>(
         value.push(value.error(format!("an empty `{key}` matches no client")).hint("remove it"));
     }
     items.into_iter().filter_map(read).collect()
+}
+
+/// The number of an autonomous system. It is often written with `AS` before it.
+fn read_asn(item: Value<'_>) -> Option<u32> {
+    let number = item.as_text().and_then(|text| text.trim_start_matches(['A', 'S']).parse().ok());
+    let Some(number): Option<u32> = number else { return item.integer(1..=u32::MAX) };
+    let error = item.error("the number of an autonomous system is written without quotes");
+    item.push(error.hint(format!("did you mean {number}?")));
+    None
 }
 
 fn read_continent(item: Value<'_>) -> Option<Continent> {

@@ -1,17 +1,21 @@
 //! One zone file, `NAME.toml`: what belongs to a zone.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use super::authority::{self, Authority};
 use super::clash::{self, Steered};
+use super::document::{self, Findings};
 use super::expect::{self, ExpectReader};
 use super::names::Names;
 use super::pool::{self, Families, PoolReader};
-use super::reader::{self, Findings, Key, Keys, Table, Value};
+use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
-use super::{ZoneFiles, authority, check, master, region, server, wheres};
-use crate::model::topology::AllDown;
+use super::{ZoneFiles, check, master, region, server, wheres};
+use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
-    CheckId, Endpoint, Name, Pool, PoolId, Record, RegionId, Report, SourceId, Span, Steer, Zone,
+    Check, CheckId, Endpoint, Name, Pool, PoolId, Record, RecordType, RegionId, Report, Severity,
+    SourceId, Span, Steer, Zone,
 };
 
 const ROOT: Keys = Keys {
@@ -69,8 +73,9 @@ pub(super) fn read(
     stem: &str,
 ) -> Option<ZoneFile> {
     let text = report.text(source);
+    let errors = report.count(Severity::Error);
     let findings = Findings::new(source);
-    let Some(document) = reader::parse(&text, &findings) else {
+    let Some(document) = document::parse(&text, &findings) else {
         findings.finish(report);
         return None;
     };
@@ -80,17 +85,25 @@ pub(super) fn read(
     }
     let apex = read_apex(&root, stem);
     let named = root.get("records").and_then(|value| value.text("a file name").map(|n| (value, n)));
+    let static_records = match (&apex, named) {
+        (None, _) => None,
+        (Some(_), None) => Some(Vec::new()),
+        (Some((apex, _)), Some((value, file))) => {
+            let master = master::read(report, files, file, apex, Some(value.span));
+            master.and_then(|master| master.records)
+        }
+    };
     // A zone without a name is read to its end, as the root, for the sake of its other faults.
     let name = apex.as_ref().map_or_else(Name::root, |(name, _)| name.clone());
-    let mut records = Some(Vec::new());
-    if let Some((value, file)) = named {
-        let master = master::read(report, files, file, &name, Some(value.span));
-        records = master.and_then(|master| master.records);
-    }
-    let is_complete = apex.is_some() && records.is_some();
-    let zone = read_body(&root, name, &text, records);
+    let zone = read_body(&root, name, &text, static_records);
     let records = named.map(|(_, file)| file.to_owned());
-    let is_sound = findings.finish(report) && is_complete;
+    findings.finish(report);
+    // Without an SOA the records are not all known, or their want of one has been reported.
+    if zone.records.iter().any(|record| record.rtype == RecordType::SOA) {
+        let span = apex.as_ref().map(|(_, span)| *span);
+        crate::zone::check(report, &zone.apex, span, &zone.records);
+    }
+    let is_sound = apex.is_some() && report.count(Severity::Error) == errors;
     Some(ZoneFile { apex, records, zone: is_sound.then_some(zone) })
 }
 
@@ -120,24 +133,28 @@ fn read_body(root: &Table<'_>, apex: Name, text: &str, records: Option<Vec<Recor
     let reader = SteerReader { apex: &apex, pools: &pool_names, families: &families, ttl };
     let steers = read_steers(&reader, steers);
 
-    let is_master_known = records.is_some();
-    let mut records = records.unwrap_or_default();
-    if is_master_known {
-        authority::complete(root, &apex, text, &mut records);
-    }
+    let authority = Authority::read(root, &apex);
+    let records = records.map(|mut records| {
+        authority.complete(root, &apex, text, &mut records);
+        records
+    });
+    let records = records.unwrap_or_default();
     judge_clashes(root, &apex, &records, &steers, &families);
 
     let mut zone = Zone {
         apex,
         records,
         regions: regions.into_iter().map(|entry| region::read(entry, &region_names)).collect(),
-        checks: checks.into_iter().map(check::read).collect(),
+        checks: read_checks(checks, &pools, &endpoints),
         pools,
         endpoints,
         steers: steers.into_iter().map(|(steer, _)| steer).collect(),
         expectations: Vec::new(),
     };
-    warn_unused(root, &region_names, &check_names, &pool_names);
+    // After errors half of what seems unused is only misspelt.
+    if !root.has_errors() {
+        warn_unused(root, &region_names, &check_names, &pool_names);
+    }
     let reader = ExpectReader { zone: &zone, regions: &region_names, pools: &pool_names };
     let expectations = root.get("expect").map(|list| reader.read_all(list));
     zone.expectations = expectations.unwrap_or_default();
@@ -153,6 +170,26 @@ fn read_pools<'d>(
     let pools =
         entries.map(|(index, entry)| reader.read(entry, PoolId::new(index), &mut endpoints));
     (pools.collect(), endpoints)
+}
+
+fn read_checks(
+    entries: Vec<(Key<'_>, Value<'_>)>,
+    pools: &[Pool],
+    endpoints: &[Endpoint],
+) -> Vec<Check> {
+    let is_addressed = |pool: &Pool| {
+        let mut own = endpoints[pool.endpoints.clone()].iter();
+        own.any(|endpoint| matches!(endpoint.at, EndpointAt::Addresses { .. }))
+    };
+    let addressed: HashSet<CheckId> =
+        pools.iter().filter(|pool| is_addressed(pool)).filter_map(|pool| pool.check).collect();
+    let entries = entries.into_iter().enumerate();
+    let checks = entries.map(|(index, entry)| {
+        let check = check::read(entry);
+        check::warn_unnamed(entry, &check, addressed.contains(&CheckId::new(index)));
+        check
+    });
+    checks.collect()
 }
 
 /// The steers, and where the name of each was written.

@@ -1,11 +1,13 @@
 //! Server and zone files: what broken ones are told, and what good ones mean.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use windrose::config::{self, ServerConfig, ZoneFiles};
-use windrose::model::{Report, Zone};
+use windrose::model::{Name, Record, RecordType, Report, Zone};
 
 /// A zone directory in memory.
 struct Files(BTreeMap<String, String>);
@@ -31,8 +33,8 @@ impl ZoneFiles for Files {
     }
 }
 
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
 fn server(path: &str, text: &str) -> (Report, Option<ServerConfig>) {
@@ -68,9 +70,225 @@ fn broken_server_files_are_told_everything_at_once() {
 #[test]
 fn broken_zone_files_are_told_everything_at_once() {
     insta::glob!("../data", "broken-zone-*.toml", |path| {
-        let text = read(path);
-        let (report, zones) = zones(&Files::of([("example.com.toml", &text)]));
+        let mut files = Files::of([("example.com.toml", &read(path))]);
+        let master = path.with_extension("zone");
+        if master.exists() {
+            let name = master.file_name().unwrap().to_str().unwrap();
+            files.0.insert(name.to_owned(), read(&master));
+        }
+        let (report, zones) = zones(&files);
         assert_eq!(zones.is_empty(), report.has_errors());
         insta::assert_snapshot!(report);
     });
+}
+
+// ---- Good files ----
+
+/// The example of the design, with all that it may leave out or say otherwise.
+fn example() -> Files {
+    let (zone, master) = (read("tests/data/zone-example.toml"), read("tests/data/static.zone"));
+    Files::of([("example.com.toml", &zone), ("static.zone", &master)])
+}
+
+#[test]
+fn a_zone_file_becomes_the_zone_it_says() {
+    let zone = sound_zone(&example());
+    insta::assert_debug_snapshot!((
+        &zone.regions,
+        &zone.checks,
+        &zone.pools,
+        &zone.endpoints,
+        &zone.steers,
+    ));
+    let claims: Vec<_> = zone.expectations.iter().map(|expectation| &expectation.claim).collect();
+    insta::assert_debug_snapshot!("claims", claims);
+}
+
+#[test]
+fn without_a_server_file_everything_is_at_its_default() {
+    let (report, config) = server("windrose.toml", "version = 1\n");
+    assert_eq!(report.to_string(), "");
+    assert_eq!(config, Some(ServerConfig::default()));
+    insta::assert_debug_snapshot!(ServerConfig::default());
+}
+
+#[test]
+fn a_changed_section_that_counts_at_the_next_start_is_named() {
+    let text = "version = 1\n[dns]\nthreads = 3\n[zones]\ndirectory = 'z'\n[log]\nlevel = 'warn'";
+    let (_, config) = server("windrose.toml", text);
+    let (old, new) = (ServerConfig::default(), config.unwrap());
+    assert_eq!(old.fixed.changed_sections(&new.fixed), ["dns", "log"]);
+    assert_eq!(new.reloadable.zones.directory, "z");
+}
+
+// ---- The reference files ----
+
+/// The text with its options taken out of comments: `#key = value`.
+fn uncommented(text: &str) -> String {
+    let is_option = |rest: &str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if is_option(rest) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// Whether the key at `path` occurs below `value`; `NAME` stands for any key.
+fn has_key(value: &toml::Value, path: &[&str]) -> bool {
+    let [key, rest @ ..] = path else { return true };
+    match value {
+        toml::Value::Array(list) => list.iter().any(|item| has_key(item, path)),
+        toml::Value::Table(table) if *key == "NAME" => table.values().any(|v| has_key(v, rest)),
+        toml::Value::Table(table) => table.get(*key).is_some_and(|value| has_key(value, rest)),
+        _ => false,
+    }
+}
+
+fn assert_complete(reference: &str, keys: Vec<String>) {
+    let text = uncommented(&read(reference));
+    let table: toml::Table = toml::from_str(&text).unwrap();
+    let value = toml::Value::Table(table);
+    let is_missing = |key: &String| !has_key(&value, &Vec::from_iter(key.split('.')));
+    let missing: Vec<_> = keys.into_iter().filter(is_missing).collect();
+    assert_eq!(missing, Vec::<String>::new(), "{reference} does not explain every option");
+}
+
+#[test]
+fn the_reference_files_explain_every_option() {
+    assert_complete("deploy/windrose.reference.toml", config::server_keys());
+    assert_complete("deploy/zone.reference.toml", config::zone_keys());
+}
+
+#[test]
+fn the_reference_files_hold_the_defaults() {
+    let (report, config) = server("windrose.toml", &read("deploy/windrose.reference.toml"));
+    assert_eq!(report.to_string(), "");
+    assert_eq!(config, Some(ServerConfig::default()));
+
+    let zone = |path| {
+        let (report, mut zones) = zones(&Files::of([("example.com.toml", &read(path))]));
+        assert!(!report.has_errors(), "{report}");
+        let mut zone = zones.remove(0);
+        // Both say the same in different places, and the serial tells their texts apart.
+        zone.records.clear();
+        let claims: Vec<_> = zone.expectations.drain(..).map(|expected| expected.claim).collect();
+        (zone, claims)
+    };
+    assert_eq!(zone("deploy/zone.reference.toml"), zone("tests/data/zone-bare.toml"));
+}
+
+// ---- SOA, NS and master files ----
+
+const HEAD: &str = "zone = 'example.com'\n";
+fn of_type(zone: &Zone, rtype: RecordType) -> Vec<&Record> {
+    zone.records.iter().filter(|record| record.rtype == rtype).collect()
+}
+
+/// The primary name server and the serial of a zone's SOA.
+fn authority(zone: &Zone) -> (Name, u32) {
+    let [soa] = of_type(zone, RecordType::SOA)[..] else { panic!("one SOA") };
+    let (mname, at) = Name::from_wire(&soa.rdata).unwrap();
+    let (_, len) = Name::from_wire(&soa.rdata[at..]).unwrap();
+    let serial = soa.rdata[at + len..][..4].try_into().unwrap();
+    (mname, u32::from_be_bytes(serial))
+}
+
+#[test]
+fn soa_and_ns_are_made_from_the_zone_file() {
+    let text = [HEAD, "nameservers = ['ns1.example.net.', 'ns2.example.net.']\n"].concat();
+    let zone = sound_zone(&Files::of([("example.com.toml", &text)]));
+    let (mname, serial) = authority(&zone);
+    assert_eq!(mname.to_string(), "ns1.example.net.");
+    assert_ne!(serial, 0);
+    assert_eq!(of_type(&zone, RecordType::NS).len(), 2);
+}
+
+#[test]
+fn a_made_serial_follows_the_zones_text_and_nothing_else() {
+    let serial = |text: &str| {
+        let text = [HEAD, "nameservers = ['ns1.example.net.']\n", text].concat();
+        authority(&sound_zone(&Files::of([("example.com.toml", &text)]))).1
+    };
+    assert_eq!(serial(""), serial(""));
+    assert_ne!(serial(""), serial("ttl = '31s'"));
+}
+
+#[test]
+fn soa_and_ns_of_the_master_file_come_first() {
+    let text = [HEAD, "records = 'x.zone'"].concat();
+    let master = "$TTL 1h\n@ SOA ns1 root 7 1h 10m 7d 5m\n@ NS ns1\nns1 A 192.0.2.53\n";
+    let zone = sound_zone(&Files::of([("a.toml", &text), ("x.zone", master)]));
+    assert_eq!(authority(&zone), ("ns1.example.com.".parse().unwrap(), 7));
+    assert_eq!(zone.records.len(), 3);
+    // Without an SOA of its own, the first of its name servers is the primary one.
+    let master = "$TTL 1h\n@ NS ns1\nns1 A 192.0.2.53\n";
+    let zone = sound_zone(&Files::of([("a.toml", &text), ("x.zone", master)]));
+    assert_eq!(authority(&zone).0.to_string(), "ns1.example.com.");
+}
+
+#[test]
+fn a_master_file_that_no_zone_file_takes_is_a_zone_of_its_own() {
+    let toml = [HEAD, "records = 'taken.zone'"].concat();
+    let master = "$TTL 1h\n@ SOA ns1 root 7 1h 10m 7d 5m\n@ NS ns1\nns1 A 192.0.2.53\n";
+    let (report, zones) = zones(&Files::of([
+        ("a.toml", &toml),
+        ("taken.zone", master),
+        ("example.org.zone", master),
+        ("notes.txt", "not a zone"),
+    ]));
+    assert_eq!(report.to_string(), "");
+    let apexes: Vec<_> = zones.iter().map(|zone| zone.apex.to_string()).collect();
+    assert_eq!(apexes, ["example.com.", "example.org."]);
+}
+
+#[test]
+fn includes_stay_inside_the_zone_directory() {
+    let toml = [HEAD, "records = 'x.zone'"].concat();
+    let master = "$TTL 1h\n@ SOA ns1 root 7 1h 10m 7d 5m\n@ NS ns1\nns1 A 192.0.2.53\n";
+    let good = [master, "$INCLUDE parts/mx.inc\n"].concat();
+    let files = [("a.toml", &*toml), ("x.zone", &*good), ("parts/mx.inc", "@ MX 10 ns1\n")];
+    assert_eq!(of_type(&sound_zone(&Files::of(files)), RecordType::MX).len(), 1);
+    let bad = [master, "$INCLUDE ../passwd\n$INCLUDE /etc/passwd\n$INCLUDE none\n"].concat();
+    let (report, zones) = zones(&Files::of([("a.toml", &toml), ("x.zone", &bad)]));
+    assert!(zones.is_empty());
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn faults_of_all_files_are_told_and_zones_defined_twice_name_both_places() {
+    let toml = |zone| format!("zone = '{zone}'\nnameservers = ['ns1.example.net.']\n");
+    let (report, _) = zones(&Files::of([
+        ("a.toml", &toml("example.com")),
+        ("b.toml", &toml("Example.COM.")),
+        ("c.toml", "zone = 'example.net'\nnameservers = [\n"),
+        // It belongs to c.toml, as far as can be told.
+        ("c.zone", ""),
+        ("d.toml", &[&*toml("example.org"), "color = 'red'"].concat()),
+        ("example.com.zone", "$TTL 1h\n@ SOA ns1 root 7 1h 10m 7d 5m\n@ NS ns1.example.net.\n"),
+        ("with space.zone", ""),
+    ]));
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn a_zone_of_a_thousand_steers_is_read() {
+    use std::fmt::Write as _;
+    let mut text =
+        [HEAD, "nameservers = ['ns1.example.net.']\n[checks.tcp]\nkind = 'tcp'\nport = 80\n"]
+            .concat();
+    for n in 0..8 {
+        write!(
+            text,
+            "[regions.r{n}]\nlocation = [{n}, {n}]\n[pools.r{n}]\nregion = 'r{n}'\ncheck = 'tcp'\n\
+             endpoints = [{{ name = 'e', address = '192.0.2.{n}', weight = 10 }}]\n"
+        )
+        .unwrap();
+    }
+    let pools = "['r0', 'r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7']";
+    for n in 0..1000 {
+        write!(text, "[steer.w{n:06}]\npolicy = 'nearest'\npools = {pools}\n").unwrap();
+    }
+    let zone = sound_zone(&Files::of([("example.com.toml", &text)]));
+    assert_eq!(zone.steers.len(), 1000);
+    assert_eq!(zone.steers[999].owner.to_string(), "w000999.example.com.");
 }

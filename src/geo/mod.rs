@@ -22,6 +22,7 @@ mod locations;
 pub mod normalise;
 mod ranges;
 mod row;
+mod tree;
 pub mod writer;
 
 pub use atlas::{Atlas, Located};

@@ -71,6 +71,11 @@ pub(super) fn transition_blocks(len_max: u8) -> impl Iterator<Item = Prefix> {
     TRANSITIONS.iter().map(move |t| Prefix::new(t.block.into(), t.block_len.min(len_max)))
 }
 
+/// Whether the prefix is a whole transition block.
+pub(super) fn is_transition_block(bits: Ipv6Addr, len: u8) -> bool {
+    TRANSITIONS.iter().any(|t| t.block_len == len && t.block == bits)
+}
+
 /// Reads a subnet. Nothing shorter than 16 bits is ever more than itself; an IPv4 subnet is plain.
 #[must_use]
 pub fn read(subnet: Prefix) -> Reading {
@@ -88,7 +93,7 @@ pub fn read(subnet: Prefix) -> Reading {
             return Reading::Embedded { subnet, offset: transition.offset };
         }
     }
-    let is_opaque = transition_blocks(super::ranges::V6.cap).any(|block| block.covers(subnet));
+    let is_opaque = transition_blocks(super::ranges::V6.cap()).any(|block| block.covers(subnet));
     if is_opaque { Reading::Opaque(subnet) } else { Reading::Plain(subnet) }
 }
 

@@ -5,34 +5,65 @@
 //! family a value; [`Collapse`] makes one from networks of any length, where networks longer than a
 //! block are outvoted or win by their number of addresses.
 
-/// The family's constants: how wide its addresses are and where its blocks end.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub(super) use self::Family::{V4, V6};
+
+/// An address family, and where its blocks end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Family {
-    /// Bits of an address.
-    pub(super) width: u8,
-    /// Bits of a block's prefix; no scope is longer.
-    pub(super) cap: u8,
+pub(super) enum Family {
+    /// In blocks of /24.
+    V4,
+    /// In blocks of /56: what resolvers send at most (RFC 7871 §11.1).
+    V6,
 }
 
-/// IPv4, in blocks of /24.
-pub(super) const V4: Family = Family { width: 32, cap: 24 };
-/// IPv6, in blocks of /56: what resolvers send at most (RFC 7871 §11.1).
-pub(super) const V6: Family = Family { width: 128, cap: 56 };
-
 impl Family {
-    /// The number of the block that holds `address`.
-    pub(super) fn block(self, address: u128) -> u64 {
-        u64::try_from(address >> (self.width - self.cap)).expect("an address of this family")
+    /// The family of an address, and its bits.
+    pub(super) fn split(address: IpAddr) -> (Self, u128) {
+        match address {
+            IpAddr::V4(v4) => (V4, u32::from(v4).into()),
+            IpAddr::V6(v6) => (V6, v6.into()),
+        }
+    }
+
+    /// The address of these bits.
+    pub(super) fn address(self, bits: u128) -> IpAddr {
+        match self {
+            V4 => Ipv4Addr::from(u32::try_from(bits).expect("an address of this family")).into(),
+            V6 => Ipv6Addr::from(bits).into(),
+        }
+    }
+
+    /// Bits of an address.
+    pub(super) const fn width(self) -> u8 {
+        match self {
+            V4 => 32,
+            V6 => 128,
+        }
+    }
+
+    /// Bits of a block's prefix; no scope is longer.
+    pub(super) const fn cap(self) -> u8 {
+        match self {
+            V4 => 24,
+            V6 => 56,
+        }
+    }
+
+    /// The number of the block that holds an address.
+    pub(super) fn block(self, bits: u128) -> u64 {
+        u64::try_from(bits >> (self.width() - self.cap())).expect("an address of this family")
     }
 
     /// How many blocks a prefix of `len` bits holds; 1 when it is longer than a block.
     pub(super) const fn blocks_in(self, len: u8) -> u64 {
-        1 << self.cap.saturating_sub(len)
+        1 << self.cap().saturating_sub(len)
     }
 
     /// The last block's number.
     pub(super) const fn last(self) -> u64 {
-        (1 << self.cap) - 1
+        (1 << self.cap()) - 1
     }
 }
 
@@ -41,6 +72,27 @@ impl Family {
 pub(super) struct Families<T> {
     pub(super) v4: T,
     pub(super) v6: T,
+}
+
+impl<T> Families<T> {
+    /// What `make` makes for each.
+    pub(super) fn make(mut make: impl FnMut(Family) -> T) -> Self {
+        Self { v4: make(V4), v6: make(V6) }
+    }
+
+    pub(super) const fn get(&self, family: Family) -> &T {
+        match family {
+            V4 => &self.v4,
+            V6 => &self.v6,
+        }
+    }
+
+    pub(super) const fn get_mut(&mut self, family: Family) -> &mut T {
+        match family {
+            V4 => &mut self.v4,
+            V6 => &mut self.v6,
+        }
+    }
 }
 
 /// A value for every block: sorted starts, each good up to the next. Neighbours differ.
@@ -159,12 +211,12 @@ impl Collapse {
         if block != self.counting {
             self.count_votes();
         }
-        if len <= self.family.cap {
+        if len <= self.family.cap() {
             self.put(block, self.family.blocks_in(len), value);
             return;
         }
         self.counting = block;
-        let addresses = 1_u128 << (self.family.width - len);
+        let addresses = 1_u128 << (self.family.width() - len);
         match self.votes.iter_mut().find(|(known, _)| *known == value) {
             Some((_, sum)) => *sum += addresses,
             None if value != 0 => self.votes.push((value, addresses)),
@@ -206,7 +258,7 @@ mod tests {
         let mut collapse = Collapse::new(V4);
         for &(network, value) in networks {
             let (address, len) = network.split_once('/').unwrap();
-            let address: std::net::Ipv4Addr = address.parse().unwrap();
+            let address: Ipv4Addr = address.parse().unwrap();
             collapse.add(u32::from(address).into(), len.parse().unwrap(), value);
         }
         collapse.finish().iter().collect()

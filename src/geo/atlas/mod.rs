@@ -11,7 +11,7 @@ use super::centroid;
 use super::database::{Database, DatabaseError, DatabaseInfo, Row, Survey};
 use super::locations::Locations;
 use super::normalise;
-use super::ranges::{Families, Ranges, V4, V6};
+use super::ranges::{Families, Family, Ranges};
 use crate::model::Location;
 
 /// Compiled databases.
@@ -74,16 +74,10 @@ impl Atlas {
     #[must_use]
     pub fn locate(&self, address: IpAddr) -> Located<'_> {
         let address = normalise::read_address(address);
-        let (place, asn) = match address {
-            IpAddr::V4(v4) => {
-                let block = V4.block(u32::from(v4).into());
-                (self.places.v4.find(block), self.asns.v4.find(block))
-            }
-            IpAddr::V6(v6) => {
-                let block = V6.block(v6.into());
-                (self.places.v6.find(block), self.asns.v6.find(block))
-            }
-        };
+        let (family, bits) = Family::split(address);
+        let block = family.block(bits);
+        let place = self.places.get(family).find(block);
+        let asn = self.asns.get(family).find(block);
         let asn = (asn != 0).then_some(asn);
         let location = Location { asn, ..self.locations[place as usize].clone() };
         let rows = self.databases.iter();
@@ -143,3 +137,6 @@ fn merge(upper: &Location, lower: &Location) -> Location {
         asn: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

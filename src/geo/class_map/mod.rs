@@ -32,6 +32,7 @@ use self::v4::V4Table;
 use self::v6::V6Table;
 use super::atlas::Atlas;
 use super::normalise::{self, Reading};
+use super::ranges::{V4, V6};
 use crate::model::{Location, Prefix};
 
 /// A class by number; what it means is known to whoever compiled the map.
@@ -153,8 +154,8 @@ impl ClassMap {
         classify: &mut dyn FnMut(&Place<'_>) -> ClassId,
     ) -> Result<Self, ClassMapError> {
         let mut sweep = Sweep::new(atlas, subnet_sets, asns)?;
-        let v4 = sweep.v4(classify)?;
-        let v6 = sweep.v6(classify)?;
+        let v4 = sweep.stretches(V4, classify)?;
+        let v6 = sweep.stretches(V6, classify)?;
         Ok(Self {
             network_count: v4.count() + v6.count(),
             classes: sweep.classes(),
@@ -218,3 +219,6 @@ fn leaf_len(cap: u8, block: u64, first: u64, last: u64) -> u8 {
     let behind = if last == (1 << cap) - 1 { 0 } else { shared(last + 1) + 1 };
     before.max(behind)
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ impl Short {
             let mut at = 0;
             let blocks = stretches.family.blocks_in(len);
             for (first, leaf) in
-                (0..).step_by(1 << (stretches.family.cap - len)).zip(level(&mut leaves, len))
+                (0..).step_by(1 << (stretches.family.cap() - len)).zip(level(&mut leaves, len))
             {
                 let last = first + blocks - 1;
                 while stretches.bounds(at).1 < first {
@@ -61,7 +61,7 @@ impl Short {
 
     /// The answer for a source of `len` bits, no more than [`SHORT_LEN`], that starts at `block`.
     pub(super) fn find(&self, family: Family, block: u64, len: u8) -> Leaf {
-        let prefix = block >> (family.cap - len);
+        let prefix = block >> (family.cap() - len);
         self.leaves[(1 << len) + usize::try_from(prefix).unwrap_or(0)]
     }
 
@@ -79,7 +79,7 @@ fn level(leaves: &mut [Leaf], len: u8) -> &mut [Leaf] {
 fn answer(stretches: &Stretches<'_>, at: usize, first: u64, last: u64, counts: &mut [u64]) -> Leaf {
     let (start, end) = stretches.bounds(at);
     if end >= last {
-        let scope = leaf_len(stretches.family.cap, first, start, end);
+        let scope = leaf_len(stretches.family.cap(), first, start, end);
         return Leaf { kind: stretches.kind(at), scope };
     }
     let mut seen = Vec::new();
@@ -100,7 +100,7 @@ fn answer(stretches: &Stretches<'_>, at: usize, first: u64, last: u64, counts: &
             best = (kind, count);
         }
     }
-    Leaf { kind: stretches.table[usize::from(best.0)], scope: stretches.family.cap }
+    Leaf { kind: stretches.table[usize::from(best.0)], scope: stretches.family.cap() }
 }
 
 /// Entries that a query may look at.

@@ -5,12 +5,11 @@
 //! once for each pair of place and surroundings, and neighbours of one kind become one stretch.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use super::{ClassId, ClassMapError, Kind, Mark, Place};
 use crate::geo::atlas::Atlas;
 use crate::geo::normalise::{self, Reading};
-use crate::geo::ranges::{Families, Family, Ranges, V4, V6};
+use crate::geo::ranges::{Families, Family, Ranges, V6};
 use crate::model::{Location, Prefix};
 
 /// What is known of a stretch beside its location.
@@ -93,16 +92,21 @@ impl<'a> Sweep<'a> {
         Ok(Self { atlas, surroundings, overlay, kinds, common, rare: HashMap::new() })
     }
 
-    /// The stretches of IPv4; values are numbers of kinds.
-    pub(super) fn v4(&mut self, classify: &mut Classify<'_>) -> Result<Ranges, ClassMapError> {
-        let overlay = std::mem::take(&mut self.overlay.v4);
-        self.sweep(&overlay, &self.atlas.places.v4, classify)
-    }
-
-    /// The stretches of IPv6; values are numbers of kinds.
-    pub(super) fn v6(&mut self, classify: &mut Classify<'_>) -> Result<Ranges, ClassMapError> {
-        let overlay = std::mem::take(&mut self.overlay.v6);
-        self.sweep(&overlay, &self.atlas.places.v6, classify)
+    /// The stretches of a family; values are numbers of kinds. Called once for each.
+    pub(super) fn stretches(
+        &mut self,
+        family: Family,
+        classify: &mut Classify<'_>,
+    ) -> Result<Ranges, ClassMapError> {
+        let overlay = std::mem::take(self.overlay.get_mut(family));
+        let places = self.atlas.places.get(family);
+        let mut stretches =
+            overlay.zip(places, |around, place| self.kind_of(around, place, classify));
+        if self.kinds.list.len() > usize::from(u16::MAX) {
+            return Err(ClassMapError::TooManyClasses);
+        }
+        stretches.shrink();
+        Ok(stretches)
     }
 
     /// The kinds by number.
@@ -116,21 +120,6 @@ impl<'a> Sweep<'a> {
         classes.sort_unstable();
         classes.dedup();
         classes
-    }
-
-    fn sweep(
-        &mut self,
-        overlay: &Ranges,
-        places: &Ranges,
-        classify: &mut Classify<'_>,
-    ) -> Result<Ranges, ClassMapError> {
-        let mut stretches =
-            overlay.zip(places, |around, place| self.kind_of(around, place, classify));
-        if self.kinds.list.len() > usize::from(u16::MAX) {
-            return Err(ClassMapError::TooManyClasses);
-        }
-        stretches.shrink();
-        Ok(stretches)
     }
 
     /// The number of the kind of a place in its surroundings.
@@ -203,8 +192,7 @@ impl Borders {
                 Reading::Plain(subnet) | Reading::Opaque(subnet) => subnet,
             };
             if !add(&mut borders, subnet, Member::Subnets(set)) {
-                let family = if given.address().is_ipv4() { V4 } else { V6 };
-                let len_max = family.cap;
+                let len_max = Family::split(given.address()).0.cap();
                 return Err(ClassMapError::SubnetTooLong { set, subnet: given, len_max });
             }
         }
@@ -212,7 +200,7 @@ impl Borders {
             // ::1 alone is longer than a block; `find` knows it by itself.
             add(&mut borders, block, Member::Private);
         }
-        for block in normalise::transition_blocks(V6.cap) {
+        for block in normalise::transition_blocks(V6.cap()) {
             add(&mut borders, block, Member::Transition);
         }
         borders.v4.sort_by_key(|border| border.at);
@@ -223,16 +211,15 @@ impl Borders {
 
 /// Adds a prefix's borders, unless it is longer than a block.
 fn add(borders: &mut Families<Vec<Border>>, prefix: Prefix, member: Member) -> bool {
-    let (family, bits, list) = match prefix.address() {
-        IpAddr::V4(v4) => (V4, u32::from(v4).into(), &mut borders.v4),
-        IpAddr::V6(v6) => (V6, v6.into(), &mut borders.v6),
-    };
-    if prefix.len() > family.cap {
+    let (family, bits) = Family::split(prefix.address());
+    if prefix.len() > family.cap() {
         return false;
     }
-    let at = Family::block(family, bits);
+    let at = family.block(bits);
+    let end = at + family.blocks_in(prefix.len());
+    let list = borders.get_mut(family);
     list.push(Border { at, member, is_begin: true });
-    list.push(Border { at: at + family.blocks_in(prefix.len()), member, is_begin: false });
+    list.push(Border { at: end, member, is_begin: false });
     true
 }
 

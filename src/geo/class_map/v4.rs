@@ -62,10 +62,10 @@ impl V4Table {
     fn majority(&self, at: usize, len: u8) -> Leaf {
         let first = self.leaves[usize::from(self.pages[at])];
         let mut tally = Tally::new(first.kind);
-        for &number in &self.pages[at..at + (1 << (V4.cap.saturating_sub(len)))] {
+        for &number in &self.pages[at..at + (1 << (V4.cap().saturating_sub(len)))] {
             tally.add(self.leaves[usize::from(number)].kind, 1);
         }
-        Leaf { kind: tally.winner(), scope: V4.cap }
+        Leaf { kind: tally.winner(), scope: V4.cap() }
     }
 
     pub(super) const fn memory_bytes(&self) -> usize {
@@ -95,7 +95,7 @@ impl Builder {
             let (start, end) = stretches.bounds(at);
             // A stretch that holds the whole /16 has no leaf shorter than it: they start together.
             let entry = if end >= first + PAGE_LEN as u64 - 1 {
-                let scope = leaf_len(V4.cap, first, start, end);
+                let scope = leaf_len(V4.cap(), first, start, end);
                 self.leaf(Leaf { kind: stretches.kind(at), scope })?.into()
             } else {
                 self.page(stretches, at, first)?
@@ -122,9 +122,9 @@ impl Builder {
             }
             let (start, end) = stretches.bounds(at);
             let leaf =
-                Leaf { kind: stretches.kind(at), scope: leaf_len(V4.cap, block, start, end) };
+                Leaf { kind: stretches.kind(at), scope: leaf_len(V4.cap(), block, start, end) };
             // Leaves are aligned, so that one which is not the whole /16 ends inside it.
-            let (filled, left) = rest.split_at_mut(1 << (V4.cap - leaf.scope));
+            let (filled, left) = rest.split_at_mut(1 << (V4.cap() - leaf.scope));
             filled.fill(self.leaf(leaf)?);
             block += filled.len() as u64;
             rest = left;

@@ -10,6 +10,9 @@ use crate::geo::ranges::{Ranges, V6};
 /// what remains to be searched is small even where the registries are dense.
 const INDEX_BITS: u8 = 20;
 
+/// Addresses that are asked for where there are too many stretches to count.
+const SAMPLES: u64 = 64;
+
 #[derive(Debug)]
 pub(super) struct V6Table {
     starts: Vec<u64>,
@@ -30,7 +33,7 @@ impl V6Table {
         let short = Short::new(&stretches);
         let mut index = Vec::with_capacity((1 << INDEX_BITS) + 1);
         let mut at = 0_u32;
-        for first in (0..=1_u64 << INDEX_BITS).map(|bits| bits << (V6.cap - INDEX_BITS)) {
+        for first in (0..=1_u64 << INDEX_BITS).map(|bits| bits << (V6.cap() - INDEX_BITS)) {
             while starts.get(at as usize + 1).is_some_and(|&next| next <= first) {
                 at += 1;
             }
@@ -49,31 +52,40 @@ impl V6Table {
         let at = self.position(block);
         let stretches = self.stretches();
         let (first, last) = stretches.bounds(at);
-        let leaf = Leaf { kind: stretches.kind(at), scope: leaf_len(V6.cap, block, first, last) };
+        let leaf = Leaf { kind: stretches.kind(at), scope: leaf_len(V6.cap(), block, first, last) };
         if leaf.scope <= len { leaf } else { self.majority(at, block, len) }
     }
 
     /// The stretch that holds a block.
     fn position(&self, block: u64) -> usize {
-        let bits = (block >> (V6.cap - INDEX_BITS)) as usize;
+        let bits = usize::try_from(block >> (V6.cap() - INDEX_BITS)).unwrap_or(0); // INDEX_BITS fit.
         let (low, high) = (self.index[bits] as usize, self.index[bits + 1] as usize);
         low + self.starts[low + 1..=high].partition_point(|&start| start <= block)
     }
 
     /// The answer for a source that holds several leaves, `block` being its first and `at` the stretch of
-    /// that. Of very many stretches a sample speaks for all; the scope is safe whatever the class.
+    /// that. Over very many stretches a sample of addresses speaks for all: the scope is safe whatever
+    /// the class.
     #[cold]
     fn majority(&self, at: usize, block: u64, len: u8) -> Leaf {
-        let last = block + V6.blocks_in(len) - 1;
+        let blocks = V6.blocks_in(len);
+        let last = block + blocks - 1;
         let stretches = self.stretches();
         let end = self.position(last);
-        let stride = (end - at + 1).div_ceil(SCAN_MAX);
         let mut tally = Tally::new(stretches.kind(at));
-        for sampled in (at..=end).step_by(stride) {
-            let bounds = stretches.bounds(sampled);
-            tally.add(stretches.kind(sampled), bounds.1.min(last) - bounds.0.max(block) + 1);
+        if end - at < SCAN_MAX {
+            for at in at..=end {
+                let (first, end) = stretches.bounds(at);
+                tally.add(stretches.kind(at), end.min(last) - first.max(block) + 1);
+            }
+        } else {
+            // An odd step: networks begin at even places, and the sample should not.
+            let step = (blocks / SAMPLES - 1) | 1;
+            for sample in (block..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
+                tally.add(stretches.kind(self.position(sample)), 1);
+            }
         }
-        Leaf { kind: tally.winner(), scope: V6.cap }
+        Leaf { kind: tally.winner(), scope: V6.cap() }
     }
 
     fn stretches(&self) -> Stretches<'_> {

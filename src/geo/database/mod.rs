@@ -7,12 +7,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
+use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
 use super::locations::Locations;
-use super::ranges::{Collapse, Families, Ranges, V4, V6};
+use super::ranges::{Collapse, Families, Ranges};
 use super::row::Record;
+use super::tree::{End, Tree, WalkError};
 use crate::model::{Location, Prefix};
 
 /// Networks that [`Database::open`] looks at to tell what a database gives.
@@ -21,9 +24,20 @@ const SAMPLE: usize = 20_000;
 /// Characters of a description that are kept.
 const DESCRIPTION_LEN_MAX: usize = 500;
 
+/// The file, shared by the reader of records and the walker of the tree.
+#[derive(Clone)]
+struct Bytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// An open database.
 pub struct Database {
-    reader: Reader<Vec<u8>>,
+    bytes: Bytes,
+    reader: Reader<Bytes>,
     info: DatabaseInfo,
 }
 
@@ -76,7 +90,7 @@ pub struct DatabaseError {
 pub enum DatabaseErrorKind {
     /// The bytes are not an MMDB file, or it is torn; the reader's words.
     Malformed(Box<str>),
-    /// The search tree has more ends than its size allows: it runs in circles or shares branches.
+    /// The branches of the search tree meet again and again, so that it would take too long to walk.
     Tangled,
     /// No network in it could be decoded to a country, coordinates or an ASN.
     Useless,
@@ -115,9 +129,10 @@ impl Database {
     /// Damage further behind shows when the [`Atlas`](super::Atlas) is built.
     pub fn open(name: &str, bytes: Vec<u8>) -> Result<Self, DatabaseError> {
         let fail = |kind| DatabaseError { name: name.into(), kind };
-        let reader = Reader::from_source(bytes).map_err(|error| fail(malformed(&error)))?;
+        let bytes = Bytes(Arc::new(bytes));
+        let reader = Reader::from_source(bytes.clone()).map_err(|error| fail(malformed(&error)))?;
         let info = describe(name, &reader);
-        let mut database = Self { reader, info };
+        let mut database = Self { bytes, reader, info };
         database.sample().map_err(fail)?;
         Ok(database)
     }
@@ -140,57 +155,44 @@ impl Database {
 
     /// Finds out what it gives, from its first networks.
     fn sample(&mut self) -> Result<(), DatabaseErrorKind> {
-        let mut decoded = HashMap::new();
-        let networks = self.reader.networks(every_end()).map_err(|error| malformed(&error))?;
-        for found in networks.take(SAMPLE) {
-            let found = found.map_err(|error| malformed(&error))?;
-            let Some(offset) = found.offset() else { continue };
-            let location = decoded.entry(offset).or_insert_with(|| decode(&found));
-            let Some(location) = location else { continue };
-            self.info.has_country |= location.country.is_some();
-            self.info.has_coordinates |= location.coordinates.is_some();
-            self.info.has_asn |= location.asn.is_some();
-        }
-        let DatabaseInfo { has_country, has_coordinates, has_asn, .. } = self.info;
-        let is_useful = has_country || has_coordinates || has_asn;
+        let mut records = Records::new(&self.reader);
+        let mut left = SAMPLE;
+        self.tree().walk(|end| {
+            records.read(&end);
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let Records { locations, has_asn, .. } = records;
+        let locations = locations.into_vec();
+        self.info.has_country = locations.iter().any(|location| location.country.is_some());
+        self.info.has_coordinates = locations.iter().any(|location| location.coordinates.is_some());
+        self.info.has_asn = has_asn;
+        let is_useful = has_asn || self.info.has_country || self.info.has_coordinates;
         if is_useful { Ok(()) } else { Err(DatabaseErrorKind::Useless) }
     }
 
     /// Walks the whole tree once.
     pub(super) fn survey(&self) -> Result<Survey, DatabaseError> {
-        self.walk().map_err(|kind| DatabaseError { name: self.info.name.clone(), kind })
-    }
-
-    fn walk(&self) -> Result<Survey, DatabaseErrorKind> {
-        let mut records = Records::default();
-        let mut places = Families { v4: Collapse::new(V4), v6: Collapse::new(V6) };
-        let mut asns = Families { v4: Collapse::new(V4), v6: Collapse::new(V6) };
-        // A binary tree has one end more than nodes; one with more has nodes with two parents, and a
-        // few hundred of them can make more paths than there are atoms.
-        let mut ends_left = 4 * u64::from(self.info.node_count) + 1;
-        let networks = self.reader.networks(every_end()).map_err(|error| malformed(&error))?;
-        for found in networks {
-            let found = found.map_err(|error| malformed(&error))?;
-            ends_left = ends_left.checked_sub(1).ok_or(DatabaseErrorKind::Tangled)?;
-            let Some(offset) = found.offset() else { continue };
-            let Some(network) = network(&found) else { continue };
-            let (place, asn) = records.read(offset, &found);
-            match network.address() {
-                IpAddr::V4(start) => {
-                    places.v4.add(u32::from(start).into(), network.len(), place);
-                    asns.v4.add(u32::from(start).into(), network.len(), asn);
-                }
-                IpAddr::V6(start) => {
-                    places.v6.add(start.into(), network.len(), place);
-                    asns.v6.add(start.into(), network.len(), asn);
-                }
-            }
-        }
+        let mut records = Records::new(&self.reader);
+        let mut places = Families::make(Collapse::new);
+        let mut asns = Families::make(Collapse::new);
+        let walked = self.tree().walk(|end| {
+            let (place, asn) = records.read(&end);
+            places.get_mut(end.family).add(end.start, end.len, place);
+            asns.get_mut(end.family).add(end.start, end.len, asn);
+            ControlFlow::Continue(())
+        });
+        walked
+            .map_err(|error| DatabaseError { name: self.info.name.clone(), kind: error.into() })?;
         Ok(Survey {
             locations: records.locations.into_vec(),
             places: Families { v4: places.v4.finish(), v6: places.v6.finish() },
             asns: Families { v4: asns.v4.finish(), v6: asns.v6.finish() },
         })
+    }
+
+    fn tree(&self) -> Tree<'_> {
+        Tree::new(self.bytes.as_ref(), self.reader.metadata())
     }
 }
 
@@ -201,35 +203,44 @@ impl fmt::Debug for Database {
 }
 
 /// The tree's records, each decoded once however many networks share it.
-#[derive(Default)]
-struct Records {
-    known: HashMap<usize, (u32, u32)>,
-    last: Option<(usize, (u32, u32))>,
+struct Records<'a> {
+    reader: &'a Reader<Bytes>,
+    known: HashMap<u32, (u32, u32)>,
+    last: Option<(u32, (u32, u32))>,
     locations: Locations,
+    has_asn: bool,
 }
 
-impl Records {
-    /// The place's index and the ASN of a record.
-    fn read(&mut self, offset: usize, found: &LookupResult<'_, Vec<u8>>) -> (u32, u32) {
+impl<'a> Records<'a> {
+    fn new(reader: &'a Reader<Bytes>) -> Self {
+        let (known, locations) = (HashMap::new(), Locations::default());
+        Self { reader, known, last: None, locations, has_asn: false }
+    }
+
+    /// The place's number and the ASN of an end's record; 0 for what it does not tell.
+    fn read(&mut self, end: &End) -> (u32, u32) {
         if let Some((last, value)) = self.last
-            && last == offset
+            && last == end.pointer
         {
             return value;
         }
-        let locations = &mut self.locations;
-        let value = *self.known.entry(offset).or_insert_with(|| {
-            let mut location = decode(found).unwrap_or_default();
-            let asn = location.asn.take().unwrap_or(0);
-            (locations.index_of(location), asn)
-        });
-        self.last = Some((offset, value));
+        let value = match self.known.get(&end.pointer) {
+            Some(&value) => value,
+            None => self.decode(end),
+        };
+        self.last = Some((end.pointer, value));
         value
     }
-}
 
-/// Options under which every end of the tree is yielded, so that ends can be counted.
-fn every_end() -> WithinOptions {
-    WithinOptions::default().include_networks_without_data()
+    fn decode(&mut self, end: &End) -> (u32, u32) {
+        let found = self.reader.lookup(end.family.address(end.start));
+        let mut location = found.ok().and_then(|found| decode(&found)).unwrap_or_default();
+        let asn = location.asn.take().unwrap_or(0);
+        self.has_asn |= asn != 0;
+        let value = (self.locations.index_of(location), asn);
+        self.known.insert(end.pointer, value);
+        value
+    }
 }
 
 fn malformed(error: &MaxMindDbError) -> DatabaseErrorKind {
@@ -237,17 +248,26 @@ fn malformed(error: &MaxMindDbError) -> DatabaseErrorKind {
     DatabaseErrorKind::Malformed(words.into())
 }
 
+impl From<WalkError> for DatabaseErrorKind {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Torn => Self::Malformed("its search tree leads out of the file".into()),
+            WalkError::Tangled => Self::Tangled,
+        }
+    }
+}
+
 /// A record that does not decode is as good as none: the rest of the file may still be right.
-fn decode(found: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
+fn decode(found: &LookupResult<'_, Bytes>) -> Option<Location> {
     found.decode::<Record<'_>>().ok()?.map(|record| record.location())
 }
 
-fn network(found: &LookupResult<'_, Vec<u8>>) -> Option<Prefix> {
+fn network(found: &LookupResult<'_, Bytes>) -> Option<Prefix> {
     let network = found.network().ok()?;
     Some(Prefix::new(network.ip(), network.prefix()))
 }
 
-fn describe(name: &str, reader: &Reader<Vec<u8>>) -> DatabaseInfo {
+fn describe(name: &str, reader: &Reader<Bytes>) -> DatabaseInfo {
     let metadata = reader.metadata();
     let cut = |text: &String| -> Box<str> {
         text.chars().take(DESCRIPTION_LEN_MAX).collect::<String>().into()
@@ -274,3 +294,6 @@ fn describe(name: &str, reader: &Reader<Vec<u8>>) -> DatabaseInfo {
         has_asn: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Generated data: every country's continent and address-weighted centroid.
 //!
-//! Made once from centroids.tsv; see [`centroid`](super::centroid) for what it is good for.
+//! Made from `centroids.tsv`; [`centroid`](super::centroid) tells what it is good for. The data is derived
+//! from DB-IP City Lite (CC BY 4.0): IP Geolocation by DB-IP, <https://db-ip.com>.
 
 use crate::model::Continent::{
     self, Africa, Antarctica, Asia, Europe, NorthAmerica, Oceania, SouthAmerica,

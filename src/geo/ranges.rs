@@ -160,6 +160,7 @@ impl Ranges {
             let other_next = other.starts.get(other_at + 1).copied().unwrap_or(u64::MAX);
             start = own_next.min(other_next);
             if start == u64::MAX {
+                joined.shrink();
                 return joined;
             }
             own_at += usize::from(own_next == start);
@@ -168,7 +169,7 @@ impl Ranges {
     }
 
     /// Gives back the memory that growing left over.
-    pub(super) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         self.starts.shrink_to_fit();
         self.values.shrink_to_fit();
     }
@@ -183,6 +184,10 @@ impl Ranges {
         self.starts.capacity() * 8 + self.values.capacity() * 4
     }
 }
+
+/// Values that one block's votes are counted for: all there can be in IPv4, and a bound on the work that
+/// a hostile file can make of one /56.
+const VOTES_MAX: usize = 256;
 
 /// Makes [`Ranges`] from disjoint networks in address order.
 ///
@@ -217,9 +222,10 @@ impl Collapse {
         }
         self.counting = block;
         let addresses = 1_u128 << (self.family.width() - len);
+        let has_room = self.votes.len() < VOTES_MAX;
         match self.votes.iter_mut().find(|(known, _)| *known == value) {
             Some((_, sum)) => *sum += addresses,
-            None if value != 0 => self.votes.push((value, addresses)),
+            None if value != 0 && has_room => self.votes.push((value, addresses)),
             None => {}
         }
     }

@@ -53,7 +53,6 @@ pub(super) enum Record<'a> {
     Text(&'a str),
     Number(f64),
     Map(Vec<(&'a str, Self)>),
-    List(Vec<Self>),
     /// A value of a type that none of our fields has.
     Other,
 }
@@ -93,21 +92,17 @@ impl Record<'_> {
         paths.iter().find_map(|path| read(self.at(path)?))
     }
 
-    /// What stands under a path of keys; a list stands for its first element.
+    /// What stands under a path of keys.
     fn at(&self, path: &[&str]) -> Option<&Self> {
-        let here = match self {
-            Self::List(values) => values.first()?,
-            Self::Text(_) | Self::Number(_) | Self::Map(_) | Self::Other => self,
-        };
-        let Some((key, rest)) = path.split_first() else { return Some(here) };
-        let Self::Map(entries) = here else { return None };
+        let Some((key, rest)) = path.split_first() else { return Some(self) };
+        let Self::Map(entries) = self else { return None };
         entries.iter().find(|(known, _)| known == key)?.1.at(rest)
     }
 
     const fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Number(_) | Self::Map(_) | Self::List(_) | Self::Other => None,
+            Self::Number(_) | Self::Map(_) | Self::Other => None,
         }
     }
 
@@ -115,7 +110,7 @@ impl Record<'_> {
         match self {
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok(),
-            Self::Map(_) | Self::List(_) | Self::Other => None,
+            Self::Map(_) | Self::Other => None,
         }
     }
 
@@ -153,7 +148,7 @@ impl Record<'_> {
             // A float shows a whole number without a fraction, so that it parses like text.
             Self::Number(number) => &number.to_string(),
             Self::Text(text) => text.trim(),
-            Self::Map(_) | Self::List(_) | Self::Other => return None,
+            Self::Map(_) | Self::Other => return None,
         };
         let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
         digits.parse().ok().filter(|&asn| asn != 0)
@@ -204,12 +199,11 @@ impl<'de> Visitor<'de> for RecordVisitor {
         Ok(Record::Other)
     }
 
+    /// A list stands for its first element: of several subdivisions that is the largest.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Record::List(values))
+        let first = seq.next_element()?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first.unwrap_or(Record::Other))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {

@@ -60,7 +60,7 @@ pub struct Hit {
     pub scope: u8,
     /// Whether the subnet lies in a private block and in no subnet set: then the class is of little
     /// worth, the resolver's own address tells more, and `scope` is right for that answer too (RFC
-    /// 7871 §11.3).
+    /// 7871 §10).
     pub is_private: bool,
 }
 
@@ -159,7 +159,7 @@ impl ClassMap {
         Ok(Self {
             network_count: v4.count() + v6.count(),
             classes: sweep.classes(),
-            v4: V4Table::new(&v4, sweep.kinds())?,
+            v4: V4Table::new(v4, sweep.kinds())?,
             v6: V6Table::new(v6, sweep.kinds())?,
         })
     }

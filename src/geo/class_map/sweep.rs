@@ -64,7 +64,7 @@ impl<'a> Sweep<'a> {
     ) -> Result<Self, ClassMapError> {
         let mut asns = asns.to_vec();
         asns.sort_unstable();
-        let borders = Borders::new(subnet_sets)?;
+        let borders = borders(subnet_sets)?;
         let mut surroundings = Numbered::new();
         // Number 0, whether it is found anywhere or not: outside of everything.
         surroundings.number_of(Surroundings {
@@ -100,12 +100,10 @@ impl<'a> Sweep<'a> {
     ) -> Result<Ranges, ClassMapError> {
         let overlay = std::mem::take(self.overlay.get_mut(family));
         let places = self.atlas.places.get(family);
-        let mut stretches =
-            overlay.zip(places, |around, place| self.kind_of(around, place, classify));
+        let stretches = overlay.zip(places, |around, place| self.kind_of(around, place, classify));
         if self.kinds.list.len() > usize::from(u16::MAX) {
             return Err(ClassMapError::TooManyClasses);
         }
-        stretches.shrink();
         Ok(stretches)
     }
 
@@ -175,38 +173,33 @@ struct Border {
     is_begin: bool,
 }
 
-/// All borders, by family, sorted.
-struct Borders;
-
-impl Borders {
-    #[expect(clippy::new_ret_no_self, reason = "sorted borders are all that it makes")]
-    fn new(subnet_sets: &[Vec<Prefix>]) -> Result<Families<Vec<Border>>, ClassMapError> {
-        let mut borders = Families { v4: Vec::new(), v6: Vec::new() };
-        let subnets = subnet_sets.iter().enumerate();
-        for (set, &given) in
-            subnets.flat_map(|(set, subnets)| subnets.iter().map(move |s| (set, s)))
-        {
+/// All borders by family, sorted.
+fn borders(subnet_sets: &[Vec<Prefix>]) -> Result<Families<Vec<Border>>, ClassMapError> {
+    let mut borders = Families::make(|_| Vec::new());
+    for (set, subnets) in subnet_sets.iter().enumerate() {
+        for &given in subnets {
             // A subnet in a transition mechanism's block means the IPv4 clients in it.
             let subnet = match normalise::read(given) {
                 Reading::Embedded { subnet, .. } => subnet,
                 Reading::Plain(subnet) | Reading::Opaque(subnet) => subnet,
             };
             if !add(&mut borders, subnet, Member::Subnets(set)) {
-                let len_max = Family::split(given.address()).0.cap();
+                let (family, _) = Family::split(given.address());
+                let len_max = family.cap();
                 return Err(ClassMapError::SubnetTooLong { set, subnet: given, len_max });
             }
         }
-        for block in normalise::private_blocks() {
-            // ::1 alone is longer than a block; `find` knows it by itself.
-            add(&mut borders, block, Member::Private);
-        }
-        for block in normalise::transition_blocks(V6.cap()) {
-            add(&mut borders, block, Member::Transition);
-        }
-        borders.v4.sort_by_key(|border| border.at);
-        borders.v6.sort_by_key(|border| border.at);
-        Ok(borders)
     }
+    for block in normalise::private_blocks() {
+        // ::1 alone is longer than a block; `find` knows it by itself.
+        add(&mut borders, block, Member::Private);
+    }
+    for block in normalise::transition_blocks(V6.cap()) {
+        add(&mut borders, block, Member::Transition);
+    }
+    borders.v4.sort_by_key(|border| border.at);
+    borders.v6.sort_by_key(|border| border.at);
+    Ok(borders)
 }
 
 /// Adds a prefix's borders, unless it is longer than a block.

@@ -29,8 +29,8 @@ pub(super) struct V4Table {
 
 impl V4Table {
     /// From stretches whose values are numbers of `kinds`.
-    pub(super) fn new(ranges: &Ranges, kinds: &[Kind]) -> Result<Self, ClassMapError> {
-        let (starts, values) = ranges.clone().into_parts();
+    pub(super) fn new(ranges: Ranges, kinds: &[Kind]) -> Result<Self, ClassMapError> {
+        let (starts, values) = ranges.into_parts();
         let numbers = values.into_iter().map(u16::try_from).collect::<Result<Vec<_>, _>>();
         let numbers = numbers.map_err(|_| ClassMapError::TooManyClasses)?;
         let stretches = Stretches { family: V4, starts: &starts, kinds: &numbers, table: kinds };

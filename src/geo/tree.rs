@@ -2,7 +2,7 @@
 //!
 //! The reader's own iterator would do, but for two things: in a file without an IPv4 subtree it takes
 //! every network that shares a record with `::` for an alias and skips it, and it cannot be stopped where
-//! a hostile tree has more paths than atoms. This walk visits each node once, or gives up.
+//! a hostile tree has more paths than atoms. This walk knows when to give up.
 //!
 //! ```text
 //! node: two records (left, right) of 24, 28 or 32 bits
@@ -15,6 +15,13 @@ use maxminddb::Metadata;
 
 use super::normalise;
 use super::ranges::{Family, V4, V6};
+
+/// Visits for each node of a file. Some writers store equal branches once, which makes up to six; with
+/// more than this, somebody wants us to be busy.
+const VISITS_PER_NODE_MAX: u64 = 64;
+
+/// Visits for a whole file: several times what the largest city database needs, and a few seconds.
+const VISITS_MAX: u64 = 1 << 27;
 
 /// The tree at the start of a file.
 pub(super) struct Tree<'a> {
@@ -67,8 +74,7 @@ impl<'a> Tree<'a> {
         mut each: impl FnMut(End) -> ControlFlow<()>,
     ) -> Result<(), WalkError> {
         let width: u8 = if self.is_v6 { 128 } else { 32 };
-        // Every node has one parent, but for vendors who alias more than we know of.
-        let mut visits_left = u64::from(self.node_count) * 4 + 1024;
+        let mut visits_left = (u64::from(self.node_count) * VISITS_PER_NODE_MAX).min(VISITS_MAX);
         let mut stack = vec![Visit { node: 0, bits: 0, len: 0 }];
         while let Some(Visit { node, bits, len }) = stack.pop() {
             visits_left = visits_left.checked_sub(1).ok_or(WalkError::Tangled)?;

@@ -178,19 +178,34 @@ fn files_made_to_break_readers_are_errors() {
     }
 }
 
-#[test]
-fn a_tree_whose_branches_meet_again_is_refused() {
+/// A file with a record at `::/1` and one at the end of a line of ones, whose nodes but the first lead to
+/// the next one on both sides.
+fn with_shared_branches(len: u8) -> Vec<u8> {
     let mut writer = Writer::v6("Test");
-    let chain = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128".parse().unwrap();
-    writer.insert("::/1".parse().unwrap(), &[("country_code", "DE".into())].into());
-    writer.insert(chain, &[("country_code", "DE".into())].into());
+    let record = Value::from([("country_code", "DE".into())]);
+    writer.insert("::/1".parse().unwrap(), &record);
+    writer.insert(Prefix::new(IpAddr::from([0xff; 16]), len), &record);
     let mut bytes = writer.finish();
-    // Each node of the chain gets the next one on both sides: 2^127 paths through 128 nodes.
-    for node in 1..127_usize {
+    for node in 1..usize::from(len) {
         let (left, right) = (node * 8, node * 8 + 4);
         bytes.copy_within(right..right + 4, left);
     }
-    let error = Database::open("tangled", bytes).unwrap_err();
+    bytes
+}
+
+#[test]
+fn branches_that_are_stored_once_are_read_wherever_they_are() {
+    let database = Database::open("shared", with_shared_branches(6)).unwrap();
+    let atlas = Atlas::build(vec![database]).unwrap();
+    for address in ["::1", "8000::", "8800::", "b000::", "ffff::"] {
+        let located = atlas.locate(address.parse().unwrap());
+        assert_eq!(located.location.country, Country::new("DE"), "{address}");
+    }
+}
+
+#[test]
+fn a_tree_of_more_paths_than_atoms_is_refused() {
+    let error = Database::open("tangled", with_shared_branches(128)).unwrap_err();
     assert_eq!(error.kind, DatabaseErrorKind::Tangled);
 }
 

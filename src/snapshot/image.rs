@@ -233,7 +233,7 @@ mod tests {
         let head = [0xc0, 0x0c, 0, 15, 0, 1, 0, 0, 1, 44];
         let first = [&head[..], &[0, 9, 0, 10, 4], b"mail", &[0xc0, 12]].concat();
         let second = [&head[..], &[0, 4, 0, 10, 0xc0, 43]].concat();
-        let third = [&head[..], &[0, 17, 0, 10, 2], b"mx\x07example\x03net", &[0]].concat();
+        let third = [&head[..], &[0, 18, 0, 10, 2], b"mx\x07example\x03net", &[0]].concat();
         assert_eq!(image.bytes, [first, second, third].concat());
         assert_eq!(image.pointers, [19, 35]);
     }

@@ -1,3 +1,5 @@
+//! Several databases as one atlas: who wins, what is merged, what is left out.
+
 use super::*;
 use crate::geo::writer::{Value, Writer};
 use crate::model::{Continent, Coordinates, Country};

@@ -1,3 +1,5 @@
+//! Classes against a naive look-up, and the duties of scopes, by property.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

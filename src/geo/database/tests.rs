@@ -1,3 +1,5 @@
+//! Every vendor's schema, real files, and files that are torn or made to harm.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::config;
 use crate::intake::Intake;
 use crate::listen::Current;
 use crate::load::{Geo, Loaded, Place, load};
@@ -56,6 +57,8 @@ pub struct Publisher {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Clock,
+    /// What only counts at the start: a reload says what of it has changed.
+    pub fixed: config::Fixed,
     /// Where the files are.
     pub place: Place,
     /// The databases of the snapshot.
@@ -140,7 +143,10 @@ impl Publisher {
 
     /// Swaps in what was loaded, with the health of the moment.
     async fn take_over(&mut self, loaded: Loaded) -> String {
-        let Loaded { snapshot, geo, report, .. } = loaded;
+        let Loaded { config, snapshot, geo, report } = loaded;
+        for section in self.fixed.changed_sections(&config.fixed) {
+            warn!("[{section}] of the server file has changed: it counts after a restart");
+        }
         if !report.diagnostics().is_empty() {
             warn!("loaded with warnings\n{report}");
         }

@@ -188,6 +188,7 @@ impl Node {
         let stop = watch::Sender::new(false);
         let udp = UdpThreads::start(
             bound.udp.into_iter().flatten().collect(),
+            config.fixed.dns.udp_payload_max,
             &current,
             &mut || metrics.counters("udp"),
             seed,
@@ -207,6 +208,7 @@ impl Node {
             schedule,
             metrics,
             clock,
+            fixed: config.fixed.clone(),
             place,
             geo,
             retired: Vec::new(),

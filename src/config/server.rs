@@ -297,7 +297,7 @@ fn read_dns(table: &Table<'_>) -> Dns {
     });
     table.read_into("threads", &mut dns.threads, |value| value.short(0..=1024));
     // RFC 6891 §6.2.3: values below 512 are treated as 512.
-    table.read_into("udp-payload-max", &mut dns.udp_payload_max, |value| value.short(512..=65_535));
+    table.read_into("udp-payload-max", &mut dns.udp_payload_max, |value| value.short(512..=4096));
     table.read_into("tcp-connections", &mut dns.tcp_connections, |v| v.integer(1..=1_000_000));
     table.read_into("tcp-idle-timeout", &mut dns.tcp_idle_timeout, |v| v.duration(SECOND..=HOUR));
     dns

@@ -30,7 +30,7 @@ use crate::snapshot::names::{Flags, NameRecord};
 use query::{Query, Reject};
 use reply::Reply;
 
-/// The largest message that is answered over UDP, whatever a client offers (RFC 9715 §3.1).
+/// The largest UDP message that we say we take (RFC 9715 §3.1).
 pub const UDP_PAYLOAD_MAX: u16 = 1232;
 
 /// How a packet came.
@@ -38,12 +38,12 @@ pub const UDP_PAYLOAD_MAX: u16 = 1232;
 pub struct Arrival {
     /// Who sent it: the resolver, as a rule.
     pub client: IpAddr,
-    /// Over UDP; otherwise the whole reply may be 64 KiB long.
+    /// Over UDP, where a reply may not be longer than the client says that it takes.
     pub is_udp: bool,
 }
 
-/// Answers one message into `out`, which should have room for 65,535 octets (over UDP,
-/// [`UDP_PAYLOAD_MAX`] are enough). [`Outcome::len`] says how much of it is to be sent, if anything.
+/// Answers one message into `out`, which has as much room as a reply may take: 65,535 octets, and over UDP
+/// what an operator allows, at least 512. [`Outcome::len`] says how much of it is to be sent, if anything.
 pub fn handle(
     snapshot: &Snapshot,
     packet: &[u8],

@@ -58,7 +58,7 @@ impl<'a> Reply<'a> {
         let size = match (arrival.is_udp, &query.edns) {
             (false, _) => u16::MAX,
             (true, None) => UDP_PAYLOAD_MIN,
-            (true, Some(edns)) => edns.payload.clamp(UDP_PAYLOAD_MIN, UDP_PAYLOAD_MAX),
+            (true, Some(edns)) => edns.payload.max(UDP_PAYLOAD_MIN),
         };
         let reserved = query.edns.map_or(0, |edns| edns.reply_len());
         let limit = usize::from(size).min(out.len()) - reserved;

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Current;
-use super::udp_batch::Batch;
+use super::udp_batch::{Batch, REPLY_MAX};
 use crate::dns::{self, Arrival, Dice};
 use crate::metrics::Counters;
 use crate::snapshot::Snapshot;
@@ -29,12 +29,13 @@ pub struct UdpThreads {
 }
 
 impl UdpThreads {
-    /// Starts one thread for each socket. `seed` gives each its own random numbers.
+    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. `seed` gives each its own random numbers.
     ///
     /// # Errors
     /// When a socket cannot be set up or a thread not started.
     pub fn start(
         sockets: Vec<UdpSocket>,
+        payload_max: u16,
         current: &Current,
         counters: &mut dyn FnMut() -> Arc<Counters>,
         mut seed: impl FnMut() -> u64,
@@ -45,6 +46,7 @@ impl UdpThreads {
             socket.set_read_timeout(Some(LOOK_UP))?;
             let mut worker = Worker {
                 socket,
+                payload_max: usize::from(payload_max).min(REPLY_MAX),
                 current: Arc::clone(current),
                 counters: counters(),
                 dice: Dice::new(seed()),
@@ -69,6 +71,7 @@ impl UdpThreads {
 
 struct Worker {
     socket: UdpSocket,
+    payload_max: usize,
     current: Current,
     counters: Arc<Counters>,
     dice: Dice,
@@ -107,6 +110,7 @@ impl Worker {
             return 0;
         }
         let arrival = Arrival { client: client.ip(), is_udp: true };
+        let out = &mut out[..self.payload_max];
         let dice = &mut self.dice;
         let handled =
             catch_unwind(AssertUnwindSafe(|| dns::handle(snapshot, packet, arrival, dice, out)));

@@ -16,8 +16,8 @@ use std::ptr;
 pub(super) const BATCH: usize = 32;
 /// Octets that a query may have. None needs more than 512, but options may grow.
 const QUERY_MAX: usize = 4096;
-/// Octets that a reply over UDP may have.
-const REPLY_MAX: usize = 1232;
+/// Octets that a reply over UDP may have, whatever the server file says.
+pub(super) const REPLY_MAX: usize = 4096;
 /// Octets of a control message with an `in6_pktinfo`, the larger of the two.
 const CONTROL_MAX: usize = 64;
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`choose`] is all three: what `explain` prints and what every compiled answer must equal.
-//! `snapshot` runs the first two ahead of time and leaves only [`draw`] to the query. Nothing here
+//! `snapshot` runs the first two ahead of time and leaves only [`draw()`] to the query. Nothing here
 //! knows where clients are or why an endpoint is down; distances come from the caller, verdicts from
 //! `health`.
 

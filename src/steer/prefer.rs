@@ -72,22 +72,22 @@ pub fn prefer(
 /// nearest region's `fallback` list comes right behind it.
 fn by_distance(zone: &Zone, pools: Vec<PoolId>, nearest: &[RegionId]) -> Vec<PoolId> {
     let region_of = |pool: &PoolId| zone.pools[pool.index()].region;
-    let mut seen = HashSet::new();
-    let used: Vec<RegionId> =
-        pools.iter().map(region_of).filter(|region| seen.insert(*region)).collect();
-    let mut near = nearest.iter().copied().filter(|region| used.contains(region));
-    let Some(first) = near.next() else { return pools };
+    let used: HashSet<RegionId> = pools.iter().map(region_of).collect();
+    let near = || nearest.iter().copied().filter(|region| used.contains(region));
+    let Some(first) = near().next() else { return pools };
     let fallback = zone.regions[first.index()].fallback.iter().copied();
     let told_apart = if used.len() <= REGIONS_FULL_MAX { used.len() } else { NEAREST_MAX };
 
-    let mut order: Vec<RegionId> = Vec::with_capacity(used.len());
-    let by_rank = std::iter::once(first).chain(fallback).chain(near).take(told_apart);
-    for region in by_rank.chain(used.iter().copied()) {
-        if used.contains(&region) && !order.contains(&region) {
-            order.push(region);
-        }
-    }
+    let mut order = vec![first];
+    order.extend(fallback.filter(|region| used.contains(region)));
+    // A list that is longer is followed to its end: it goes with the first, and makes no classes.
+    let told_apart = told_apart.max(order.len());
+    order.extend(near());
+    let mut seen = HashSet::new();
+    order.retain(|region| seen.insert(*region));
+    order.truncate(told_apart);
+    let rank = |pool: &PoolId| order.iter().position(|region| *region == region_of(pool));
     let mut sorted = pools;
-    sorted.sort_by_key(|pool| order.iter().position(|region| *region == region_of(pool)));
+    sorted.sort_by_key(|pool| rank(pool).unwrap_or(usize::MAX));
     sorted
 }

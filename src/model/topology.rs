@@ -136,6 +136,17 @@ pub struct Steer {
     pub ttl_min: Duration,
 }
 
+impl Steer {
+    /// Every pool that an answer may come from: the rule's own and the one that `all_down` names.
+    pub fn pools_in_play(&self) -> impl Iterator<Item = PoolId> {
+        let last_resort = match self.all_down {
+            AllDown::Pool(pool) => Some(pool),
+            _ => None,
+        };
+        self.pools.iter().map(|own| own.pool).chain(last_resort)
+    }
+}
+
 /// A pool of a rule and its share between the rule's pools.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WeightedPool {
@@ -234,7 +245,8 @@ pub enum AllDown {
     AsUp,
     /// The pool that was usable last.
     LastGood,
-    /// This pool, as if its endpoints were up.
+    /// This pool, which need not be one of the rule's: what is up of it, or else all of it as if it
+    /// were.
     Pool(PoolId),
     /// A CNAME to this name.
     Host(Name),

@@ -66,8 +66,8 @@ impl Snapshot {
         for (rule, source) in rules.iter_mut().zip(&self.fixed.rules) {
             let zone = &self.fixed.blueprint.zones[source.zone];
             let (old, new) = (&self.health[source.zone], &health[source.zone]);
-            let pools = zone.steers[source.steer].pools.iter();
-            let mut endpoints = pools.flat_map(|p| zone.pools[p.pool.index()].endpoints.clone());
+            let pools = zone.steers[source.steer].pools_in_play();
+            let mut endpoints = pools.flat_map(|pool| zone.pools[pool.index()].endpoints.clone());
             if endpoints.any(|endpoint| old[endpoint] != new[endpoint]) {
                 *rule = self.fixed.compile_rule(source, &health);
                 has_changed = true;

@@ -14,10 +14,11 @@
 //! ```
 //!
 //! The TTL is the least time in which anything that this answer depends on could change, within the
-//! rule's bounds: the endpoints of the pools it comes from and of every pool that would have been
-//! preferred.
+//! rule's bounds: the endpoints of the pools it comes from and of every pool that would be preferred
+//! if it could serve.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::prefer::Preference;
@@ -44,7 +45,8 @@ pub struct Selection {
     pub ttl: u32,
     /// Why it is this.
     pub why: Why,
-    /// Every pool of the rule, in the client's order, with what became of it.
+    /// Every pool of the rule, in the client's order, with what became of it; behind them the one
+    /// that `all-down` names, where that was looked at.
     pub trail: Vec<PoolNote>,
 }
 
@@ -224,18 +226,28 @@ pub fn select(
         selection.trail.splice(0..0, trail_of(&preferred, &[], false, true));
         return selection;
     }
-    let (mut first, second) = if has_family(&preferred) {
-        (select_all_down(zone, rule, &preferred), trail_of(&beyond, &[], false, true))
-    } else if has_family(&beyond) {
-        (select_all_down(zone, rule, &beyond), trail_of(&preferred, &[], false, true))
-    } else {
-        let trail = trail_of(&preferred, &[], false, true);
+    let has_own = has_family(&preferred);
+    if !has_own && !has_family(&beyond) {
+        let views: Vec<PoolView> = preferred.into_iter().chain(beyond).collect();
+        let trail = trail_of(&views, &[], false, true);
         let ttl = whole_secs(rule.ttl);
-        let none = Selection { selected: Selected::NoData, ttl, why: Why::NoFamily, trail };
-        (none, trail_of(&beyond, &[], false, true))
+        return Selection { selected: Selected::NoData, ttl, why: Why::NoFamily, trail };
+    }
+    let own = preferred.len();
+    let (mut views, outside) = if may_go_beyond {
+        (preferred.into_iter().chain(beyond).collect(), Vec::new())
+    } else {
+        (preferred, beyond)
     };
-    first.trail.extend(second);
-    first
+    let as_up = if has_own { 0..own } else { own..views.len() };
+    if let AllDown::Pool(pool) = rule.all_down
+        && rule.pools.iter().all(|own| own.pool != pool)
+    {
+        views.push(view_of(zone, rule, pool, health, family));
+    }
+    let mut selection = select_all_down(zone, rule, &views, as_up);
+    selection.trail.extend(outside.iter().map(|view| view.note(Fate::OutsideClause)));
+    selection
 }
 
 /// The first two stages of the table above: an endpoint of the family is alive among `views`.
@@ -244,9 +256,7 @@ fn select_alive(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Option<Selecti
     for has_enough in [true, false] {
         let is_kept = |view: &PoolView| !view.alive.is_empty() && (!has_enough || view.is_usable());
         let mut kept: Vec<usize> = (0..views.len()).filter(|n| is_kept(&views[*n])).collect();
-        if kept.iter().any(|n| views[*n].weight > 0) {
-            kept.retain(|n| views[*n].weight > 0);
-        }
+        set_weightless_aside(views, &mut kept);
         let Some(&first) = kept.first() else { continue };
         if is_first_only {
             kept.truncate(1);
@@ -258,7 +268,10 @@ fn select_alive(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Option<Selecti
             (true, skipped) => Why::Failover { skipped },
         };
         let groups = kept.iter().map(|n| group_of(zone, &views[*n], &views[*n].alive)).collect();
-        let reach = if is_first_only { first + 1 } else { views.len() };
+        // The first pool that has all it needs is not challenged by those behind it; one that only
+        // stands in is.
+        let is_settled = is_first_only && has_enough && views[first].weight > 0;
+        let reach = if is_settled { first + 1 } else { views.len() };
         return Some(Selection {
             selected: groups_of(rule, groups),
             ttl: ttl_of(rule, &views[..reach]),
@@ -269,20 +282,41 @@ fn select_alive(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Option<Selecti
     None
 }
 
-/// No endpoint of the family is alive: the rule's last resort.
-fn select_all_down(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Selection {
-    let having: Vec<usize> = (0..views.len()).filter(|n| !views[*n].having.is_empty()).collect();
+/// Pools of weight 0 stand back while another is there.
+fn set_weightless_aside(views: &[PoolView], kept: &mut Vec<usize>) {
+    if kept.iter().any(|n| views[*n].weight > 0) {
+        kept.retain(|n| views[*n].weight > 0);
+    }
+}
+
+/// No endpoint of the family is alive: the rule's last resort. It may name any of `views`, and would
+/// choose among those of `as_up` if all were up.
+fn select_all_down(
+    zone: &Zone,
+    rule: &Steer,
+    views: &[PoolView],
+    as_up: Range<usize>,
+) -> Selection {
     let is_first_only = matches!(rule.policy, Policy::Nearest | Policy::Failover);
-    let as_up = || if is_first_only { having[..1].to_vec() } else { having.clone() };
+    let has_family = |n: &usize| !views[*n].having.is_empty();
+    let having = || (0..views.len()).filter(has_family);
+    let as_up = || {
+        let mut kept: Vec<usize> = as_up.filter(has_family).collect();
+        set_weightless_aside(views, &mut kept);
+        if is_first_only {
+            kept.truncate(1);
+        }
+        kept
+    };
     let kept = match &rule.all_down {
         AllDown::AsUp => as_up(),
         AllDown::LastGood => {
             // The first of equals, so that nothing changes when all went down at once.
-            let last = having.iter().rev().max_by_key(|n| views[**n].down_since).copied();
+            let last = having().rev().max_by_key(|n| views[*n].down_since);
             last.map_or_else(as_up, |last| vec![last])
         }
         AllDown::Pool(pool) => {
-            let named = having.iter().copied().find(|n| views[*n].pool == *pool);
+            let named = having().find(|n| views[*n].pool == *pool);
             named.map_or_else(as_up, |named| vec![named])
         }
         AllDown::Host(_) | AllDown::NoData | AllDown::ServFail => Vec::new(),
@@ -292,7 +326,10 @@ fn select_all_down(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Selection {
         AllDown::NoData => Selected::NoData,
         AllDown::ServFail => Selected::ServFail,
         AllDown::AsUp | AllDown::LastGood | AllDown::Pool(_) => {
-            let groups = kept.iter().map(|n| group_of(zone, &views[*n], &views[*n].having));
+            let groups = kept.iter().map(|n| match &views[*n] {
+                view if view.alive.is_empty() => group_of(zone, view, &view.having),
+                view => group_of(zone, view, &view.alive),
+            });
             groups_of(rule, groups.collect())
         }
     };

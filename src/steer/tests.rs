@@ -1,1 +1,0 @@
-//! The rules of choosing, as tables and properties.

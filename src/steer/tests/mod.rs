@@ -1,0 +1,7 @@
+//! How rules choose, as tables that read like a manual and as properties of every small world.
+
+mod draw;
+mod prefer;
+mod select;
+mod select_everything;
+mod world;

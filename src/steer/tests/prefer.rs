@@ -1,0 +1,133 @@
+//! The order in which clients want pools, by distance, fallback lists and clauses.
+
+use super::world::World;
+use crate::model::topology::{Policy, Where};
+use crate::model::{Continent, Country, Location, RegionId};
+use crate::steer::{clause_of, prefer};
+
+/// Regions with the fallback list that each says.
+type Fallbacks<'a> = &'a [(&'a str, &'a str)];
+
+/// The pools of one region each, written in this order, as a client wants them who has the regions
+/// `nearest` first. `fallback` is what regions say: `a: c d`.
+fn wanted(written: &str, nearest: &str, fallback: Fallbacks<'_>) -> String {
+    let lines: Vec<String> =
+        written.split_whitespace().map(|name| format!("{name}: {name}-1")).collect();
+    let mut world = World::new(Policy::Nearest, &lines.join("\n"));
+    let region = |world: &World, name: &str| RegionId::new(world.pool(name).index());
+    for (name, behind) in fallback {
+        let behind = behind.split_whitespace().map(|name| region(&world, name)).collect();
+        let place = region(&world, name).index();
+        world.zone.regions[place].fallback = behind;
+    }
+    // A region in capitals serves another rule only.
+    let own: Vec<&str> =
+        written.split_whitespace().filter(|name| name.to_lowercase() == *name).collect();
+    let world = world.rule_pools(&own.join(" "));
+    let nearest: Vec<RegionId> =
+        nearest.split_whitespace().map(|name| region(&world, name)).collect();
+    let preference = prefer(&world.zone, &world.zone.steers[0], None, Some(&nearest));
+    let names = preference.pools.iter().map(|pool| world.zone.pools[pool.index()].name.as_str());
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn nearest_goes_by_distance_whatever_is_written() {
+    assert_eq!(wanted("a b c", "c a b", &[]), "c a b");
+    assert_eq!(wanted("c b a", "a b c", &[]), "a b c");
+}
+
+#[test]
+fn the_fallback_list_of_the_nearest_region_comes_right_behind_it() {
+    let table: [(&str, Fallbacks<'_>, &str); 7] = [
+        ("a b c d e", &[], "a b c d e"),
+        ("e d c b a", &[("a", "d")], "a d b c e"),
+        ("e d c b a", &[("a", "d c")], "a d c b e"),
+        ("e d c b a", &[("a", "b c")], "a b c d e"),
+        ("e d c b a", &[("a", "e d c b")], "a e d c b"),
+        ("e d c b a", &[("b", "e")], "a b c d e"), // Only the nearest region's counts.
+        ("e d c b a", &[("a", "a b a")], "a b c d e"),
+    ];
+    for (written, fallback, order) in table {
+        assert_eq!(wanted(written, "a b c d e", fallback), order, "{written} {fallback:?}");
+    }
+}
+
+#[test]
+fn a_fallback_that_the_rule_does_not_use_takes_nobodys_place() {
+    let order = wanted("e d c b a X Y", "a b c d e X Y", &[("a", "X e Y")]);
+    assert_eq!(order, "a e b c d");
+    let order = wanted("e d c b a X", "X a b c d e", &[("X", "e")]);
+    assert_eq!(order, "a b c d e");
+}
+
+#[test]
+fn of_many_regions_the_three_nearest_are_told_apart() {
+    let eight = "h g f e d c b a";
+    assert_eq!(wanted(eight, "a b c d e f g h", &[]), "a b c d e f g h");
+    let nine = "i h g f e d c b a";
+    assert_eq!(wanted(nine, "a b c d e f g h i", &[]), "a b c i h g f e d");
+    assert_eq!(wanted(nine, "a b c d e f g h i", &[("a", "d")]), "a d b i h g f e c");
+    assert_eq!(wanted(nine, "a b c d e f g h i", &[("a", "a b")]), "a b c i h g f e d");
+    // A fallback list is followed to its end, however long.
+    assert_eq!(wanted(nine, "a b c d e f g h i", &[("a", "d e f g")]), "a d e f g i h c b");
+}
+
+#[test]
+fn pools_of_one_region_keep_the_order_written() {
+    let mut world = World::new(Policy::Nearest, "a1: p\n b1: q\n a2: r\n b2: s");
+    for (pool, region) in [(2, 0), (3, 1)] {
+        world.zone.pools[pool].region = RegionId::new(region);
+    }
+    let nearest = [RegionId::new(1), RegionId::new(0)];
+    let preference = prefer(&world.zone, &world.zone.steers[0], None, Some(&nearest));
+    let order: Vec<usize> = preference.pools.iter().map(|pool| pool.index()).collect();
+    assert_eq!(order, [1, 3, 0, 2]);
+}
+
+#[test]
+fn of_a_client_in_no_known_place_the_order_written_is_taken() {
+    let world = World::new(Policy::Nearest, "b: q\n a: p");
+    let preference = prefer(&world.zone, &world.zone.steers[0], None, None);
+    assert_eq!(preference.pools, [world.pool("b"), world.pool("a")]);
+}
+
+#[test]
+fn a_clause_is_taken_at_its_word_and_the_rest_goes_by_distance() {
+    let world = World::new(Policy::Nearest, "a: p\n b: q\n c: r\n d: s").clause("d b", false);
+    let nearest = [2, 0, 1, 3].map(RegionId::new);
+    let preference = prefer(&world.zone, &world.zone.steers[0], Some(0), Some(&nearest));
+    assert_eq!(preference.pools, ["d", "b"].map(|name| world.pool(name)));
+    assert_eq!(preference.beyond, ["c", "a"].map(|name| world.pool(name)));
+}
+
+#[test]
+fn the_first_clause_that_names_a_client_counts() {
+    let mut world = World::new(Policy::Failover, "a: p");
+    world.rule().wheres = vec![
+        Where { asns: vec![64500], ..Where::default() },
+        Where { countries: vec![Country::new("IE").unwrap()], ..Where::default() },
+        Where { continents: vec![Continent::Europe], ..Where::default() },
+        Where { subnets: vec!["10.0.0.0/8".parse().unwrap()], ..Where::default() },
+    ];
+    let place = |country: &str, continent, asn| Location {
+        country: Country::new(country),
+        continent,
+        asn,
+        ..Location::default()
+    };
+    let europe = Some(Continent::Europe);
+    let table = [
+        (place("IE", europe, Some(64500)), false, Some(0)),
+        (place("IE", europe, Some(64501)), false, Some(1)),
+        (place("FR", europe, None), false, Some(2)),
+        (place("FR", europe, None), true, Some(2)),
+        (place("US", Some(Continent::NorthAmerica), None), true, Some(3)),
+        (place("US", Some(Continent::NorthAmerica), None), false, None),
+        (Location::default(), false, None),
+    ];
+    for (location, is_inside, clause) in table {
+        let subnets = [false, false, false, is_inside];
+        assert_eq!(clause_of(&world.zone.steers[0], &location, &subnets), clause, "{location:?}");
+    }
+}

@@ -3,13 +3,15 @@
 //! Used by `check`, by the start, and by every reload, so that what `check` accepts is what will be
 //! served. Nothing is changed by loading: what comes back either replaces all that was, or nothing.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::{self, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
 use crate::model::{Diagnostic, Report, TargetHealth};
+use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Snapshot, expect};
 
 /// Where the server file is and what its relative paths start from.
@@ -87,11 +89,71 @@ pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Load
     let Some(config) = read_server(place, &mut report) else { return Err(report) };
     let directory = place.resolve(&config.reloadable.zones.directory);
     let geo = load_geo(place, &config, before, &mut report);
+    let gate = load_gate(place, &config, &mut report);
     let snapshot = load_zones(&directory, &geo, generation, &mut report);
     match snapshot {
-        Some(snapshot) if !report.has_errors() => Ok(Loaded { config, snapshot, geo, report }),
+        Some(snapshot) if !report.has_errors() => {
+            Ok(Loaded { config, snapshot: snapshot.with_gate(gate), geo, report })
+        }
         _ => Err(report),
     }
+}
+
+/// What the node says of itself, and its cookie secrets.
+fn load_gate(place: &Place, config: &ServerConfig, report: &mut Report) -> Gate {
+    let answers = &config.reloadable.answers;
+    let cookie_secrets = match &answers.cookie_secrets {
+        _ if !answers.cookies => Vec::new(),
+        None => vec![own_secret()],
+        Some(path) => {
+            let path = place.resolve(path);
+            let secrets = std::fs::read_to_string(&path)
+                .map_err(|error| error.to_string())
+                .and_then(|text| parse_secrets(&text));
+            secrets.unwrap_or_else(|problem| {
+                let message = format!("cookie secrets {}: {problem}", path.display());
+                let hint =
+                    "one or two lines of 32 hex digits, such as `openssl rand -hex 16` makes";
+                report.push(Diagnostic::error_without_place(message).hint(hint));
+                Vec::new()
+            })
+        }
+    };
+    Gate {
+        server_id: answers.server_id.as_str().into(),
+        server_version: answers.server_version.as_str().into(),
+        cookie_secrets,
+    }
+}
+
+/// Reads one or two secrets, a line each.
+fn parse_secrets(text: &str) -> Result<Vec<[u8; SECRET_LEN]>, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let parse = |(n, line): (usize, &str)| {
+        let digits = u128::from_str_radix(line, 16).ok().filter(|_| line.len() == 2 * SECRET_LEN);
+        digits
+            .map(u128::to_be_bytes)
+            .ok_or_else(|| format!("secret {} is not 32 hex digits", n + 1))
+    };
+    let secrets = lines.enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    match secrets.len() {
+        1 | 2 => Ok(secrets),
+        0 => Err("there is no secret in it".to_owned()),
+        count => Err(format!("there are {count} secrets in it, at most two are used")),
+    }
+}
+
+/// The secret of a process without a file of them: the same for every load.
+fn own_secret() -> [u8; SECRET_LEN] {
+    static SECRET: OnceLock<[u8; SECRET_LEN]> = OnceLock::new();
+    // Keys of the system's own random numbers, through a keyed hash.
+    let half = || RandomState::new().build_hasher().finish().to_be_bytes();
+    *SECRET.get_or_init(|| {
+        let mut secret = [0; SECRET_LEN];
+        secret[..8].copy_from_slice(&half());
+        secret[8..].copy_from_slice(&half());
+        secret
+    })
 }
 
 /// Loads all zone files of a directory; see [`load_files`].

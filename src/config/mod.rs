@@ -33,8 +33,8 @@ use std::sync::Arc;
 
 use self::reader::Keys;
 pub use self::server::{
-    Admin, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig, State,
-    Zones, read_server,
+    Admin, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig,
+    State, Zones, read_server,
 };
 use crate::model::{Diagnostic, Name, Report, Severity, Span, Zone};
 

@@ -54,6 +54,8 @@ impl Fixed {
 /// Settings that count anew at every reload.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Reloadable {
+    /// `[dns]`, as far as it is what answers say and not where they are given.
+    pub answers: Answers,
     /// `[zones]`
     pub zones: Zones,
     /// `[geoip]`
@@ -86,6 +88,30 @@ impl Default for Dns {
             udp_payload_max: 1232,
             tcp_connections: 4096,
             tcp_idle_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[dns]`: what a node says of itself and how it knows its clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answers {
+    /// What NSID, `id.server` and `hostname.bind` tell; nothing when empty.
+    pub server_id: String,
+    /// What `version.bind` and `version.server` tell; nothing when empty.
+    pub server_version: String,
+    /// Whether DNS cookies are made and verified.
+    pub cookies: bool,
+    /// The file of their secrets; without it, a secret of this process alone.
+    pub cookie_secrets: Option<String>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            server_id: String::new(),
+            server_version: "windrose".to_owned(),
+            cookies: true,
+            cookie_secrets: None,
         }
     }
 }
@@ -221,8 +247,18 @@ const ROOT: Keys = Keys {
 };
 const DNS: Keys = Keys {
     place: "dns",
-    known: &["listen", "threads", "udp-payload-max", "tcp-connections", "tcp-idle-timeout"],
-    unbuilt: &["tls", "https", "quic", "cookies", "nsid"],
+    known: &[
+        "listen",
+        "threads",
+        "udp-payload-max",
+        "tcp-connections",
+        "tcp-idle-timeout",
+        "server-id",
+        "server-version",
+        "cookies",
+        "cookie-secrets",
+    ],
+    unbuilt: &["tls", "https", "quic"],
 };
 const ZONES: Keys = Keys { place: "zones", known: &["directory"], unbuilt: &[] };
 const GEOIP: Keys =
@@ -261,15 +297,17 @@ fn read_root(root: &Table<'_>) -> ServerConfig {
     if let Some(version) = root.require("version", "1") {
         read_version(version);
     }
+    let dns = root.table("dns", &DNS);
     ServerConfig {
         fixed: Fixed {
-            dns: root.table("dns", &DNS).map(|table| read_dns(&table)).unwrap_or_default(),
+            dns: dns.as_ref().map(read_dns).unwrap_or_default(),
             probe: root.table("probe", &PROBE).map(|table| read_probe(&table)).unwrap_or_default(),
             admin: root.table("admin", &ADMIN).map(|table| read_admin(&table)).unwrap_or_default(),
             state: root.table("state", &STATE).map(|table| read_state(&table)).unwrap_or_default(),
             log: root.table("log", &LOG).map(|table| read_log(&table)).unwrap_or_default(),
         },
         reloadable: Reloadable {
+            answers: dns.as_ref().map(read_answers).unwrap_or_default(),
             zones: root.table("zones", &ZONES).map(|table| read_zones(&table)).unwrap_or_default(),
             geoip: root.table("geoip", &GEOIP).map(|table| read_geoip(&table)).unwrap_or_default(),
         },
@@ -301,6 +339,25 @@ fn read_dns(table: &Table<'_>) -> Dns {
     table.read_into("tcp-connections", &mut dns.tcp_connections, |v| v.integer(1..=1_000_000));
     table.read_into("tcp-idle-timeout", &mut dns.tcp_idle_timeout, |v| v.duration(SECOND..=HOUR));
     dns
+}
+
+/// The longest text that a server tells of itself: it is in every answer that asks for it.
+const SERVER_TEXT_MAX: usize = 64;
+
+fn read_answers(table: &Table<'_>) -> Answers {
+    let text = |value: Value<'_>| {
+        value.parsed("a text", |text| match text {
+            _ if text.len() > SERVER_TEXT_MAX => Err("it is longer than 64 octets"),
+            _ if text.chars().any(char::is_control) => Err("it has control characters"),
+            _ => Ok(text.to_owned()),
+        })
+    };
+    let mut answers = Answers::default();
+    table.read_into("server-id", &mut answers.server_id, text);
+    table.read_into("server-version", &mut answers.server_version, text);
+    table.read_into("cookies", &mut answers.cookies, Value::boolean);
+    answers.cookie_secrets = table.get("cookie-secrets").and_then(path);
+    answers
 }
 
 fn read_zones(table: &Table<'_>) -> Zones {

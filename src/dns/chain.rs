@@ -41,7 +41,7 @@ pub(super) fn follow(
 ) -> Outcome {
     reply.set_authoritative();
     let Some(cname) = record.rrset(RecordType::CNAME) else {
-        return reply.refuse(Rcode::SERVFAIL, Kind::ServFail);
+        return reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR);
     };
     if !reply.push_rrset(Section::Answer, cname, record.name().len()) {
         reply.truncate();

@@ -1,11 +1,16 @@
-//! EDNS as it comes in and goes out (RFC 6891), and client subnet (RFC 7871).
+//! EDNS as it comes in and goes out (RFC 6891): client subnet (RFC 7871), cookies (RFC 7873), NSID (RFC 5001)
+//! and extended errors (RFC 8914).
 //!
-//! Strict where resolvers rely on it: a malformed client subnet is a FORMERR (RFC 7871 §7.1.2, §11.3),
-//! a well-formed one is echoed octet for octet with a scope. Options that we do not know are ignored.
+//! Strict where resolvers rely on it: a malformed client subnet or cookie is a FORMERR (RFC 7871 §7.1.2,
+//! RFC 7873 §5.2.2), a well-formed client subnet is echoed octet for octet with a scope. Options that we do
+//! not know are ignored.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::cookie::{COOKIE_LEN, Cookie};
+use super::{Arrival, UDP_PAYLOAD_MAX};
 use crate::model::Prefix;
+use crate::snapshot::gate::Gate;
 
 /// Octets of an OPT record without options.
 pub(super) const OPT_LEN: usize = 11;
@@ -13,8 +18,12 @@ pub(super) const OPT_LEN: usize = 11;
 const OPTION_HEAD_LEN: usize = 4;
 /// Octets of a client subnet before its address: family, source, scope.
 const SUBNET_HEAD_LEN: usize = 4;
-/// The option code of client subnet.
+
+/// Option codes.
+const NSID: u16 = 3;
 const CLIENT_SUBNET: u16 = 8;
+const COOKIE: u16 = 10;
+const EXTENDED_ERROR: u16 = 15;
 
 /// The OPT record of a query.
 #[derive(Clone, Copy, Debug)]
@@ -25,21 +34,29 @@ pub(super) struct Edns<'a> {
     pub(super) dnssec_ok: bool,
     /// Client subnet, if there was one.
     pub(super) subnet: Option<SubnetOption<'a>>,
+    /// The cookie, if there was one.
+    pub(super) cookie: Option<Cookie<'a>>,
+    /// Whether the client wants to know which server this is.
+    pub(super) wants_nsid: bool,
 }
 
-/// A well-formed client subnet of a query.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SubnetOption<'a> {
-    /// Family, source, scope and address as they came, to be echoed.
-    octets: &'a [u8],
-    /// The subnet; `None` when the client wants none to be used (source 0).
-    pub(super) prefix: Option<Prefix>,
+/// Why an answer is not what was hoped for (RFC 8914 §4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ExtendedError(u16);
+
+impl ExtendedError {
+    /// The query is for no zone of ours, or a zone transfer that we do not give.
+    pub(super) const NOT_AUTHORITATIVE: Self = Self(20);
+    pub(super) const PROHIBITED: Self = Self(18);
+    pub(super) const NOT_SUPPORTED: Self = Self(21);
+    /// A rule says SERVFAIL when all is down.
+    pub(super) const NO_REACHABLE_AUTHORITY: Self = Self(22);
 }
 
 /// Why an OPT record is not answered as it wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum EdnsError {
-    /// Options or a client subnet are malformed.
+    /// Options, a client subnet or a cookie are malformed.
     Malformed,
     /// A version that is not implemented.
     Version,
@@ -52,53 +69,120 @@ impl<'a> Edns<'a> {
         if version != 0 {
             return Err(EdnsError::Version);
         }
-        let mut edns = Self { payload: class, dnssec_ok: flags & 0x80 != 0, subnet: None };
+        let mut edns = Self {
+            payload: class,
+            dnssec_ok: flags & 0x80 != 0,
+            subnet: None,
+            cookie: None,
+            wants_nsid: false,
+        };
         let mut rest = rdata;
         while let Some((head, behind)) = rest.split_first_chunk::<OPTION_HEAD_LEN>() {
             let [code @ .., _, _] = *head;
             let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
             let data = behind.get(..len).ok_or(EdnsError::Malformed)?;
-            // Of several, the first counts.
-            if u16::from_be_bytes(code) == CLIENT_SUBNET && edns.subnet.is_none() {
-                edns.subnet = Some(SubnetOption::parse(data).ok_or(EdnsError::Malformed)?);
-            }
+            edns.option(u16::from_be_bytes(code), data)?;
             rest = &behind[len..];
         }
         if rest.is_empty() { Ok(edns) } else { Err(EdnsError::Malformed) }
     }
 
-    /// Octets of the OPT record that answers it.
-    pub(super) fn reply_len(&self) -> usize {
-        OPT_LEN + self.subnet.map_or(0, |subnet| OPTION_HEAD_LEN + subnet.octets.len())
-    }
-
-    /// Writes the OPT record that answers it into `out`, which has [`reply_len`](Self::reply_len)
-    /// octets.
-    pub(super) fn write_reply(&self, out: &mut [u8], payload: u16, scope: u8) {
-        let (opt, options) = out.split_at_mut(OPT_LEN);
-        let options_len = u16::try_from(options.len()).expect("one option of at most 24 octets");
-        write_opt(opt, payload, 0, self.dnssec_ok, options_len);
-        let Some(subnet) = &self.subnet else { return };
-        let len = u16::try_from(subnet.octets.len()).expect("at most 20 octets");
-        options[..2].copy_from_slice(&CLIENT_SUBNET.to_be_bytes());
-        options[2..4].copy_from_slice(&len.to_be_bytes());
-        options[OPTION_HEAD_LEN..].copy_from_slice(subnet.octets);
-        options[OPTION_HEAD_LEN + 3] = scope;
+    /// Reads an option. Of several of one kind the first counts.
+    fn option(&mut self, code: u16, data: &'a [u8]) -> Result<(), EdnsError> {
+        match code {
+            CLIENT_SUBNET if self.subnet.is_none() => {
+                self.subnet = Some(SubnetOption::parse(data).ok_or(EdnsError::Malformed)?);
+            }
+            COOKIE if self.cookie.is_none() => {
+                self.cookie = Some(Cookie::parse(data).ok_or(EdnsError::Malformed)?);
+            }
+            NSID => self.wants_nsid = true,
+            _ => {}
+        }
+        Ok(())
     }
 }
 
+/// The OPT record that answers a query's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OptReply<'a> {
+    edns: Edns<'a>,
+    cookie: Option<[u8; COOKIE_LEN]>,
+    /// Empty when it was not asked for or is not told.
+    nsid: &'a [u8],
+}
+
+impl<'a> OptReply<'a> {
+    /// What `gate` has to say to `edns`.
+    pub(super) fn new(edns: Edns<'a>, gate: &'a Gate, arrival: Arrival) -> Self {
+        let cookie = edns.cookie.and_then(|cookie| {
+            cookie.reply(&gate.cookie_secrets, arrival.client, arrival.unix_secs)
+        });
+        let nsid = if edns.wants_nsid { gate.server_id.as_bytes() } else { &[] };
+        Self { edns, cookie, nsid }
+    }
+
+    /// Octets that it takes, an extended error not counted.
+    pub(super) fn len(&self) -> usize {
+        let option = |len: usize| OPTION_HEAD_LEN + len;
+        OPT_LEN
+            + self.edns.subnet.map_or(0, |subnet| option(subnet.octets.len()))
+            + self.cookie.map_or(0, |cookie| option(cookie.len()))
+            + if self.nsid.is_empty() { 0 } else { option(self.nsid.len()) }
+    }
+
+    /// Writes it at the start of `out`, which has at least [`len`](Self::len) octets; an extended error is
+    /// written if there is room. Returns the octets written.
+    pub(super) fn write(&self, out: &mut [u8], scope: u8, error: Option<ExtendedError>) -> usize {
+        let mut len = OPT_LEN;
+        let mut option = |code: u16, parts: [&[u8]; 2]| {
+            let data_len = parts[0].len() + parts[1].len();
+            let Some(room) = out.get_mut(len..len + OPTION_HEAD_LEN + data_len) else { return };
+            room[..2].copy_from_slice(&code.to_be_bytes());
+            room[2..4].copy_from_slice(&short(data_len).to_be_bytes());
+            let data = &mut room[OPTION_HEAD_LEN..];
+            data[..parts[0].len()].copy_from_slice(parts[0]);
+            data[parts[0].len()..].copy_from_slice(parts[1]);
+            len += OPTION_HEAD_LEN + data_len;
+        };
+        if let Some(subnet) = &self.edns.subnet {
+            let [family_0, family_1, source, _] = *subnet.head();
+            option(CLIENT_SUBNET, [&[family_0, family_1, source, scope], subnet.address()]);
+        }
+        if let Some(cookie) = &self.cookie {
+            option(COOKIE, [cookie, &[]]);
+        }
+        if !self.nsid.is_empty() {
+            option(NSID, [self.nsid, &[]]);
+        }
+        if let Some(ExtendedError(code)) = error {
+            option(EXTENDED_ERROR, [&code.to_be_bytes(), &[]]);
+        }
+        let dnssec_ok = self.edns.dnssec_ok;
+        write_opt(&mut out[..OPT_LEN], 0, dnssec_ok, short(len - OPT_LEN));
+        len
+    }
+}
+
+fn short(len: usize) -> u16 {
+    u16::try_from(len).expect("options are a few hundred octets")
+}
+
 /// Writes an OPT record's fixed part into `opt`, which has [`OPT_LEN`] octets.
-pub(super) fn write_opt(
-    opt: &mut [u8],
-    payload: u16,
-    rcode_high: u8,
-    dnssec_ok: bool,
-    options_len: u16,
-) {
+pub(super) fn write_opt(opt: &mut [u8], rcode_high: u8, dnssec_ok: bool, options_len: u16) {
     opt[..3].copy_from_slice(&[0, 0, 41]);
-    opt[3..5].copy_from_slice(&payload.to_be_bytes());
+    opt[3..5].copy_from_slice(&UDP_PAYLOAD_MAX.to_be_bytes());
     opt[5..9].copy_from_slice(&[rcode_high, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
     opt[9..11].copy_from_slice(&options_len.to_be_bytes());
+}
+
+/// A well-formed client subnet of a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubnetOption<'a> {
+    /// Family, source, scope and address as they came, to be echoed.
+    octets: &'a [u8],
+    /// The subnet; `None` when the client wants none to be used (source 0).
+    pub(super) prefix: Option<Prefix>,
 }
 
 impl<'a> SubnetOption<'a> {
@@ -127,6 +211,17 @@ impl<'a> SubnetOption<'a> {
             _ => return None,
         };
         Some(Self { octets, prefix })
+    }
+}
+
+impl SubnetOption<'_> {
+    /// Family, source and scope.
+    fn head(&self) -> &[u8; SUBNET_HEAD_LEN] {
+        self.octets.first_chunk().expect("it was read whole")
+    }
+
+    fn address(&self) -> &[u8] {
+        &self.octets[SUBNET_HEAD_LEN..]
     }
 }
 

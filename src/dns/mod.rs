@@ -9,7 +9,9 @@
 //! ```
 
 mod chain;
+mod chaos;
 mod compress;
+mod cookie;
 mod edns;
 mod outcome;
 mod query;
@@ -27,6 +29,7 @@ use crate::model::{RecordClass, RecordType};
 use crate::snapshot::Snapshot;
 use crate::snapshot::find::Found;
 use crate::snapshot::names::{Flags, NameRecord};
+use edns::ExtendedError;
 use query::{Query, Reject};
 use reply::Reply;
 
@@ -40,6 +43,8 @@ pub struct Arrival {
     pub client: IpAddr,
     /// Over UDP, where a reply may not be longer than the client says that it takes.
     pub is_udp: bool,
+    /// The wall clock: seconds since 1970, for cookies. Turns over in 2106 and may.
+    pub unix_secs: u32,
 }
 
 /// Answers one message into `out`, which has as much room as a reply may take: 65,535 octets, and over UDP
@@ -56,13 +61,17 @@ pub fn handle(
         Err(Reject::Silence) => return Outcome::dropped(),
         Err(Reject::Error(rcode, edns)) => return reply::error(packet, rcode, edns, out),
     };
-    let reply = Reply::new(&query, arrival, out);
+    let reply = Reply::new(&query, snapshot.gate(), arrival, out);
     if query.class != RecordClass::IN {
-        return reply.refuse(Rcode::REFUSED, Kind::Refused);
+        return chaos::answer(&query, snapshot.gate(), reply);
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return reply.refuse(Rcode::REFUSED, Kind::Refused),
-        RecordType::MAILA | RecordType::MAILB => return reply.refuse(Rcode::NOTIMP, Kind::NotImp),
+        RecordType::AXFR | RecordType::IXFR => {
+            return reply.refuse(Rcode::REFUSED, Kind::Refused, ExtendedError::PROHIBITED);
+        }
+        RecordType::MAILA | RecordType::MAILB => {
+            return reply.refuse(Rcode::NOTIMP, Kind::NotImp, ExtendedError::NOT_SUPPORTED);
+        }
         _ => {}
     }
     match snapshot.names().find(&query.name, query.qtype) {
@@ -70,7 +79,9 @@ pub fn handle(
         Found::Referral(cut) => reply.referral(snapshot.names().at(cut.link())),
         Found::Dname(record) => chain::redirect(snapshot, &query, record, arrival, dice, reply),
         Found::NxDomain(zone) => reply.negative(snapshot.zone(zone), Rcode::NXDOMAIN),
-        Found::NotOurs => reply.refuse(Rcode::REFUSED, Kind::NotOurs),
+        Found::NotOurs => {
+            reply.refuse(Rcode::REFUSED, Kind::NotOurs, ExtendedError::NOT_AUTHORITATIVE)
+        }
     }
 }
 

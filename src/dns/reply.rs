@@ -4,9 +4,11 @@
 //! pointers moved where the question is longer than the name that they were made for. Room for the OPT
 //! record is set aside from the start, so that it is there in every reply, also in a truncated one.
 
+use super::Arrival;
+use super::edns::{self, ExtendedError, OptReply};
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::{ErrorParts, Query};
-use super::{Arrival, UDP_PAYLOAD_MAX, edns};
+use crate::snapshot::gate::Gate;
 use crate::snapshot::image::{HEADER_LEN, Image};
 use crate::snapshot::names::{NameRecord, Rrset};
 use crate::snapshot::zone_names::ZoneEntry;
@@ -17,6 +19,8 @@ const UDP_PAYLOAD_MIN: u16 = 512;
 /// A reply in the making.
 pub(super) struct Reply<'a> {
     query: &'a Query<'a>,
+    opt: Option<OptReply<'a>>,
+    error: Option<ExtendedError>,
     out: &'a mut [u8],
     len: usize,
     /// What may be filled before the OPT record.
@@ -54,17 +58,24 @@ const ANY_ANSWER: &[u8] = b"\xc0\x0c\x00\x0d\x00\x01\x00\x00\x0e\x10\x00\x09\x07
 
 impl<'a> Reply<'a> {
     /// Header and question.
-    pub(super) fn new(query: &'a Query<'a>, arrival: Arrival, out: &'a mut [u8]) -> Self {
+    pub(super) fn new(
+        query: &'a Query<'a>,
+        gate: &'a Gate,
+        arrival: Arrival,
+        out: &'a mut [u8],
+    ) -> Self {
         let size = match (arrival.is_udp, &query.edns) {
             (false, _) => u16::MAX,
             (true, None) => UDP_PAYLOAD_MIN,
             (true, Some(edns)) => edns.payload.max(UDP_PAYLOAD_MIN),
         };
-        let reserved = query.edns.map_or(0, |edns| edns.reply_len());
-        let limit = usize::from(size).min(out.len()) - reserved;
+        let opt = query.edns.map(|edns| OptReply::new(edns, gate, arrival));
+        let reserved = opt.map_or(0, |opt| opt.len());
+        let limit = usize::from(size).min(out.len()).saturating_sub(reserved);
         let len = query.head_len();
         out[HEADER_LEN..len].copy_from_slice(query.question());
-        Self { query, out, len, limit, counts: Counts::default(), flags: 0, scope: 0 }
+        let counts = Counts::default();
+        Self { query, opt, error: None, out, len, limit, counts, flags: 0, scope: 0 }
     }
 
     /// An rrset of the name that was asked for; `owner_len` is the length of the name that it was
@@ -147,8 +158,9 @@ impl<'a> Reply<'a> {
         self.finish(Rcode::NOERROR, Kind::Static)
     }
 
-    /// No answer but an error.
-    pub(super) fn refuse(self, rcode: Rcode, kind: Kind) -> Outcome {
+    /// No answer but an error, and why.
+    pub(super) fn refuse(mut self, rcode: Rcode, kind: Kind, error: ExtendedError) -> Outcome {
+        self.error = Some(error);
         self.finish(rcode, kind)
     }
 
@@ -223,10 +235,8 @@ impl<'a> Reply<'a> {
 
     /// Header and OPT record.
     pub(super) fn finish(mut self, rcode: Rcode, kind: Kind) -> Outcome {
-        if let Some(edns) = &self.query.edns {
-            let end = self.len + edns.reply_len();
-            edns.write_reply(&mut self.out[self.len..end], UDP_PAYLOAD_MAX, self.scope);
-            self.len = end;
+        if let Some(opt) = &self.opt {
+            self.len += opt.write(&mut self.out[self.len..], self.scope, self.error);
             self.counts.additional += 1;
         }
         let header = Header {
@@ -248,7 +258,7 @@ pub(super) fn error(packet: &[u8], rcode: Rcode, parts: ErrorParts, out: &mut [u
     if parts.has_edns {
         let rcode_high = u8::try_from(rcode.0 >> 4).unwrap_or(0);
         let opt = &mut out[len..len + edns::OPT_LEN];
-        edns::write_opt(opt, UDP_PAYLOAD_MAX, rcode_high, false, 0);
+        edns::write_opt(opt, rcode_high, false, 0);
         len += edns::OPT_LEN;
     }
     let questions = u16::from(parts.question_len > 0);

@@ -1,6 +1,7 @@
 //! Answers to names that a rule steers.
 
 use super::Arrival;
+use super::edns::ExtendedError;
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::Reply;
@@ -90,7 +91,10 @@ pub(super) fn answer(
     reply.set_scope(decision.scope);
     match decision.answer {
         FamilyAnswer::NoData => reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR),
-        FamilyAnswer::ServFail => reply.refuse(Rcode::SERVFAIL, Kind::ServFail),
+        FamilyAnswer::ServFail => {
+            let error = ExtendedError::NO_REACHABLE_AUTHORITY;
+            reply.refuse(Rcode::SERVFAIL, Kind::ServFail, error)
+        }
         answer => {
             answer.draw(decision.dice, &mut |record| reply.push_steered(&record.bytes));
             reply.set_authoritative();

@@ -80,7 +80,7 @@ impl TcpService {
         mut dice: Dice,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let arrival = Arrival { client: client.ip(), is_udp: false };
+        let arrival = Arrival { client: client.ip(), is_udp: false, unix_secs: 0 };
         let mut conversation = Conversation::new();
         loop {
             timeout(self.idle, conversation.read(&mut stream)).await??;

@@ -109,7 +109,7 @@ impl Worker {
         if client.port() == 0 {
             return 0;
         }
-        let arrival = Arrival { client: client.ip(), is_udp: true };
+        let arrival = Arrival { client: client.ip(), is_udp: true, unix_secs: 0 };
         let out = &mut out[..self.payload_max];
         let dice = &mut self.dice;
         let handled =

@@ -11,6 +11,7 @@ mod compile;
 pub mod expect;
 pub mod explain;
 pub(crate) mod find;
+pub mod gate;
 pub(crate) mod image;
 pub(crate) mod names;
 pub(crate) mod rules;
@@ -27,6 +28,7 @@ use crate::model::diagnostic::closest;
 use crate::model::topology::Outage;
 use crate::model::{EndpointHealth, EndpointId, Name, Target, TargetHealth, Zone};
 use compile::Fixed;
+use gate::Gate;
 use names::NameTable;
 use rules::CompiledRule;
 use zone_names::ZoneEntry;
@@ -35,6 +37,7 @@ use zone_names::ZoneEntry;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     generation: u64,
+    gate: Arc<Gate>,
     fixed: Arc<Fixed>,
     health: Arc<Vec<Vec<EndpointHealth>>>,
     rules: Vec<Arc<CompiledRule>>,
@@ -53,7 +56,8 @@ impl Snapshot {
         let fixed = Fixed::new(blueprint)?;
         let health = fixed.health(of_target);
         let rules = fixed.rules.iter().map(|source| fixed.compile_rule(source, &health)).collect();
-        Ok(Self { generation, fixed: Arc::new(fixed), health: Arc::new(health), rules })
+        let gate = Arc::default();
+        Ok(Self { generation, gate, fixed: Arc::new(fixed), health: Arc::new(health), rules })
     }
 
     /// The next snapshot, for what `of_target` tells now; `None` when nothing that an answer depends
@@ -75,6 +79,7 @@ impl Snapshot {
         }
         has_changed.then(|| Self {
             generation: self.generation + 1,
+            gate: Arc::clone(&self.gate),
             fixed: Arc::clone(&self.fixed),
             health: Arc::new(health),
             rules,
@@ -92,6 +97,18 @@ impl Snapshot {
     pub const fn numbered(mut self, generation: u64) -> Self {
         self.generation = generation;
         self
+    }
+
+    /// The same with other settings of the answering code.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = Arc::new(gate);
+        self
+    }
+
+    /// What a node says of itself and by which secrets it knows its clients.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The zones that it was compiled from.

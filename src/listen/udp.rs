@@ -1,8 +1,8 @@
 //! UDP: one thread a socket, no runtime, nothing shared on the way but the snapshot.
 //!
 //! A thread loads the snapshot once for a batch, answers all of it, sends all of it, then adds what it
-//! did to its own counters. It looks up from its socket a few times a second to see whether it should
-//! stop. A panic in one packet is counted and costs that packet only.
+//! did to its own counters. Between batches, and a few times a second when there are none, it looks
+//! whether it should stop. A panic in one packet is counted and costs that packet only.
 
 use std::io;
 use std::net::UdpSocket;
@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tracing::error;
+
 use super::Current;
 use super::udp_batch::{Batch, REPLY_MAX};
 use crate::dns::{self, Arrival, Dice};
@@ -20,6 +22,11 @@ use crate::snapshot::Snapshot;
 
 /// How long a thread waits for packets before it looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(200);
+/// Batches that are answered after the stop, if they are there already. Clients that go on asking must
+/// not keep a thread from ending.
+const LAST_BATCHES: usize = 256;
+/// How long to wait after an error that nobody expects, so that a lasting one costs no processor.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// Threads that answer on UDP sockets until they are told to stop.
 #[derive(Debug)]
@@ -51,6 +58,7 @@ impl UdpThreads {
                 counters: counters(),
                 dice: Dice::new(seed()),
                 batch: Batch::new(),
+                is_failing: false,
             };
             let should_stop = Arc::clone(&should_stop);
             let thread = thread::Builder::new().name(format!("udp-{n}"));
@@ -59,7 +67,7 @@ impl UdpThreads {
         Ok(Self { should_stop, threads })
     }
 
-    /// Answers what is already there, then ends all threads.
+    /// Answers what is already there, then ends all threads. Blocks until they have ended.
     pub fn stop(self) {
         self.should_stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -69,6 +77,12 @@ impl UdpThreads {
     }
 }
 
+/// The timeout, a signal, or an ICMP error for an earlier reply: nothing to do about any of them.
+fn is_expected(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted | ConnectionRefused)
+}
+
 struct Worker {
     socket: UdpSocket,
     payload_max: usize,
@@ -76,16 +90,39 @@ struct Worker {
     counters: Arc<Counters>,
     dice: Dice,
     batch: Batch,
+    /// The socket's trouble has been said; once is enough.
+    is_failing: bool,
 }
 
 impl Worker {
     fn run(&mut self, should_stop: &AtomicBool) {
-        loop {
+        while !should_stop.load(Ordering::Relaxed) {
+            match self.batch.receive(&self.socket) {
+                Ok(count) => {
+                    self.is_failing = false;
+                    self.answer(count);
+                }
+                Err(error) if is_expected(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        error!("cannot receive queries over UDP: {error}");
+                    }
+                    thread::park_timeout(ERROR_PAUSE);
+                }
+            }
+        }
+        self.answer_the_rest();
+    }
+
+    /// Answers what has arrived before the stop.
+    fn answer_the_rest(&mut self) {
+        if self.socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        for _ in 0..LAST_BATCHES {
             match self.batch.receive(&self.socket) {
                 Ok(count) => self.answer(count),
-                // The timeout, or an ICMP error for an earlier reply: nothing to do about either.
-                Err(_) if should_stop.load(Ordering::Relaxed) => return,
-                Err(_) => {}
+                Err(_) => return,
             }
         }
     }

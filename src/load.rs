@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use crate::config::{self, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
-use crate::model::{Diagnostic, Report, TargetHealth};
+use crate::model::{Diagnostic, Report, Severity, TargetHealth};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Snapshot, expect};
 
@@ -91,6 +91,9 @@ pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Load
     let geo = load_geo(place, &config, before, &mut report);
     let gate = load_gate(place, &config, &mut report);
     let snapshot = load_zones(&directory, &geo, generation, &mut report);
+    if snapshot.as_ref().is_some_and(|snapshot| snapshot.zones().is_empty()) {
+        report.push(nothing_to_serve(&directory, before.is_some()));
+    }
     match snapshot {
         Some(snapshot) if !report.has_errors() => {
             Ok(Loaded { config, snapshot: snapshot.with_gate(gate), geo, report })
@@ -156,6 +159,15 @@ fn own_secret() -> [u8; SECRET_LEN] {
     })
 }
 
+/// A directory without zones: a node may start with it and wait, but one that serves would rather go
+/// on. It is more likely to be half of a deployment than what anybody wants.
+fn nothing_to_serve(directory: &Path, is_serving: bool) -> Diagnostic {
+    let message = format!("there are no zone files in {}", directory.display());
+    let severity = if is_serving { Severity::Error } else { Severity::Warning };
+    let hint = "a zone file is called like its zone: `example.com.toml`";
+    Diagnostic { severity, ..Diagnostic::error_without_place(message).hint(hint) }
+}
+
 /// Loads all zone files of a directory; see [`load_files`].
 pub fn load_zones(
     directory: &Path,
@@ -212,6 +224,9 @@ pub fn load_geo(
     if let Some(same) = same {
         return same.clone();
     }
+    if files.is_empty() && before.is_some_and(|before| !before.files.is_empty()) {
+        problems.push("there are no databases any more; restart to go without".to_owned());
+    }
     let (databases, broken) = open_databases(&files);
     problems.extend(broken);
     let atlas = Atlas::build(databases).unwrap_or_else(|error| {
@@ -224,7 +239,7 @@ pub fn load_geo(
             if before.is_some() { "the databases read before stay" } else { "left out" };
         let message = format!("{problem} ({consequence})");
         report.push(Diagnostic {
-            severity: crate::model::Severity::Warning,
+            severity: Severity::Warning,
             ..Diagnostic::error_without_place(message)
         });
     }

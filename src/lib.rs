@@ -17,6 +17,7 @@
 //! | L3 | [`listen`] | sockets: UDP threads, TCP |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
+//! | L3 | [`stop`] | the end of a node, as those who serve hear of it |
 //! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
 //! | L3 | [`files`] | zone files and databases as they lie on disk |
 //! | L3 | [`load`] | from files to a snapshot that may be served |
@@ -49,6 +50,7 @@ pub mod load;
 pub mod metrics;
 pub mod probe;
 pub mod state;
+pub mod stop;
 pub mod watch;
 
 // L4

@@ -4,19 +4,22 @@
 //! brings is compiled with the health of the moment, and a change of health is never lost under it.
 //!
 //! ```text
-//!  intake ── dirty ───────────┐
-//!  SIGHUP, files, API ─ load ─┴─▶ publish ──▶ current (one pointer) ──▶ query threads
+//!  intake ── dirty ───────────────────┐
+//!  SIGHUP, files, API ─ load ─ probe ─┴─▶ publish ──▶ current (one pointer) ──▶ query threads
 //! ```
 //!
-//! Loading files takes seconds at worst and happens on a thread of its own; meanwhile health goes on
-//! being published. Old snapshots are freed here, never by a query thread.
+//! Loading takes seconds at worst: files are read on a thread of their own, what is new is probed
+//! beside, and meanwhile health goes on being published. Old snapshots are freed here, never by a query
+//! thread.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{interval, timeout};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
@@ -25,9 +28,10 @@ use crate::intake::Intake;
 use crate::listen::Current;
 use crate::load::{Geo, Loaded, Place, load};
 use crate::metrics::Metrics;
-use crate::model::{Report, Severity};
+use crate::model::{Report, Severity, Target};
 use crate::probe::Schedule;
 use crate::snapshot::Snapshot;
+use crate::stop::Stop;
 
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
 /// them.
@@ -67,24 +71,45 @@ pub struct Publisher {
     pub retired: Vec<Arc<Snapshot>>,
 }
 
-/// A load on its way, and who asked for it.
-type Loading = (JoinHandle<Result<Loaded, Report>>, Vec<ReloadRequest>);
+/// A reload under way, and who asked for it.
+struct Reload {
+    step: JoinHandle<Step>,
+    asked: Vec<ReloadRequest>,
+}
+
+/// What a step of a reload has come to.
+enum Step {
+    /// Files were read.
+    Read(Result<Loaded, Report>),
+    /// Every target that they name was looked at once, or had the time for it.
+    Probed(Loaded),
+}
 
 impl Publisher {
-    /// Publishes until the sender of `requests` is gone.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>) -> Option<Schedule> {
+    /// Publishes until the stop, or until the sender of `requests` is gone. A reload that is under
+    /// way then is given up.
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+        mut stop: Stop,
+    ) -> Option<Schedule> {
         let mut dirty = self.intake.dirty();
-        let mut reap = tokio::time::interval(REAP);
-        let mut loading: Option<Loading> = None;
+        let mut reap = interval(REAP);
+        let mut gap = interval(GAP);
+        let mut is_resting = false;
+        let mut reload: Option<Reload> = None;
         loop {
             tokio::select! {
-                _ = dirty.changed() => {
+                () = stop.come() => return self.schedule,
+                _ = dirty.changed(), if !is_resting => {
                     self.publish_health().await;
-                    tokio::time::sleep(GAP).await;
+                    gap.reset();
+                    is_resting = true;
                 }
-                loaded = loaded(&mut loading) => self.finish_reload(loaded).await,
-                request = requests.recv(), if loading.is_none() => match request {
-                    Some(request) => loading = Some(self.start_reload(request, &mut requests)),
+                _ = gap.tick(), if is_resting => is_resting = false,
+                step = step(&mut reload) => reload = self.go_on(step).await,
+                request = requests.recv(), if reload.is_none() => match request {
+                    Some(request) => reload = Some(self.start_reload(request, &mut requests)),
                     None => return self.schedule,
                 },
                 _ = reap.tick() => self.retired.retain(|old| Arc::strong_count(old) > 1),
@@ -104,12 +129,12 @@ impl Publisher {
         }
     }
 
-    /// Starts loading; requests that wait already are answered by the same load.
+    /// Starts to read files; requests that wait already are answered by the same reading.
     fn start_reload(
         &self,
         request: ReloadRequest,
         requests: &mut mpsc::Receiver<ReloadRequest>,
-    ) -> Loading {
+    ) -> Reload {
         info!("reloading because of {}", request.why);
         let mut asked = vec![request];
         while let Ok(request) = requests.try_recv() {
@@ -117,63 +142,90 @@ impl Publisher {
         }
         let (place, geo) = (self.place.clone(), self.geo.clone());
         let generation = self.current.load().generation() + 1;
-        (spawn_blocking(move || load(&place, Some(&geo), generation)), asked)
+        let step = spawn_blocking(move || Step::Read(load(&place, Some(&geo), generation)));
+        Reload { step, asked }
     }
 
-    async fn finish_reload(
+    /// Takes the next step of a reload; `None` when that was the last.
+    async fn go_on(
         &mut self,
-        (loaded, asked): (Result<Loaded, Report>, Vec<ReloadRequest>),
-    ) {
-        let outcome = match loaded {
-            Ok(loaded) => Ok(self.take_over(loaded).await),
-            Err(report) => {
-                self.metrics.reloads_refused.fetch_add(1, Ordering::Relaxed);
+        (step, asked): (Result<Step, JoinError>, Vec<ReloadRequest>),
+    ) -> Option<Reload> {
+        let outcome = match step {
+            Ok(Step::Read(Ok(loaded))) => return Some(Reload { step: self.probe(loaded), asked }),
+            Ok(Step::Read(Err(report))) => {
                 let errors = report.count(Severity::Error);
                 error!("reload refused: {errors} errors; what was served stays\n{report}");
                 Err(report.to_string())
             }
-        };
-        for request in asked {
-            if let Some(reply) = request.reply {
-                // Whoever asked may have gone.
-                let _ = reply.send(outcome.clone());
+            Ok(Step::Probed(loaded)) => self.take_over(loaded).await,
+            Err(panic) => {
+                error!("reload refused: reading panicked; what was served stays: {panic}");
+                Err(format!("reading panicked: {panic}"))
             }
+        };
+        if outcome.is_err() {
+            self.metrics.reloads_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        for reply in asked.into_iter().filter_map(|request| request.reply) {
+            // Whoever asked may have gone.
+            let _ = reply.send(outcome.clone());
+        }
+        None
+    }
+
+    /// Has targets that are new looked at before they are served: a dead endpoint whose check was
+    /// edited is a new target, and would count as up until its first verdict. Those of the snapshot
+    /// that is still served stay in use.
+    fn probe(&mut self, loaded: Loaded) -> JoinHandle<Step> {
+        let mut targets = loaded.snapshot.targets();
+        targets.extend(self.current.load().targets());
+        self.use_targets(&targets);
+        let (intake, is_probing) = (Arc::clone(&self.intake), self.schedule.is_some());
+        let deadline = self.fixed.probe.first_verdicts;
+        tokio::spawn(async move {
+            if is_probing && timeout(deadline, intake.first_round()).await.is_err() {
+                let waiting = intake.board().waiting();
+                warn!(
+                    "{waiting} targets have no verdict yet; they count as up until they have one"
+                );
+            }
+            Step::Probed(loaded)
+        })
+    }
+
+    fn use_targets(&mut self, targets: &HashSet<Target>) {
+        self.intake.track(targets, self.clock.now());
+        if let Some(schedule) = &mut self.schedule {
+            schedule.set_targets(targets);
         }
     }
 
-    /// Swaps in what was loaded, with the health of the moment.
-    async fn take_over(&mut self, loaded: Loaded) -> String {
+    /// Swaps in what was loaded, with the health of the moment; what is served then, or why it is not.
+    async fn take_over(&mut self, loaded: Loaded) -> Result<String, String> {
         let Loaded { config, snapshot, geo, report } = loaded;
+        let targets = snapshot.targets();
+        let intake = Arc::clone(&self.intake);
+        let with_health = spawn_blocking(move || {
+            snapshot.with_health(&|target| intake.board().health(target)).unwrap_or(snapshot)
+        });
+        let snapshot = with_health.await.map_err(|panic| {
+            error!("compiling answers panicked, what was served stays: {panic}");
+            format!("compiling answers panicked: {panic}")
+        })?;
         for section in self.fixed.changed_sections(&config.fixed) {
             warn!("[{section}] of the server file has changed: it counts after a restart");
         }
         if !report.diagnostics().is_empty() {
             warn!("loaded with warnings\n{report}");
         }
-        let targets = snapshot.targets();
-        self.intake.track(&targets, self.clock.now());
-        if let Some(schedule) = &mut self.schedule {
-            schedule.set_targets(&targets);
-        }
-        self.geo = geo;
-        let intake = Arc::clone(&self.intake);
+        let told = format!("serving {} zones, {} targets", snapshot.zones().len(), targets.len());
         let generation = self.current.load().generation() + 1;
-        let with_health = spawn_blocking(move || {
-            snapshot.with_health(&|target| intake.board().health(target)).unwrap_or(snapshot)
-        });
-        match with_health.await {
-            Ok(snapshot) => {
-                let zones = snapshot.zones().len();
-                self.swap(snapshot.numbered(generation));
-                let told = format!("serving {zones} zones, {} targets", targets.len());
-                info!("reloaded: {told}");
-                told
-            }
-            Err(panic) => {
-                error!("compiling answers panicked, the last ones stay: {panic}");
-                "nothing: compiling panicked".to_owned()
-            }
-        }
+        self.swap(snapshot.numbered(generation));
+        self.use_targets(&targets);
+        self.geo = geo;
+        info!("reloaded: {told}");
+        Ok(told)
     }
 
     fn swap(&mut self, next: Snapshot) {
@@ -184,16 +236,10 @@ impl Publisher {
     }
 }
 
-/// Waits for the load on its way; for ever when there is none.
-async fn loaded(loading: &mut Option<Loading>) -> (Result<Loaded, Report>, Vec<ReloadRequest>) {
-    let Some((load, _)) = loading else { return std::future::pending().await };
-    let result = load.await;
-    let asked = loading.take().map(|(_, asked)| asked).unwrap_or_default();
-    let result = result.unwrap_or_else(|panic| {
-        let mut report = Report::new();
-        let message = format!("loading panicked: {panic}");
-        report.push(crate::model::Diagnostic::error_without_place(message));
-        Err(report)
-    });
-    (result, asked)
+/// Waits for the step that a reload is at, and takes it; for ever when there is no reload.
+async fn step(reload: &mut Option<Reload>) -> (Result<Step, JoinError>, Vec<ReloadRequest>) {
+    let Some(Reload { step, .. }) = reload else { return std::future::pending().await };
+    let done = step.await;
+    let asked = reload.take().map(|reload| reload.asked).unwrap_or_default();
+    (done, asked)
 }

@@ -17,8 +17,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -36,6 +37,7 @@ use crate::model::{Report, Verdict};
 use crate::probe::{Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest};
 use crate::state::{self, StateWriter};
+use crate::stop::{Stop, Stopper};
 use crate::watch::FileWatch;
 
 /// Requests for a reload that may wait while one is under way; more are one anyway.
@@ -69,7 +71,7 @@ impl fmt::Display for StartError {
 
 /// Sockets that are bound, for a node that has yet to load.
 struct Bound {
-    udp: Vec<Vec<UdpSocket>>,
+    udp: Vec<UdpSocket>,
     tcp: Vec<std::net::TcpListener>,
     admin: Vec<std::net::TcpListener>,
 }
@@ -87,7 +89,7 @@ pub struct Addresses {
 #[derive(Debug)]
 pub struct Controls {
     reloads: mpsc::Sender<ReloadRequest>,
-    stop: watch::Sender<bool>,
+    stop: Stopper,
 }
 
 impl Controls {
@@ -101,7 +103,7 @@ impl Controls {
 
     /// Ends the node.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.stop.stop();
     }
 }
 
@@ -117,6 +119,22 @@ async fn request_reload(
     outcome.await.map_err(|_| gone())?
 }
 
+/// Asks for a reload whose outcome the log tells. A full queue holds a request that has yet to look at
+/// the files, and so will see what this one is about.
+fn request_quietly(reloads: &mpsc::Sender<ReloadRequest>, why: &'static str) {
+    let _ = reloads.try_send(ReloadRequest { why, reply: None });
+}
+
+/// Asks for a reload whenever files have changed, until the node is stopped.
+async fn watch_files(mut watch: FileWatch, reloads: mpsc::Sender<ReloadRequest>, mut stop: Stop) {
+    loop {
+        tokio::select! {
+            () = watch.changed() => request_quietly(&reloads, "changed files"),
+            () = stop.come() => return,
+        }
+    }
+}
+
 /// Runs a node until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -127,17 +145,51 @@ pub fn run(place: Place) -> Result<(), StartError> {
         return Err(StartError::Files(report));
     };
     let runtime = Runtime::new()?;
-    runtime.block_on(async {
-        let node = Node::start(place, &config).await?;
+    let ran = runtime.block_on(async {
+        // Before anything else: a SIGHUP that comes while files are read must not end the process.
+        let mut signals = Signals::listen()?;
+        let node = tokio::select! {
+            node = Node::start(place, &config) => node?,
+            () = signals.end() => return Ok(()),
+        };
         for address in &node.addresses.dns {
             info!("answering on {address}, UDP and TCP");
         }
         for address in &node.addresses.admin {
             info!("admin endpoint on http://{address}");
         }
-        node.run_until_signal().await?;
+        node.run_until(&mut signals).await;
         Ok(())
-    })
+    });
+    // A load that is still under way has nobody left to serve; dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    ran
+}
+
+/// The signals that a node listens to.
+struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on none of them ends the process by itself.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns when one of those has come that end the node.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// A running node.
@@ -149,10 +201,12 @@ pub struct Node {
     pub controls: Controls,
     /// What it answers from.
     pub current: Current,
-    udp: Option<UdpThreads>,
-    publisher: tokio::task::JoinHandle<Option<Schedule>>,
-    state: tokio::task::JoinHandle<()>,
-    watch: FileWatch,
+    udp: UdpThreads,
+    tcp: JoinSet<()>,
+    /// Ends when it is dropped.
+    _admin: JoinSet<()>,
+    publisher: JoinHandle<Option<Schedule>>,
+    state: JoinHandle<()>,
 }
 
 impl Node {
@@ -163,6 +217,8 @@ impl Node {
     pub async fn start(place: Place, config: &ServerConfig) -> Result<Self, StartError> {
         let bound = bind(config)?;
         let addresses = addresses_of(&bound)?;
+        // Watched before they are read, so that no change falls between the two.
+        let watch = watch_what_is_read(&place, config);
         let for_load = place.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&for_load, None, 1));
         let loaded = loaded.await.map_err(io::Error::other)?.map_err(StartError::Files)?;
@@ -185,23 +241,20 @@ impl Node {
         let snapshot = snapshot.with_health(&|t| intake.board().health(t)).unwrap_or(snapshot);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
-        let stop = watch::Sender::new(false);
+        let stop = Stopper::default();
         let udp = UdpThreads::start(
-            bound.udp.into_iter().flatten().collect(),
+            bound.udp,
             config.fixed.dns.udp_payload_max,
             &current,
             &mut || metrics.counters("udp"),
             seed,
         )?;
-        spawn_tcp(config, bound.tcp, &current, &metrics)?;
-        spawn_admin(bound.admin, &current, &intake, &metrics, clock)?;
-        let mut stopped = stop.subscribe();
+        let tcp = spawn_tcp(config, bound.tcp, &current, &metrics, &stop)?;
+        let admin = spawn_admin(bound.admin, &current, &intake, &metrics, clock)?;
+        let mut ending = stop.listen();
         let writer = StateWriter::new(state_dir, clock, Arc::clone(&intake), age_max);
-        let state = tokio::spawn(writer.run(async move {
-            // An error means that the sender is gone, which is a stop as well.
-            let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
-        }));
-        let watch = FileWatch::new(&watched(&place, config));
+        let state = tokio::spawn(writer.run(async move { ending.come().await }));
+        tokio::spawn(watch_files(watch, reloads.clone(), stop.listen()));
         let publisher = Publisher {
             current: Arc::clone(&current),
             intake,
@@ -213,44 +266,46 @@ impl Node {
             geo,
             retired: Vec::new(),
         };
-        let publisher = tokio::spawn(publisher.run(requests));
+        let publisher = tokio::spawn(publisher.run(requests, stop.listen()));
         let controls = Controls { reloads, stop };
-        Ok(Self { addresses, controls, current, udp: Some(udp), publisher, state, watch })
+        Ok(Self { addresses, controls, current, udp, tcp, _admin: admin, publisher, state })
     }
 
-    /// Reloads on SIGHUP and when files change; ends on SIGTERM and SIGINT.
-    async fn run_until_signal(mut self) -> io::Result<()> {
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// Reloads on SIGHUP; ends on SIGTERM, SIGINT and [`Controls::stop`].
+    async fn run_until(self, signals: &mut Signals) {
+        let mut stop = self.controls.stop.listen();
         loop {
-            let why = tokio::select! {
-                _ = hang_up.recv() => "SIGHUP",
-                () = self.watch.changed() => "changed files",
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            };
-            // The publisher logs the outcome; a full queue holds a request that will see this change.
-            let _ = self.controls.reloads.try_send(ReloadRequest { why, reply: None });
+            tokio::select! {
+                _ = signals.hang_up.recv() => request_quietly(&self.controls.reloads, "SIGHUP"),
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                () = stop.come() => break,
+            }
         }
         info!("ending");
         self.shut_down().await;
-        Ok(())
     }
 
     /// Ends the node: answers what has arrived, writes the state, stops probing.
-    pub async fn shut_down(mut self) {
-        self.controls.stop();
-        if let Some(udp) = self.udp.take() {
-            // Joining threads blocks, and they may still take their last look at the socket.
-            let _ = tokio::task::spawn_blocking(|| udp.stop()).await;
-        }
-        drop(self.controls);
-        if timeout(DRAIN, self.state).await.is_err() {
+    pub async fn shut_down(self) {
+        let Self { controls, udp, mut tcp, publisher, state, .. } = self;
+        controls.stop();
+        // Joining threads blocks.
+        let udp = tokio::task::spawn_blocking(|| udp.stop());
+        let tcp = async { while tcp.join_next().await.is_some() {} };
+        let publisher = async {
+            if let Ok(Some(schedule)) = publisher.await {
+                schedule.stop().await;
+            }
+        };
+        let (_, _, state, _) = tokio::join!(
+            timeout(DRAIN, udp),
+            timeout(DRAIN, tcp),
+            timeout(DRAIN, state),
+            timeout(DRAIN, publisher),
+        );
+        if state.is_err() {
             warn!("the state could not be written in time");
-        }
-        if let Ok(Ok(Some(schedule))) = timeout(DRAIN, self.publisher).await {
-            schedule.stop().await;
         }
     }
 }
@@ -300,11 +355,9 @@ fn bind(config: &ServerConfig) -> io::Result<Bound> {
     };
     let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), admin: Vec::new() };
     for address in &dns.listen {
-        let udp = socket::bind_udp(*address, threads)?;
-        // Port 0 is the kernel's choice: TCP takes the one that UDP got.
-        let address = udp[0].local_addr()?;
-        bound.udp.push(udp);
-        bound.tcp.push(socket::bind_tcp(address)?);
+        let (udp, tcp) = socket::bind_both(*address, threads)?;
+        bound.udp.extend(udp);
+        bound.tcp.push(tcp);
     }
     for address in &config.fixed.admin.listen {
         bound.admin.push(socket::bind_tcp(*address)?);
@@ -313,9 +366,10 @@ fn bind(config: &ServerConfig) -> io::Result<Bound> {
 }
 
 fn addresses_of(bound: &Bound) -> io::Result<Addresses> {
-    let dns = bound.udp.iter().map(|sockets| sockets[0].local_addr());
-    let admin = bound.admin.iter().map(std::net::TcpListener::local_addr);
-    Ok(Addresses { dns: dns.collect::<io::Result<_>>()?, admin: admin.collect::<io::Result<_>>()? })
+    let of = |listeners: &[std::net::TcpListener]| {
+        listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()
+    };
+    Ok(Addresses { dns: of(&bound.tcp)?, admin: of(&bound.admin)? })
 }
 
 fn spawn_tcp(
@@ -323,17 +377,20 @@ fn spawn_tcp(
     listeners: Vec<std::net::TcpListener>,
     current: &Current,
     metrics: &Metrics,
-) -> io::Result<()> {
+    stop: &Stopper,
+) -> io::Result<JoinSet<()>> {
     let dns = &config.fixed.dns;
     let limits = TcpLimits {
         connections: usize::try_from(dns.tcp_connections).unwrap_or(usize::MAX),
         idle: dns.tcp_idle_timeout,
     };
-    let service = TcpService::new(Arc::clone(current), metrics.counters("tcp"), limits);
+    let counters = metrics.counters("tcp");
+    let service = TcpService::new(Arc::clone(current), counters, limits, stop.listen());
+    let mut tasks = JoinSet::new();
     for listener in listeners {
-        tokio::spawn(service.clone().accept(TcpListener::from_std(listener)?, seed));
+        tasks.spawn(service.clone().accept(TcpListener::from_std(listener)?, seed));
     }
-    Ok(())
+    Ok(tasks)
 }
 
 fn spawn_admin(
@@ -342,35 +399,28 @@ fn spawn_admin(
     intake: &Arc<Intake>,
     metrics: &Arc<Metrics>,
     clock: Clock,
-) -> io::Result<()> {
+) -> io::Result<JoinSet<()>> {
     let state = AdminState {
         current: Arc::clone(current),
         intake: Arc::clone(intake),
         metrics: Arc::clone(metrics),
         clock,
     };
+    let mut tasks = JoinSet::new();
     for listener in listeners {
-        tokio::spawn(Admin::new(state.clone()).serve(TcpListener::from_std(listener)?));
+        tasks.spawn(Admin::new(state.clone()).serve(TcpListener::from_std(listener)?));
     }
-    Ok(())
+    Ok(tasks)
 }
 
-/// The directories whose files matter.
-fn watched(place: &Place, config: &ServerConfig) -> Vec<PathBuf> {
+/// Watches what a load reads.
+fn watch_what_is_read(place: &Place, config: &ServerConfig) -> FileWatch {
     let reloadable = &config.reloadable;
-    let mut directories = vec![
-        place.resolve(&reloadable.zones.directory),
-        place.resolve(&reloadable.geoip.directory),
-    ];
+    let directories = [&reloadable.zones.directory, &reloadable.geoip.directory];
+    let directories = directories.map(|directory| place.resolve(directory));
     let databases = reloadable.geoip.databases.iter().map(|path| place.resolve(path));
-    directories.extend(databases.filter_map(|path| path.parent().map(ToOwned::to_owned)));
-    if let Some(file) = place.file.as_deref().and_then(std::path::Path::parent) {
-        directories.push(file.to_owned());
-    }
-    directories.sort();
-    directories.dedup();
-    directories.retain(|directory| directory.as_os_str().is_empty() || directory.is_dir());
-    directories
+    let files: Vec<PathBuf> = databases.chain(place.file.clone()).collect();
+    FileWatch::new(&directories, &files)
 }
 
 /// A number that nobody can foresee, to seed a thread's dice.

@@ -3,6 +3,7 @@
 //! UDP has threads of its own, TCP runs on tokio. Neither decides anything. Both load the snapshot
 //! anew for every batch, so a swap is seen at the next one.
 
+mod seats;
 pub mod socket;
 pub mod tcp;
 pub mod udp;

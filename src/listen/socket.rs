@@ -16,24 +16,20 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 const SEND_BUFFER: usize = 1 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// Ports of the kernel's choice that are tried before there is none free for UDP and TCP.
+const PORT_TRIES: usize = 16;
 
 /// Binds `count` UDP sockets to one address; the kernel spreads clients over them (SO_REUSEPORT).
 ///
 /// # Errors
 /// What the kernel says, with the address.
-pub fn bind_udp(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
-    // Port 0 is the kernel's choice: the others must share the first one's.
-    let first = bind_one_udp(address)?;
-    let bound = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..count {
-        sockets.push(bind_one_udp(bound)?);
-    }
-    Ok(sockets)
+fn bind_udp(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
+    (0..count).map(|_| bind_one_udp(address)).collect()
 }
 
 fn bind_one_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
     set_common(&socket, address)?;
     // A limit below what we ask for is the system's choice: it costs queries in bursts, no more.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
@@ -44,6 +40,26 @@ fn bind_one_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&address.into()).map_err(|error| at(error, "UDP", address))?;
     Ok(socket.into())
+}
+
+/// Binds UDP and TCP to the same address and port.
+///
+/// TCP comes first. UDP shares its port with any process of the same user (SO_REUSEPORT), TCP with
+/// nobody: a windrose that is started twice ends here, before it has taken queries from the first.
+///
+/// # Errors
+/// What the kernel says, with the address.
+pub fn bind_both(address: SocketAddr, count: usize) -> io::Result<(Vec<UdpSocket>, TcpListener)> {
+    for _ in 1..PORT_TRIES {
+        let tcp = bind_tcp(address)?;
+        match bind_udp(tcp.local_addr()?, count) {
+            // The kernel chose a port that is free for TCP only.
+            Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+            udp => return Ok((udp?, tcp)),
+        }
+    }
+    let tcp = bind_tcp(address)?;
+    Ok((bind_udp(tcp.local_addr()?, count)?, tcp))
 }
 
 /// Binds a TCP listener.
@@ -61,7 +77,6 @@ pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn set_common(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         // [::] and 0.0.0.0 are two sockets: one for both would show IPv4 clients as mapped.
         socket.set_only_v6(true)?;

@@ -1,7 +1,8 @@
 //! TCP (RFC 7766): pipelined queries, answered in order, on connections that may not linger.
 //!
-//! So many connections at most; a client that sends nothing, or half a query, is let go after a time.
-//! While a client does not read its answers, nothing more is read from it.
+//! A client that sends nothing, or half a query, is let go after a time. While a client does not read
+//! its answers, nothing more is read from it. When there are as many connections as may be, the one
+//! that was silent longest gives way to the new one ([`seats`](super::seats)).
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,18 +12,23 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::Current;
+use super::seats::{Seat, Seats};
 use crate::dns::{self, Arrival, Dice};
 use crate::metrics::Counters;
+use crate::stop::Stop;
 
 /// Octets of a message's length (RFC 1035 §4.2.2).
 const LENGTH_LEN: usize = 2;
 /// Octets that are read at once: some dozens of pipelined queries.
 const READ_MAX: usize = 8 << 10;
+/// Octets of replies that are sent before more queries are answered: however many are pipelined, a
+/// connection holds no more than this and one reply.
+const REPLIES_MAX: usize = 64 << 10;
 /// How long to wait after an accept that failed, so that a lack of descriptors costs no processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -40,36 +46,57 @@ pub struct TcpLimits {
 pub struct TcpService {
     current: Current,
     counters: Arc<Counters>,
-    slots: Arc<Semaphore>,
+    seats: Arc<Seats>,
     idle: Duration,
+    stop: Stop,
 }
 
 impl TcpService {
-    /// A service on snapshots of `current`.
+    /// A service on snapshots of `current`, until the stop.
     #[must_use]
-    pub fn new(current: Current, counters: Arc<Counters>, limits: TcpLimits) -> Self {
-        let slots = Arc::new(Semaphore::new(limits.connections));
-        Self { current, counters, slots, idle: limits.idle }
+    pub fn new(current: Current, counters: Arc<Counters>, limits: TcpLimits, stop: Stop) -> Self {
+        let seats = Arc::new(Seats::new(limits.connections));
+        Self { current, counters, seats, idle: limits.idle, stop }
     }
 
-    /// Accepts connections until it is dropped.
+    /// Accepts connections until the stop, and returns when the last of them has ended: each gets the
+    /// answers to what it has asked. Dropping this cuts them off.
     pub async fn accept(self, listener: TcpListener, mut seed: impl FnMut() -> u64) {
+        let mut connections = JoinSet::new();
+        let mut stop = self.stop.clone();
+        let mut is_failing = false;
         loop {
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                // Reaped as they end. A connection that panicked has said so and harms no other.
+                Some(_) = connections.join_next() => continue,
+                () = stop.come() => break,
+            };
+            match accepted {
                 Ok((stream, client)) => {
-                    let (service, dice) = (self.clone(), Dice::new(seed()));
-                    tokio::spawn(async move {
-                        // Whatever ends a connection is the client's affair.
-                        let _ = service.serve(stream, client, dice).await;
-                        drop(slot);
-                    });
+                    is_failing = false;
+                    connections.spawn(self.clone().attend(stream, client, Dice::new(seed())));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a TCP connection");
+                    if !std::mem::replace(&mut is_failing, true) {
+                        warn!("cannot accept a TCP connection: {error}");
+                    }
+                    // It is descriptors that lack, most likely, and this frees one.
+                    self.seats.clear_one();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// Serves a connection until it ends or has to give way. Whatever ends it is the client's affair.
+    async fn attend(self, stream: TcpStream, client: SocketAddr, dice: Dice) {
+        let seat = self.seats.take();
+        tokio::select! {
+            _ = self.serve(stream, client, dice, &seat) => {}
+            () = seat.lost() => {}
         }
     }
 
@@ -78,12 +105,19 @@ impl TcpService {
         mut stream: TcpStream,
         client: SocketAddr,
         mut dice: Dice,
+        seat: &Seat,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let arrival = Arrival { client: client.ip(), is_udp: false, unix_secs: 0 };
         let mut conversation = Conversation::new();
+        let mut stop = self.stop.clone();
         loop {
-            timeout(self.idle, conversation.read(&mut stream)).await??;
+            tokio::select! {
+                biased;
+                read = timeout(self.idle, conversation.read(&mut stream)) => read??,
+                () = stop.come() => return Ok(()),
+            }
+            seat.heard();
             self.answer(&mut conversation, arrival, &mut dice);
             if !conversation.replies.is_empty() {
                 timeout(self.idle, stream.write_all(&conversation.replies)).await??;
@@ -92,11 +126,13 @@ impl TcpService {
         }
     }
 
-    /// Answers every whole query that was read.
+    /// Answers whole queries that were read, as many as there is room for.
     fn answer(&self, conversation: &mut Conversation, arrival: Arrival, dice: &mut Dice) {
         let snapshot = self.current.load();
         let mut at = 0;
-        while let Some(query) = whole_query(&conversation.received[at..]) {
+        while conversation.replies.len() < REPLIES_MAX
+            && let Some(query) = whole_query(&conversation.received[at..])
+        {
             at += LENGTH_LEN + query.len();
             let out = &mut conversation.out;
             let handled = catch_unwind(AssertUnwindSafe(|| {

@@ -36,7 +36,8 @@ pub struct UdpThreads {
 }
 
 impl UdpThreads {
-    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. `seed` gives each its own random numbers.
+    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. `seed` gives each
+    /// its own random numbers.
     ///
     /// # Errors
     /// When a socket cannot be set up or a thread not started.

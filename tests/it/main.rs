@@ -2,5 +2,8 @@
 
 mod config;
 mod master;
+mod node;
 mod probing;
 mod tidy;
+mod reloading;
+mod sockets;

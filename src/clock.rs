@@ -54,6 +54,12 @@ impl Clock {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
+    /// Now, on the wall clock, in the form of protocols: seconds since 1970 modulo 2³².
+    #[must_use]
+    pub fn unix_secs(self) -> u32 {
+        u32::try_from(self.unix_now().as_secs() & u64::from(u32::MAX)).expect("32 bits")
+    }
+
     /// Now, on both.
     #[must_use]
     pub fn moment(self) -> Moment {

@@ -246,10 +246,11 @@ impl Node {
             bound.udp,
             config.fixed.dns.udp_payload_max,
             &current,
+            clock,
             &mut || metrics.counters("udp"),
             seed,
         )?;
-        let tcp = spawn_tcp(config, bound.tcp, &current, &metrics, &stop)?;
+        let tcp = spawn_tcp(config, bound.tcp, &current, clock, &metrics, &stop)?;
         let admin = spawn_admin(bound.admin, &current, &intake, &metrics, clock)?;
         let mut ending = stop.listen();
         let writer = StateWriter::new(state_dir, clock, Arc::clone(&intake), age_max);
@@ -376,6 +377,7 @@ fn spawn_tcp(
     config: &ServerConfig,
     listeners: Vec<std::net::TcpListener>,
     current: &Current,
+    clock: Clock,
     metrics: &Metrics,
     stop: &Stopper,
 ) -> io::Result<JoinSet<()>> {
@@ -385,7 +387,7 @@ fn spawn_tcp(
         idle: dns.tcp_idle_timeout,
     };
     let counters = metrics.counters("tcp");
-    let service = TcpService::new(Arc::clone(current), counters, limits, stop.listen());
+    let service = TcpService::new(Arc::clone(current), clock, counters, limits, stop.listen());
     let mut tasks = JoinSet::new();
     for listener in listeners {
         tasks.spawn(service.clone().accept(TcpListener::from_std(listener)?, seed));

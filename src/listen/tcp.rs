@@ -5,7 +5,7 @@
 //! that was silent longest gives way to the new one ([`seats`](super::seats)).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::Current;
 use super::seats::{Seat, Seats};
+use crate::clock::Clock;
 use crate::dns::{self, Arrival, Dice};
 use crate::metrics::Counters;
 use crate::stop::Stop;
@@ -45,6 +46,7 @@ pub struct TcpLimits {
 #[derive(Clone, Debug)]
 pub struct TcpService {
     current: Current,
+    clock: Clock,
     counters: Arc<Counters>,
     seats: Arc<Seats>,
     idle: Duration,
@@ -54,9 +56,15 @@ pub struct TcpService {
 impl TcpService {
     /// A service on snapshots of `current`, until the stop.
     #[must_use]
-    pub fn new(current: Current, counters: Arc<Counters>, limits: TcpLimits, stop: Stop) -> Self {
+    pub fn new(
+        current: Current,
+        clock: Clock,
+        counters: Arc<Counters>,
+        limits: TcpLimits,
+        stop: Stop,
+    ) -> Self {
         let seats = Arc::new(Seats::new(limits.connections));
-        Self { current, counters, seats, idle: limits.idle, stop }
+        Self { current, clock, counters, seats, idle: limits.idle, stop }
     }
 
     /// Accepts connections until the stop, and returns when the last of them has ended: each gets the
@@ -108,7 +116,6 @@ impl TcpService {
         seat: &Seat,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let arrival = Arrival { client: client.ip(), is_udp: false, unix_secs: 0 };
         let mut conversation = Conversation::new();
         let mut stop = self.stop.clone();
         loop {
@@ -118,7 +125,7 @@ impl TcpService {
                 () = stop.come() => return Ok(()),
             }
             seat.heard();
-            self.answer(&mut conversation, arrival, &mut dice);
+            self.answer(&mut conversation, client.ip(), &mut dice);
             if !conversation.replies.is_empty() {
                 timeout(self.idle, stream.write_all(&conversation.replies)).await??;
                 conversation.replies.clear();
@@ -127,8 +134,9 @@ impl TcpService {
     }
 
     /// Answers whole queries that were read, as many as there is room for.
-    fn answer(&self, conversation: &mut Conversation, arrival: Arrival, dice: &mut Dice) {
+    fn answer(&self, conversation: &mut Conversation, client: IpAddr, dice: &mut Dice) {
         let snapshot = self.current.load();
+        let arrival = Arrival { client, is_udp: false, unix_secs: self.clock.unix_secs() };
         let mut at = 0;
         while conversation.replies.len() < REPLIES_MAX
             && let Some(query) = whole_query(&conversation.received[at..])

@@ -16,6 +16,7 @@ use tracing::error;
 
 use super::Current;
 use super::udp_batch::{Batch, REPLY_MAX};
+use crate::clock::Clock;
 use crate::dns::{self, Arrival, Dice};
 use crate::metrics::Counters;
 use crate::snapshot::Snapshot;
@@ -45,6 +46,7 @@ impl UdpThreads {
         sockets: Vec<UdpSocket>,
         payload_max: u16,
         current: &Current,
+        clock: Clock,
         counters: &mut dyn FnMut() -> Arc<Counters>,
         mut seed: impl FnMut() -> u64,
     ) -> io::Result<Self> {
@@ -56,6 +58,7 @@ impl UdpThreads {
                 socket,
                 payload_max: usize::from(payload_max).min(REPLY_MAX),
                 current: Arc::clone(current),
+                clock,
                 counters: counters(),
                 dice: Dice::new(seed()),
                 batch: Batch::new(),
@@ -88,6 +91,7 @@ struct Worker {
     socket: UdpSocket,
     payload_max: usize,
     current: Current,
+    clock: Clock,
     counters: Arc<Counters>,
     dice: Dice,
     batch: Batch,
@@ -130,8 +134,9 @@ impl Worker {
 
     fn answer(&mut self, count: usize) {
         let snapshot = self.current.load();
+        let unix_secs = self.clock.unix_secs();
         for n in 0..count {
-            let len = self.answer_one(&snapshot, n);
+            let len = self.answer_one(&snapshot, unix_secs, n);
             if len > 0 {
                 self.batch.reply(n, len);
             }
@@ -141,13 +146,13 @@ impl Worker {
     }
 
     /// Octets of the reply to the `n`th packet.
-    fn answer_one(&mut self, snapshot: &Snapshot, n: usize) -> usize {
+    fn answer_one(&mut self, snapshot: &Snapshot, unix_secs: u32, n: usize) -> usize {
         let Some((packet, client, out)) = self.batch.packet(n) else { return 0 };
         // Port 0 cannot be answered, and whoever sends from it does not want to be.
         if client.port() == 0 {
             return 0;
         }
-        let arrival = Arrival { client: client.ip(), is_udp: true, unix_secs: 0 };
+        let arrival = Arrival { client: client.ip(), is_udp: true, unix_secs };
         let out = &mut out[..self.payload_max];
         let dice = &mut self.dice;
         let handled =

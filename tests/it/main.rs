@@ -4,6 +4,6 @@ mod config;
 mod master;
 mod node;
 mod probing;
-mod tidy;
 mod reloading;
 mod sockets;
+mod tidy;

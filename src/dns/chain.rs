@@ -5,7 +5,7 @@
 //! follows is not, so only the first part is sent, to be cached for all (RFC 7871 §7.2.1).
 
 use super::Arrival;
-use super::compress::{MadeFor, PlainName};
+use super::compress::{MadeFor, PlainName, Writer};
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::{Reply, Section};
@@ -102,12 +102,16 @@ fn next(
     dice: &mut Dice,
     reply: &mut Reply<'_>,
 ) -> Step {
+    if query.qtype == RecordType::ANY {
+        // The CNAME that led here is one of any records.
+        return Step::End(Rcode::NOERROR);
+    }
     let Some(target) = QueryName::parse(name.as_wire()) else {
         return Step::End(Rcode::NOERROR);
     };
     match snapshot.names().find(&target, query.qtype) {
         Found::NotOurs => Step::End(Rcode::NOERROR),
-        Found::NxDomain(zone) => negative(snapshot, zone, Rcode::NXDOMAIN, reply),
+        Found::NxDomain(zone) => negative(snapshot, zone, Rcode::NXDOMAIN, u32::MAX, reply),
         Found::Dname(record) => substitute(name.as_wire(), record, reply),
         Found::Referral(cut) => referral(snapshot.names().at(cut.link()), reply),
         Found::Name(record) => {
@@ -122,7 +126,7 @@ fn next(
                     target_of(record, cname).map_or(Step::Full, Step::Next)
                 }
                 Some(_) => Step::Full,
-                None => negative(snapshot, record.zone(), Rcode::NOERROR, reply),
+                None => negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply),
             }
         }
     }
@@ -157,10 +161,12 @@ fn steer(
         return Step::End(Rcode::NOERROR);
     }
     let Some(decision) = steered::decide(snapshot, query, record.link(), arrival, dice) else {
-        return negative(snapshot, record.zone(), Rcode::NOERROR, reply);
+        return negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply);
     };
     match decision.answer {
-        FamilyAnswer::NoData => negative(snapshot, record.zone(), Rcode::NOERROR, reply),
+        FamilyAnswer::NoData { ttl } => {
+            negative(snapshot, record.zone(), Rcode::NOERROR, *ttl, reply)
+        }
         FamilyAnswer::ServFail => Step::End(Rcode::SERVFAIL),
         answer => {
             let mut has_room = true;
@@ -173,11 +179,19 @@ fn steer(
     }
 }
 
-fn negative(snapshot: &Snapshot, zone: usize, rcode: Rcode, reply: &mut Reply<'_>) -> Step {
+/// The end of a chain is not there: the SOA, for `ttl_max` seconds at most.
+fn negative(
+    snapshot: &Snapshot,
+    zone: usize,
+    rcode: Rcode,
+    ttl_max: u32,
+    reply: &mut Reply<'_>,
+) -> Step {
     let entry = snapshot.zone(zone);
     let made = MadeFor { qname: entry.apex.as_wire(), image: &entry.negative.bytes };
     let apex = entry.apex.as_wire();
-    end_if(reply.write(Section::Authority, 1, |out| out.image(made, apex)), rcode)
+    let write = |out: &mut Writer<'_>| out.image_for(made, apex, ttl_max);
+    end_if(reply.write(Section::Authority, 1, write), rcode)
 }
 
 /// The chain leaves our zones by a delegation: name servers and glue, as far as there is room.

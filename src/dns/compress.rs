@@ -72,7 +72,8 @@ impl MadeFor<'_> {
             }
             at += 1 + usize::from(len);
             if len == 0 {
-                return Some((plain, taken.unwrap_or(at - start)));
+                // Behind a pointer, `at` may lie before `start`.
+                return Some((plain, taken.unwrap_or_else(|| at - start)));
             }
         }
         None
@@ -115,6 +116,16 @@ impl<'a> Writer<'a> {
 
     /// Unfolds every record of an image. `owner` replaces owners that are the question's name.
     pub(super) fn image(&mut self, made: MadeFor<'_>, owner: &[u8]) -> Result<(), Full> {
+        self.image_for(made, owner, u32::MAX)
+    }
+
+    /// The same, to live for `ttl_max` seconds at most.
+    pub(super) fn image_for(
+        &mut self,
+        made: MadeFor<'_>,
+        owner: &[u8],
+        ttl_max: u32,
+    ) -> Result<(), Full> {
         let mut at = 0;
         while at < made.image.len() {
             let (own, own_len) = made.name(at).ok_or(Full)?;
@@ -122,7 +133,9 @@ impl<'a> Writer<'a> {
             self.name(if is_query { owner } else { own.as_wire() })?;
             at += own_len;
             let fixed = made.image.get(at..at + 10).ok_or(Full)?;
-            self.bytes(&fixed[..8])?;
+            let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+            self.bytes(&fixed[..4])?;
+            self.bytes(&ttl.min(ttl_max).to_be_bytes())?;
             let rdata_len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
             at += 10;
             let rtype = RecordType(u16::from_be_bytes([fixed[0], fixed[1]]));

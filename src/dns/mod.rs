@@ -100,11 +100,15 @@ fn answer(
     if record.flags().has(Flags::STEERED) {
         return steered::answer(snapshot, query, record, arrival, dice, reply);
     }
+    if query.qtype == RecordType::ANY {
+        // A CNAME is what ANY asks for, and it is all that there is (RFC 1034 §3.6.2).
+        return match record.rrset(RecordType::CNAME) {
+            Some(cname) => reply.records(cname, record.name().len()),
+            None => reply.any(),
+        };
+    }
     if record.flags().has(Flags::CNAME) {
         return chain::follow(snapshot, query, record, arrival, dice, reply);
-    }
-    if query.qtype == RecordType::ANY {
-        return reply.any();
     }
     reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR)
 }

@@ -141,14 +141,32 @@ impl<'a> Reply<'a> {
     }
 
     /// NODATA or NXDOMAIN with the zone's SOA. Its scope is 0 whoever asked (RFC 7871 §7.4).
-    pub(super) fn negative(mut self, zone: &ZoneEntry, rcode: Rcode) -> Outcome {
+    pub(super) fn negative(self, zone: &ZoneEntry, rcode: Rcode) -> Outcome {
+        self.negative_for(zone, rcode, u32::MAX)
+    }
+
+    /// The same, to live for `ttl_max` seconds at most.
+    pub(super) fn negative_for(mut self, zone: &ZoneEntry, rcode: Rcode, ttl_max: u32) -> Outcome {
         self.flags |= AA;
         self.scope = 0;
-        if !self.push_image(Section::Authority, 1, &zone.negative, zone.apex.as_wire().len()) {
+        let soa_at = self.len;
+        if self.push_image(Section::Authority, 1, &zone.negative, zone.apex.as_wire().len()) {
+            self.cap_ttl(soa_at, ttl_max);
+        } else {
             self.truncate();
         }
         let kind = if rcode == Rcode::NXDOMAIN { Kind::NxDomain } else { Kind::NoData };
         self.finish(rcode, kind)
+    }
+
+    /// Lowers the TTL of the record at `at`, whose owner is a pointer or the root.
+    fn cap_ttl(&mut self, at: usize, ttl_max: u32) {
+        let owner_len = if self.out[at] == 0 { 1 } else { 2 };
+        let ttl_at = at + owner_len + 4;
+        if let Some(ttl) = self.out[..self.len].get_mut(ttl_at..ttl_at + 4) {
+            let own = u32::from_be_bytes([ttl[0], ttl[1], ttl[2], ttl[3]]);
+            ttl.copy_from_slice(&own.min(ttl_max).to_be_bytes());
+        }
     }
 
     /// What ANY gets (RFC 8482).

@@ -12,7 +12,7 @@ use crate::snapshot::rules::{CompiledRule, FamilyAnswer};
 use crate::steer::{Draw, Family};
 
 /// What makes one query's draw differ from the next: a generator of random numbers and a turn for
-/// each rule. Belongs to one thread.
+/// each rule in each family. Belongs to one thread.
 #[derive(Clone, Debug)]
 pub struct Dice {
     state: u64,
@@ -31,13 +31,15 @@ impl Dice {
     }
 
     /// The next draw for a rule. The generator is SplitMix64 (Steele et al. 2014): not for secrets.
-    pub(super) fn draw(&mut self, rule: u32, key: u64) -> Draw {
+    pub(super) fn draw(&mut self, rule: u32, family: Family, key: u64) -> Draw {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut random = self.state;
         random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         random ^= random >> 31;
-        let turn = &mut self.turns[rule as usize % TURNS];
+        // Clients ask for both families in turn: with one counter, two endpoints would never change.
+        let place = 2 * rule as usize + usize::from(family == Family::V6);
+        let turn = &mut self.turns[place % TURNS];
         *turn = turn.wrapping_add(1);
         Draw { random, turn: *turn, key }
     }
@@ -67,7 +69,7 @@ pub(super) fn decide<'a>(
     let placed = rule.place(subnet, arrival.client);
     Some(Decision {
         answer: rule.answer(placed.class, family),
-        dice: dice.draw(rule_place, rule.key(subnet.prefix)),
+        dice: dice.draw(rule_place, family, rule.key(subnet.prefix)),
         // Without a subnet there is nothing that a scope could be a part of.
         scope: if subnet.from_query { placed.scope } else { 0 },
     })
@@ -90,7 +92,9 @@ pub(super) fn answer(
     };
     reply.set_scope(decision.scope);
     match decision.answer {
-        FamilyAnswer::NoData => reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR),
+        FamilyAnswer::NoData { ttl } => {
+            reply.negative_for(snapshot.zone(record.zone()), Rcode::NOERROR, *ttl)
+        }
         FamilyAnswer::ServFail => {
             let error = ExtendedError::NO_REACHABLE_AUTHORITY;
             reply.refuse(Rcode::SERVFAIL, Kind::ServFail, error)

@@ -71,7 +71,10 @@ pub(crate) enum FamilyAnswer {
     /// This CNAME.
     Host(SteeredRecord),
     /// No data.
-    NoData,
+    NoData {
+        /// For so many seconds at most.
+        ttl: u32,
+    },
     /// SERVFAIL, because the rule says so.
     ServFail,
 }
@@ -177,7 +180,7 @@ impl FamilyAnswer {
                 }
             }
             Selected::Host(name) => Self::Host(SteeredRecord::cname(name, ttl)),
-            Selected::NoData => Self::NoData,
+            Selected::NoData => Self::NoData { ttl },
             Selected::ServFail => Self::ServFail,
         }
     }
@@ -198,7 +201,7 @@ impl FamilyAnswer {
                 });
             }
             Self::Host(record) => name(record),
-            Self::NoData | Self::ServFail => {}
+            Self::NoData { .. } | Self::ServFail => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What tests of several modules need: a log that can be read, and a directory that goes away.
+//! What tests of several modules need: zones from their text, a log that can be read, and a directory
+//! that goes away.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::{self, ZoneFiles};
+use crate::model::{Report, Severity, Zone};
 
 /// Everything that this thread logs, as lines of `LEVEL target: message fields`.
 #[derive(Clone, Default)]
@@ -72,4 +76,29 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The zones of a directory that holds these files: name and text of each. Nothing in them is wrong.
+pub(crate) fn zones(files: &[(&str, &str)]) -> Vec<Zone> {
+    struct Files<'a>(&'a [(&'a str, &'a str)]);
+
+    impl ZoneFiles for Files<'_> {
+        fn directory(&self) -> &str {
+            ""
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+        }
+
+        fn read(&self, name: &str) -> Result<Arc<str>, String> {
+            let file = self.0.iter().find(|(known, _)| *known == name);
+            file.map(|(_, text)| (*text).into()).ok_or_else(|| "no such file".to_owned())
+        }
+    }
+
+    let mut report = Report::new();
+    let zones = config::read_zones(&mut report, &Files(files));
+    assert_eq!(report.count(Severity::Error), 0, "{report}");
+    zones
 }

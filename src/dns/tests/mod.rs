@@ -1,0 +1,6 @@
+//! `handle` as its clients see it: transcripts, tables of duties, and any bytes at all.
+
+mod any_bytes;
+mod duties;
+mod server;
+mod transcript;

@@ -6,8 +6,11 @@ use super::server::{Ask, Server, UDP_MAX, opt, shown};
 use crate::dns::{Arrival, Kind, Outcome, Rcode};
 
 /// How a packet came, when it does not matter.
-const UDP: Arrival =
-    Arrival { client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), is_udp: true };
+const UDP: Arrival = Arrival {
+    client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    is_udp: true,
+    unix_secs: 0,
+};
 
 /// `www.example.test A` with this OPT record or these ones behind the question.
 fn with_opts(opts: &[Vec<u8>]) -> Vec<u8> {

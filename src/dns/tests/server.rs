@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsCode;
+use hickory_proto::op::{Edns, Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 use crate::dns::{Arrival, Dice, Outcome, handle};
 use crate::geo::Atlas;
@@ -77,7 +77,7 @@ impl Server {
     }
 
     pub(super) fn ask(&mut self, ask: &Ask) -> (Outcome, Vec<u8>) {
-        let arrival = Arrival { client: ask.client, is_udp: ask.is_udp };
+        let arrival = Arrival { client: ask.client, is_udp: ask.is_udp, unix_secs: 0 };
         let room = if ask.is_udp { UDP_MAX } else { TCP_MAX };
         let packet = ask.packet();
         let (outcome, reply) = self.send(&packet, arrival, room);
@@ -209,29 +209,23 @@ pub(super) fn shown(reply: &[u8]) -> String {
         writeln!(text, "  {section} {}", record.trim_end()).unwrap();
     }
     if let Some(edns) = &message.edns {
-        let subnet = edns.option(EdnsCode::Subnet).map(|_| subnet_shown(reply));
-        writeln!(text, "  edns {}{}", edns.max_payload(), subnet.unwrap_or_default()).unwrap();
+        writeln!(text, "  edns {}{}", edns.max_payload(), options_shown(edns)).unwrap();
     }
     text
 }
 
-/// ` subnet 203.0.113.0/24 scope 24`. The option is the last thing in a reply.
-fn subnet_shown(reply: &[u8]) -> String {
-    let octets = |at: usize| &reply[reply.len() - at..];
-    let start = (4..=20).find(|len| {
-        let head = octets(len + 4);
-        head[..2] == [0, 8] && usize::from(head[3]) == *len && head[2] == 0
-    });
-    let option = octets(start.unwrap());
-    let (source, scope) = (option[2], option[3]);
-    let address: IpAddr = if option[1] == 2 {
-        let mut all = [0; 16];
-        all[..option.len() - 4].copy_from_slice(&option[4..]);
-        all.into()
-    } else {
-        let mut all = [0; 4];
-        all[..option.len() - 4].copy_from_slice(&option[4..]);
-        all.into()
+/// ` subnet 203.0.113.0/24 scope 24`, ` error 20`.
+fn options_shown(edns: &Edns) -> String {
+    let subnet = match edns.option(EdnsCode::Subnet) {
+        Some(EdnsOption::Subnet(subnet)) => {
+            let (source, scope) = (subnet.source_prefix(), subnet.scope_prefix());
+            format!(" subnet {}/{source} scope {scope}", subnet.addr())
+        }
+        _ => String::new(),
     };
-    format!(" subnet {address}/{source} scope {scope}")
+    let error = match edns.option(EdnsCode::from(15)) {
+        Some(EdnsOption::Unknown(15, code)) => format!(" error {}", code[1]),
+        _ => String::new(),
+    };
+    format!("{subnet}{error}")
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{CheckArguments, Console, Exit, Failure, write_json};
-use crate::config::ZoneFiles;
+use crate::config::{ZoneFiles, is_server_text};
 use crate::files::ZoneDirectory;
 use crate::load::{self, Place};
 use crate::model::{Report, Severity, Zone};
@@ -29,6 +29,9 @@ pub(super) fn run(
 }
 
 fn read(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
+    if let Some(path) = path.filter(|path| is_server_file(path)) {
+        return read(&Place::new(Some(path.to_owned())), None, report);
+    }
     let config = load::read_server(place, report)?;
     let geo = load::load_geo(place, &config, None, report);
     let directory =
@@ -38,6 +41,10 @@ fn read(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snaps
     } else {
         load::load_zones(&directory, &geo, 1, report)
     }
+}
+
+fn is_server_file(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| is_server_text(&text))
 }
 
 /// A zone file by itself: the directory it lies in, as if nothing else defined a zone there.

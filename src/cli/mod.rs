@@ -59,7 +59,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct CheckArguments {
-    /// A zone directory or zone file [default: what the server file names]
+    /// A zone directory, a zone file or a server file [default: what the server file names]
     path: Option<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use self::reader::Keys;
 pub use self::server::{
     Admin, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig,
-    State, Zones, read_server,
+    State, Zones, is_server_text, read_server,
 };
 use crate::model::{Diagnostic, Name, Report, Severity, Span, Zone};
 

@@ -278,6 +278,17 @@ pub(super) const KEYS: [&Keys; 8] = [&ROOT, &DNS, &ZONES, &GEOIP, &PROBE, &ADMIN
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// Whether a text is meant to be a server file: it has a section that no zone file has.
+#[must_use]
+pub fn is_server_text(text: &str) -> bool {
+    let sections = || ROOT.known.iter().chain(ROOT.unbuilt).filter(|key| **key != "version");
+    text.lines().filter_map(|line| line.trim().strip_prefix('[')).any(|line| {
+        sections().any(|section| {
+            line.strip_prefix(section).is_some_and(|rest| rest.starts_with([']', '.']))
+        })
+    })
+}
+
 /// Reads the server file, which `report` already knows as `source`. Its faults go to `report`;
 /// `None` when one of them is an error.
 pub fn read_server(report: &mut Report, source: SourceId) -> Option<ServerConfig> {

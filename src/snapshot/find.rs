@@ -3,6 +3,7 @@
 //! ```text
 //! the name is there            below a cut                          → referral of the cut
 //!                              a cut, and not asked for DS          → its referral
+//!                              an apex, and asked for DS            → the same in the zone above
 //!                              else                                 → the name itself
 //! it is not: the closest       below a cut, or a cut                → referral
 //! encloser (RFC 4592 §3.3.1)   has a DNAME (RFC 6672)               → DNAME
@@ -78,6 +79,11 @@ impl NameTable {
     /// Where `name` leads when asked for `qtype`.
     pub(crate) fn find(&self, name: &QueryName, qtype: RecordType) -> Found<'_> {
         match self.get(name.as_wire()) {
+            Some(record) if qtype == RecordType::DS && record.flags().has(Flags::APEX) => {
+                // RFC 4035 §3.1.4.1: DS belongs to the zone above, should that be ours as well.
+                let above = self.get_hidden(name.as_wire());
+                self.found_there(above.unwrap_or(record), qtype)
+            }
             Some(record) => self.found_there(record, qtype),
             None => self.found_missing(name),
         }

@@ -133,22 +133,33 @@ pub(crate) struct NameTable {
 impl NameTable {
     /// The record of a name given in lower case and wire form.
     pub(crate) fn get(&self, name: &[u8]) -> Option<NameRecord<'_>> {
-        let hash = hash_of(name);
+        self.all(name).next()
+    }
+
+    /// What the zone above says of a name that is the apex of another zone of ours, if anything.
+    pub(crate) fn get_hidden(&self, name: &[u8]) -> Option<NameRecord<'_>> {
+        self.all(name).nth(1)
+    }
+
+    /// Every record of a name, the one that hides the others first.
+    fn all<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = NameRecord<'a>> + use<'a, 'n> {
         let mask = self.slots.len() - 1;
-        let (mut slot, tag) = split(hash, mask);
-        loop {
-            let (found, offset) = self.slots[slot];
-            if offset == 0 {
-                return None;
-            }
-            if found == tag {
-                let record = self.at(offset);
-                if record.name() == name {
-                    return Some(record);
+        let (mut slot, tag) = split(hash_of(name), mask);
+        std::iter::from_fn(move || {
+            loop {
+                let (found, offset) = self.slots[slot];
+                if offset == 0 {
+                    return None;
+                }
+                slot = (slot + 1) & mask;
+                if found == tag {
+                    let record = self.at(offset);
+                    if record.name() == name {
+                        return Some(record);
+                    }
                 }
             }
-            slot = (slot + 1) & mask;
-        }
+        })
     }
 
     /// The record at an offset of this table.
@@ -314,6 +325,8 @@ mod tests {
         builder.add(&name, Flags::OCCLUDED, 0, 0, &[]).unwrap();
         builder.add(&name, Flags::APEX, 1, 0, &[]).unwrap();
         let table = builder.finish();
-        assert_eq!(table.get(name.to_lowercase().as_wire()).unwrap().zone(), 1);
+        let name = name.to_lowercase();
+        assert_eq!(table.get(name.as_wire()).unwrap().zone(), 1);
+        assert_eq!(table.get_hidden(name.as_wire()).unwrap().zone(), 0);
     }
 }

@@ -1,0 +1,269 @@
+//! Compiled answers against `steer::choose`, and the next snapshot against a fresh one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::geo::Atlas;
+use crate::model::topology::{AllDown, EndpointAt};
+use crate::model::{
+    EndpointId, RecordType, Steer, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
+};
+use crate::snapshot::rules::{CompiledRule, FamilyAnswer};
+use crate::snapshot::{Blueprint, Snapshot, targets_of};
+use crate::steer::{Draw, Drawn, Family, Selected, choose};
+use crate::testing;
+
+/// Two rules over pools of every kind; words in capitals are filled in.
+const ZONE: &str = r#"
+zone = "t"
+nameservers = ["ns.example.net."]
+ttl = "60s"
+[regions.eu]
+location = [50, 10]
+[regions.us]
+location = [40, -90]
+[checks.web]
+kind = "tcp"
+port = 80
+[pools.eu]
+region = "eu"
+check = "web"
+min-healthy = MIN
+endpoints = [
+  { name = "a", address = ["192.0.2.1", "2001:db8::1"], weight = 3 },
+  { name = "b", address = "192.0.2.2", weight = 0 },
+  { name = "c", address = "2001:db8::3" },
+]
+[pools.us]
+region = "us"
+check = "web"
+endpoints = [
+  { name = "d", host = "lb.example.net." },
+  { name = "e", address = ["192.0.2.5", "2001:db8::5"] },
+]
+[pools.ap]
+region = "us"
+endpoints = [{ name = "f", address = "192.0.2.6" }]
+[pools.sorry]
+region = "us"
+check = "web"
+endpoints = [{ name = "g", address = ["192.0.2.7", "2001:db8::7"] }, { name = "h", address = "192.0.2.8" }]
+[steer.www]
+policy = "BETWEEN"
+pools = ["eu", "us"]
+pick = { policy = "INSIDE", answers = ANSWERS }
+all-down = "ALLDOWN"
+[[steer.www.where]]
+subnet = ["203.0.113.0/24"]
+pools = ["us"]
+only = true
+[[steer.www.where]]
+subnet = ["198.51.100.0/24"]
+pools = ["us", "eu"]
+[steer.api]
+policy = "failover"
+pools = ["ap", "eu"]
+"#;
+
+fn any_zone() -> impl Strategy<Value = String> {
+    let policies = ["failover", "weighted", "sticky", "round-robin", "random", "all"];
+    let between = [&policies[..], &["nearest"]].concat();
+    let all_down = [
+        "as-up",
+        "last-good",
+        "pool:sorry",
+        "pool:us",
+        "host:sorry.example.net.",
+        "nodata",
+        "servfail",
+    ];
+    let parts = (
+        select(between),
+        select(policies.to_vec()),
+        1..4_u8,
+        select(all_down.to_vec()),
+        select(vec!["1", "2", "\"100%\""]),
+    );
+    parts.prop_map(|(between, inside, answers, all_down, min)| {
+        ZONE.replace("BETWEEN", between)
+            .replace("INSIDE", inside)
+            .replace("ANSWERS", &answers.to_string())
+            .replace("ALLDOWN", all_down)
+            .replace("MIN", min)
+    })
+}
+
+/// What is known of each target, in the order of the targets.
+type Health = Vec<TargetHealth>;
+
+fn any_health() -> impl Strategy<Value = Health> {
+    let verdict = select(vec![Verdict::Up, Verdict::Down, Verdict::Down, Verdict::Unknown]);
+    let one = (verdict, 0..3_u64, select(vec![7_u64, 100])).prop_map(|(verdict, since, change)| {
+        let next_change = Duration::from_secs(change);
+        TargetHealth { verdict, since: Time::from_secs(since), next_change }
+    });
+    prop::collection::vec(one, 10)
+}
+
+fn blueprint(text: &str) -> Blueprint {
+    Blueprint { zones: testing::zones(&[("t.toml", text)]), atlas: Arc::new(Atlas::empty()) }
+}
+
+fn known(blueprint: &Blueprint, health: &Health) -> impl Fn(&Target) -> TargetHealth + use<> {
+    let mut targets: Vec<TargetHost> =
+        targets_of(&blueprint.zones).into_iter().map(|target| target.host).collect();
+    targets.sort();
+    let known: HashMap<TargetHost, TargetHealth> =
+        targets.into_iter().zip(health.iter().copied()).collect();
+    move |target| known[&target.host]
+}
+
+/// What an answer holds: type, TTL and data of each record.
+type Records = Vec<(RecordType, u32, Vec<u8>)>;
+
+/// What `choose` would have an answer hold; a CNAME stands alone.
+fn chosen(zone: &Zone, steer: &Steer, drawn: &Drawn, family: Family, ttl: u32) -> Option<Records> {
+    let one = |id: &EndpointId| match (&zone.endpoints[id.index()].at, family) {
+        (EndpointAt::Host(host), _) => (RecordType::CNAME, ttl, host.as_wire().to_vec()),
+        (EndpointAt::Addresses { v4, .. }, Family::V4) => {
+            (RecordType::A, ttl, v4.unwrap().octets().to_vec())
+        }
+        (EndpointAt::Addresses { v6, .. }, Family::V6) => {
+            (RecordType::AAAA, ttl, v6.unwrap().octets().to_vec())
+        }
+    };
+    match drawn {
+        Drawn::Endpoints(ids) => {
+            let all: Records = ids.iter().map(one).collect();
+            let is_cname = |record: &(RecordType, u32, Vec<u8>)| record.0 == RecordType::CNAME;
+            Some(match is_cname(&all[0]) {
+                true => vec![all[0].clone()],
+                false => all.into_iter().filter(|record| !is_cname(record)).collect(),
+            })
+        }
+        Drawn::Host => {
+            let AllDown::Host(host) = &steer.all_down else { panic!("{steer:?}") };
+            Some(vec![(RecordType::CNAME, ttl, host.as_wire().to_vec())])
+        }
+        Drawn::NoData | Drawn::ServFail => None,
+    }
+}
+
+/// What the compiled answer holds.
+fn compiled(answer: &FamilyAnswer, dice: Draw) -> Option<Records> {
+    let mut records = Records::new();
+    answer.draw(dice, &mut |record| {
+        let b = &record.bytes;
+        assert_eq!((b[..2].to_vec(), b[4..6].to_vec()), (vec![0xc0, 12], vec![0, 1]));
+        let ttl = u32::from_be_bytes([b[6], b[7], b[8], b[9]]);
+        assert_eq!(usize::from(u16::from_be_bytes([b[10], b[11]])), b.len() - 12);
+        records.push((RecordType(u16::from_be_bytes([b[2], b[3]])), ttl, b[12..].to_vec()));
+    });
+    let is_silent = matches!(answer, FamilyAnswer::NoData { .. } | FamilyAnswer::ServFail);
+    assert_eq!(is_silent, records.is_empty());
+    (!is_silent).then_some(records)
+}
+
+/// Every answer of every rule to every class.
+fn answers(snapshot: &Snapshot) -> Vec<FamilyAnswer> {
+    let of_rule = |(_, rule): (usize, &CompiledRule)| {
+        let classes = 0..rule.map.preferences.len();
+        let of_class = |class| [Family::V4, Family::V6].map(|f| rule.answer(class, f).clone());
+        classes.flat_map(of_class).collect::<Vec<_>>()
+    };
+    snapshot.rules_of(0).flat_map(of_rule).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn what_is_compiled_is_what_is_chosen(text in any_zone(), health in any_health(), seed in any::<u64>()) {
+        let blueprint = blueprint(&text);
+        let of_target = known(&blueprint, &health);
+        let snapshot = Snapshot::compile(blueprint, 1, &of_target).unwrap();
+        let zone = &snapshot.zones()[0];
+        for (place, rule) in snapshot.rules_of(0) {
+            let steer = &zone.steers[place];
+            for (class, preference) in rule.map.preferences.iter().enumerate() {
+                for family in [Family::V4, Family::V6] {
+                    for n in 0..8_u64 {
+                        let random = seed.wrapping_mul(n + 1).rotate_left(17);
+                        let dice = Draw { random, turn: u32::try_from(n).unwrap(), key: !random };
+                        let health = snapshot.endpoint_health(0);
+                        let choice = choose(zone, steer, preference, health, family, dice);
+                        let ttl = choice.selection.ttl;
+                        let answer = rule.answer(class, family);
+                        let chosen = chosen(zone, steer, &choice.drawn, family, ttl);
+                        prop_assert_eq!(compiled(answer, dice), chosen);
+                        match answer {
+                            FamilyAnswer::NoData { ttl: own } => {
+                                prop_assert_eq!(choice.selection.selected, Selected::NoData);
+                                prop_assert_eq!(*own, ttl);
+                            }
+                            FamilyAnswer::ServFail => {
+                                prop_assert_eq!(choice.selection.selected, Selected::ServFail);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_snapshot_is_a_fresh_one(
+        text in any_zone(),
+        healths in prop::collection::vec((any_health(), prop::collection::vec(any::<bool>(), 10)), 2..5),
+    ) {
+        let mut health = healths[0].0.clone();
+        let blueprint = blueprint(&text);
+        let of_target = known(&blueprint, &health);
+        let mut snapshot = Snapshot::compile(blueprint, 1, &of_target).unwrap();
+        for (next, is_changed) in &healths[1..] {
+            for (n, is_changed) in is_changed.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
+                if *is_changed {
+                    health[n] = next[n];
+                }
+            }
+            let fresh = self::blueprint(&text);
+            let of_target = known(&fresh, &health);
+            let fresh = Snapshot::compile(fresh, 1, &of_target).unwrap();
+            match snapshot.with_health(&of_target) {
+                Some(next) => {
+                    prop_assert_eq!(next.generation(), snapshot.generation() + 1);
+                    prop_assert!(next.endpoint_health(0) != snapshot.endpoint_health(0));
+                    prop_assert_eq!(next.endpoint_health(0), fresh.endpoint_health(0));
+                    snapshot = next;
+                }
+                None => prop_assert_eq!(answers(&snapshot), answers(&fresh)),
+            }
+            prop_assert_eq!(answers(&snapshot), answers(&fresh));
+            prop_assert!(snapshot.with_health(&of_target).is_none());
+        }
+    }
+}
+
+#[test]
+fn a_change_that_no_rule_looks_at_makes_no_snapshot() {
+    let text = ZONE.replace("BETWEEN", "failover").replace("INSIDE", "all").replace("ANSWERS", "3");
+    let text = text.replace("ALLDOWN", "as-up").replace("MIN", "1");
+    let up = vec![TargetHealth::UNCHECKED; 10];
+    let snapshot = Snapshot::compile(blueprint(&text), 1, &known(&blueprint(&text), &up)).unwrap();
+    let down = |address: &str| {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        move |target: &Target| match target.host {
+            TargetHost::Address(own) if own == address => {
+                TargetHealth { verdict: Verdict::Down, ..TargetHealth::UNCHECKED }
+            }
+            _ => TargetHealth::UNCHECKED,
+        }
+    };
+    assert!(snapshot.with_health(&down("192.0.2.1")).is_some());
+    assert!(snapshot.with_health(&down("192.0.2.7")).is_none(), "only `sorry` has it");
+}

@@ -1,0 +1,5 @@
+//! What was compiled is what the pure functions say: names as RFC 1034 finds them, answers as rules
+//! choose them, and the next snapshot as a fresh one.
+
+mod answers;
+mod lookup;

@@ -421,7 +421,8 @@ fn watch_what_is_read(place: &Place, config: &ServerConfig) -> FileWatch {
     let directories = [&reloadable.zones.directory, &reloadable.geoip.directory];
     let directories = directories.map(|directory| place.resolve(directory));
     let databases = reloadable.geoip.databases.iter().map(|path| place.resolve(path));
-    let files: Vec<PathBuf> = databases.chain(place.file.clone()).collect();
+    let secrets = reloadable.answers.cookie_secrets.as_deref().map(|path| place.resolve(path));
+    let files: Vec<PathBuf> = databases.chain(secrets).chain(place.file.clone()).collect();
     FileWatch::new(&directories, &files)
 }
 

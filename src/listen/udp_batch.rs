@@ -2,7 +2,7 @@
 //!
 //! The one place with unsafe code on the query path. It promises that every slice it hands out was
 //! filled by the kernel, and that a reply leaves from the address that was asked: the control message
-//! with the packet info of the query goes back with the reply.
+//! with the packet info of the query goes back with the reply, but for the interface.
 
 #![expect(unsafe_code, reason = "recvmmsg and sendmmsg have no safe interface without allocation")]
 
@@ -105,6 +105,7 @@ impl Batch {
 
     /// Marks the first `len` octets of the `n`th packet's room as its reply.
     pub(super) fn reply(&mut self, n: usize, len: usize) {
+        forget_interface(&mut self.receive[n].msg_hdr);
         self.buffers.send_parts[self.ready] = libc::iovec {
             iov_base: self.buffers.replies[n].as_mut_ptr().cast(),
             iov_len: len.min(REPLY_MAX),
@@ -143,6 +144,33 @@ impl Batch {
         }
         self.ready = 0;
         lost
+    }
+}
+
+/// Lets a reply take the route to its client. Sent back as it came, the packet info would force it out
+/// by the interface that the query came in by, where there may be no way back. Link-local clients lose
+/// nothing: their address names the interface.
+fn forget_interface(header: &mut libc::msghdr) {
+    // SAFETY: the kernel has filled the control buffer as far as the header says, the macros' functions
+    // stay within that, and each type is the one that level and kind stand for. Reads and writes need
+    // no alignment.
+    unsafe {
+        let control = libc::CMSG_FIRSTHDR(header);
+        if control.is_null() {
+            return;
+        }
+        let data = libc::CMSG_DATA(control);
+        match ((*control).cmsg_level, (*control).cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                let info = data.cast::<libc::in_pktinfo>();
+                (&raw mut (*info).ipi_ifindex).write_unaligned(0);
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let info = data.cast::<libc::in6_pktinfo>();
+                (&raw mut (*info).ipi6_ifindex).write_unaligned(0);
+            }
+            _ => {}
+        }
     }
 }
 

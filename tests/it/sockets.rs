@@ -14,7 +14,7 @@ use super::node::{Endpoint, Files, records, zone};
 
 const SERVER: &str = r#"
 [dns]
-listen = ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"]
+listen = ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"]
 threads = 2
 tcp-connections = 2
 tcp-idle-timeout = "1s"
@@ -64,6 +64,9 @@ async fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
         let (reply, from) = ask_udp(asked, &query(7, "www.example.com", A)).await;
         assert_eq!((said(&reply).as_str(), from), ("192.0.2.1", asked));
     }
+    let asked = SocketAddr::new("::1".parse().unwrap(), node.addresses.dns[3].port());
+    let (reply, from) = ask_udp(asked, &query(7, "www.example.com", A)).await;
+    assert_eq!((said(&reply).as_str(), from), ("192.0.2.1", asked));
     node.shut_down().await;
 }
 

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a subject.
 
+mod binary;
 mod config;
 mod master;
 mod node;

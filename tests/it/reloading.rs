@@ -136,7 +136,7 @@ async fn a_dead_endpoint_stays_out_of_answers_when_its_check_is_edited() {
 fn database(country: &str) -> Vec<u8> {
     let mut writer = Writer::v6("Test-Country");
     let record = Value::from([("country", Value::from([("iso_code", Value::from(country))]))]);
-    writer.insert("127.0.0.0/8".parse().unwrap(), &record);
+    writer.insert("127.0.0.0/8".parse().expect("a prefix"), &record);
     writer.finish()
 }
 

@@ -5,7 +5,7 @@
 pub(crate) mod client;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{env, fs, process};
@@ -45,7 +45,7 @@ impl Files {
         let path = env::temp_dir().join(format!("windrose-it-{}-{count}", process::id()));
         fs::create_dir_all(path.join("zones")).unwrap();
         let files = Self(path);
-        files.write("windrose.toml", &format!("version = 1\n{server}"));
+        files.write("windrose.toml", format!("version = 1\n{server}"));
         files
     }
 
@@ -61,10 +61,6 @@ impl Files {
         let new = self.path("new");
         fs::write(&new, content).unwrap();
         fs::rename(new, path).unwrap();
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        &self.0
     }
 
     /// Starts a node on these files.

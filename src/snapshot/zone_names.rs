@@ -90,15 +90,13 @@ fn drafts_of<'a>(
 /// Whether `owner` lies strictly below the apex of another of our zones inside this one: that zone
 /// answers for it. (At that apex itself this zone still has the delegation.)
 fn is_below_other(owner: &Name, zone: &Zone, apexes: &HashSet<&Name>) -> bool {
-    let mut ancestor = owner.parent();
-    while let Some(name) = ancestor {
-        if name == zone.apex {
-            return false;
-        }
-        if apexes.contains(&name) {
+    let mut below = owner.clone();
+    while below != zone.apex {
+        let Some(parent) = below.parent() else { return false };
+        if parent != zone.apex && apexes.contains(&parent) {
             return true;
         }
-        ancestor = name.parent();
+        below = parent;
     }
     false
 }

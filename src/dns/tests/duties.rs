@@ -117,7 +117,8 @@ fn what_is_no_query_is_met_as_the_rfcs_say() {
     let mut doubled = Ask::read("www A").packet();
     doubled[5] = 2;
     doubled.extend_from_slice(&Ask::read("www A").packet()[12..]);
-    let table: [(&str, Vec<u8>, Option<(Rcode, Kind)>); 17] = [
+    type Case = (&'static str, Vec<u8>, Option<(Rcode, Kind)>);
+    let table: [Case; 17] = [
         ("nothing", vec![], None),
         ("half a header", vec![0; 11], None),
         ("a response", patched(2, &[0x80]), None),

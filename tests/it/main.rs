@@ -1,10 +1,12 @@
 //! The integration tests: one binary, one module a subject.
 
 mod binary;
+mod allocations;
 mod config;
 mod master;
 mod node;
 mod probing;
 mod reloading;
+mod scenarios;
 mod sockets;
 mod tidy;

@@ -1,0 +1,173 @@
+//! Reading one line of a scenario.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use windrose::model::health::{LocalError, ProbeOutcome};
+use windrose::model::{FailureReason, Prefix, RecordType, Time, Verdict};
+
+/// A moment and what happens then.
+pub(super) struct Step {
+    pub(super) at: Time,
+    pub(super) action: Action,
+}
+
+pub(super) enum Action {
+    Probe { endpoints: Vec<String>, outcome: ProbeOutcome, times: usize },
+    Expect { endpoint: String, verdict: Verdict },
+    Ask(Ask),
+}
+
+/// A query, how often it is made, and what must come back.
+pub(super) struct Ask {
+    pub(super) name: String,
+    pub(super) qtype: RecordType,
+    pub(super) subnet: Option<Prefix>,
+    pub(super) resolver: IpAddr,
+    pub(super) repeat: Repeat,
+    /// Any of these will do.
+    pub(super) answers: Vec<String>,
+    /// Instead: each answer's share in percent.
+    pub(super) shares: Vec<(String, f64)>,
+    pub(super) ttl: Option<u32>,
+    pub(super) scope: Option<u8>,
+    pub(super) because: Option<String>,
+}
+
+pub(super) enum Repeat {
+    Times(u32),
+    /// Each query from a network of its own.
+    Networks(u32),
+}
+
+/// The words of a line that are still to be read.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> &'a str {
+        if self.0.is_empty() { "" } else { self.0.remove(0) }
+    }
+
+    fn skip(&mut self, word: &str) -> bool {
+        let is_next = self.0.first() == Some(&word);
+        if is_next {
+            self.0.remove(0);
+        }
+        is_next
+    }
+
+    fn parse<T: FromStr>(&mut self) -> Result<T, String> {
+        parse(self.next())
+    }
+}
+
+fn parse<T: FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("`{word}` cannot be read"))
+}
+
+/// The step of a line; none of an empty one.
+pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
+    let line = line.split('#').next().unwrap_or_default();
+    let mut words = Words(line.split_whitespace().collect());
+    if words.0.is_empty() {
+        return Ok(None);
+    }
+    let moment = words.next();
+    let secs: u64 = parse(moment.strip_suffix('s').ok_or(format!("`{moment}` is no moment"))?)?;
+    let action = match words.next() {
+        "probe" => read_probe(&mut words)?,
+        "expect" => {
+            let endpoint = words.next().to_owned();
+            let word = words.next();
+            let verdict = Verdict::from_word(word).ok_or(format!("`{word}` is no verdict"))?;
+            Action::Expect { endpoint, verdict }
+        }
+        "ask" => Action::Ask(read_ask(&mut words)?),
+        word => return Err(format!("`{word}` is none of `probe`, `expect` and `ask`")),
+    };
+    if !words.0.is_empty() {
+        return Err(format!("`{}` is too much", words.0.join(" ")));
+    }
+    Ok(Some(Step { at: Time::from_secs(secs), action }))
+}
+
+fn read_probe(words: &mut Words<'_>) -> Result<Action, String> {
+    let mut endpoints = Vec::new();
+    let outcome = loop {
+        match words.next() {
+            "succeeds" => break ProbeOutcome::Success(Duration::from_millis(20)),
+            "local-error" => break ProbeOutcome::LocalError(LocalError::Descriptors),
+            "fails" => {
+                let reasons =
+                    [FailureReason::Timeout, FailureReason::Refused, FailureReason::Unreachable];
+                let word = words.next();
+                let reason = reasons.into_iter().find(|reason| reason.to_string() == word);
+                break ProbeOutcome::Failure(reason.ok_or(format!("`{word}` is no reason"))?);
+            }
+            "" => return Err("a probe `succeeds`, `fails REASON` or is a `local-error`".to_owned()),
+            endpoint => endpoints.push(endpoint.to_owned()),
+        }
+    };
+    let times = match words.next() {
+        "" => 1,
+        word => parse(word.strip_prefix('x').unwrap_or(word))?,
+    };
+    Ok(Action::Probe { endpoints, outcome, times })
+}
+
+fn read_ask(words: &mut Words<'_>) -> Result<Ask, String> {
+    let mut ask = Ask {
+        name: words.next().to_owned(),
+        qtype: words.parse()?,
+        subnet: None,
+        resolver: IpAddr::from([198, 18, 0, 53]),
+        repeat: Repeat::Times(1),
+        answers: Vec::new(),
+        shares: Vec::new(),
+        ttl: None,
+        scope: None,
+        because: None,
+    };
+    loop {
+        match words.next() {
+            "->" => break,
+            "for" => ask.subnet = Some(words.parse()?),
+            "from" if words.skip("each") && words.skip("of") => {
+                ask.repeat = Repeat::Networks(words.parse()?);
+                words.skip("networks");
+            }
+            "from" => ask.resolver = words.parse()?,
+            "" => return Err("`->` and an answer are missing".to_owned()),
+            word => {
+                ask.repeat = Repeat::Times(parse(word)?);
+                words.skip("times");
+            }
+        }
+    }
+    read_answer(words, &mut ask)?;
+    Ok(ask)
+}
+
+fn read_answer(words: &mut Words<'_>, ask: &mut Ask) -> Result<(), String> {
+    let mut answer: Vec<&str> = Vec::new();
+    loop {
+        match words.next() {
+            "" => break,
+            "ttl" => ask.ttl = Some(words.parse()?),
+            "scope" => ask.scope = Some(words.parse()?),
+            "because" => ask.because = Some(std::mem::take(&mut words.0).join(" ")),
+            "or" => ask.answers.push(std::mem::take(&mut answer).join(" ")),
+            word => match word.strip_suffix('%') {
+                Some(share) => {
+                    ask.shares.push((std::mem::take(&mut answer).join(" "), parse(share)?));
+                }
+                None => answer.push(word),
+            },
+        }
+    }
+    if !answer.is_empty() {
+        ask.answers.push(answer.join(" "));
+    }
+    Ok(())
+}

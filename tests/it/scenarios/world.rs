@@ -1,0 +1,266 @@
+//! The node that scenarios are played against: everything but sockets, files and a clock.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use hickory_proto::op::{Message, ResponseCode};
+use windrose::config::{self, ZoneFiles};
+use windrose::dns::{Arrival, Dice, handle};
+use windrose::geo::writer::{Value, Writer};
+use windrose::geo::{Atlas, Database};
+use windrose::health::Board;
+use windrose::model::{EndpointId, Name, Observation, Prefix, Report, Target, TargetHost, Time};
+use windrose::snapshot::explain::{Question, explain};
+use windrose::snapshot::{Blueprint, Snapshot};
+
+use super::line::{Action, Ask, Repeat, Step};
+
+/// How far a share may be off, in percent of all.
+const SHARE_ERROR: f64 = 1.0;
+
+pub(super) struct World {
+    board: Board,
+    snapshot: Snapshot,
+    dice: Dice,
+    now: Time,
+}
+
+/// What came back.
+struct Answer {
+    text: String,
+    ttl: Option<u32>,
+    scope: Option<u8>,
+}
+
+impl World {
+    pub(super) fn new(directory: &Path) -> Self {
+        let zone = fs::read_to_string(directory.join("shop.test.toml")).unwrap();
+        let mut report = Report::new();
+        let zones = config::read_zones(&mut report, &OneFile(zone));
+        assert_eq!(report.to_string(), "");
+        let clients = fs::read_to_string(directory.join("clients.txt")).unwrap();
+        let database = Database::open("clients", database(&clients)).unwrap();
+        let atlas = Arc::new(Atlas::build(vec![database]).unwrap());
+        let board = Board::new();
+        let blueprint = Blueprint { zones, atlas };
+        let snapshot = Snapshot::compile(blueprint, 1, &|target| board.health(target)).unwrap();
+        board.track(&snapshot.targets(), Time::ZERO);
+        let snapshot = snapshot.with_health(&|target| board.health(target)).unwrap_or(snapshot);
+        Self { board, snapshot, dice: Dice::new(42), now: Time::ZERO }
+    }
+
+    pub(super) fn take(&mut self, step: &Step) -> Result<(), String> {
+        if step.at < self.now {
+            return Err(format!("time goes back from {:?}", self.now));
+        }
+        self.now = step.at;
+        match &step.action {
+            Action::Probe { endpoints, outcome, times } => {
+                for endpoint in endpoints {
+                    for target in self.targets(endpoint)? {
+                        let observation = Observation { target, at: self.now, outcome: *outcome };
+                        (0..*times).for_each(|_| drop(self.board.observe(&observation)));
+                    }
+                }
+                if let Some(next) = self.snapshot.with_health(&|target| self.board.health(target)) {
+                    self.snapshot = next;
+                }
+                Ok(())
+            }
+            Action::Expect { endpoint, verdict } => {
+                for target in self.targets(endpoint)? {
+                    let found = self.board.health(&target).verdict;
+                    if found != *verdict {
+                        return Err(format!(
+                            "expected {endpoint} to be {verdict}, but {target} is {found}"
+                        ));
+                    }
+                }
+                Ok(())
+            }
+            Action::Ask(ask) => self.ask(ask),
+        }
+    }
+
+    /// The targets of `eu-1`, or of `eu-1/4` alone.
+    fn targets(&self, word: &str) -> Result<Vec<Target>, String> {
+        let (name, family) = word.split_once('/').unwrap_or((word, ""));
+        let zone = &self.snapshot.zones()[0];
+        let place = zone.endpoints.iter().position(|endpoint| endpoint.name == name);
+        let place = place.ok_or(format!("no endpoint is called `{name}`"))?;
+        let is_meant = |target: &&Target| match (family, &target.host) {
+            ("4", TargetHost::Address(address)) => address.is_ipv4(),
+            ("6", TargetHost::Address(address)) => address.is_ipv6(),
+            _ => true,
+        };
+        let targets = zone.targets_of(EndpointId::new(place));
+        Ok(targets.iter().filter(is_meant).cloned().collect())
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<(), String> {
+        if !ask.shares.is_empty() {
+            return self.ask_often(ask);
+        }
+        let answer = self.answer(ask, ask.subnet);
+        let is_right = ask.answers.contains(&answer.text)
+            && ask.ttl.is_none_or(|ttl| answer.ttl == Some(ttl))
+            && ask.scope.is_none_or(|scope| answer.scope.unwrap_or(0) == scope);
+        if !is_right {
+            let expected = shown(&ask.answers.join(" or "), ask.ttl, ask.scope);
+            let got = shown(&answer.text, answer.ttl.filter(|_| ask.ttl.is_some()), answer.scope);
+            return Err(format!("expected {expected}, got {got}"));
+        }
+        let Some(because) = &ask.because else { return Ok(()) };
+        let why = self.why(ask);
+        if why.contains(because) {
+            Ok(())
+        } else {
+            Err(format!("expected because {because}, got {why}"))
+        }
+    }
+
+    fn ask_often(&mut self, ask: &Ask) -> Result<(), String> {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        let (Repeat::Times(times) | Repeat::Networks(times)) = ask.repeat;
+        for n in 0..times {
+            let subnet = match ask.repeat {
+                Repeat::Times(_) => ask.subnet,
+                Repeat::Networks(_) => {
+                    Some(Prefix::new(IpAddr::from((20 << 24 | n << 8).to_be_bytes()), 24))
+                }
+            };
+            let answer = self.answer(ask, subnet);
+            if ask.scope.is_some_and(|scope| answer.scope != Some(scope)) {
+                return Err(format!("expected scope {:?}, got {:?}", ask.scope, answer.scope));
+            }
+            *counts.entry(answer.text).or_default() += 1;
+        }
+        let share = |answer: &String| {
+            f64::from(counts.get(answer).copied().unwrap_or(0)) * 100.0 / f64::from(times)
+        };
+        let is_right =
+            |(answer, wanted): &(String, f64)| (share(answer) - wanted).abs() <= SHARE_ERROR;
+        let is_whole =
+            counts.keys().all(|answer| ask.shares.iter().any(|(known, _)| known == answer));
+        if is_whole && ask.shares.iter().all(is_right) {
+            return Ok(());
+        }
+        let got: Vec<_> =
+            counts.keys().map(|answer| format!("{answer} {:.1}%", share(answer))).collect();
+        Err(format!("expected {:?}, got {}", ask.shares, got.join(" ")))
+    }
+
+    fn answer(&mut self, ask: &Ask, subnet: Option<Prefix>) -> Answer {
+        let packet = packet(&self.name(ask), ask, subnet);
+        let arrival = Arrival { client: ask.resolver, is_udp: true, unix_secs: 1_800_000_000 };
+        let mut reply = [0; 1232];
+        let outcome = handle(&self.snapshot, &packet, arrival, &mut self.dice, &mut reply);
+        let reply = &reply[..outcome.len];
+        let message = Message::from_vec(reply).unwrap();
+        let records: Vec<String> = message
+            .answers
+            .iter()
+            .map(|record| match record.record_type().to_string().as_str() {
+                "CNAME" => format!("cname {}", record.data),
+                _ => record.data.to_string(),
+            })
+            .collect();
+        let text = match message.metadata.response_code {
+            ResponseCode::NoError if records.is_empty() => "nodata".to_owned(),
+            ResponseCode::NoError => records.join(" "),
+            rcode => format!("{rcode:?}").to_lowercase(),
+        };
+        let ttl = message.answers.first().or(message.authorities.first()).map(|record| record.ttl);
+        let scope = subnet.map(|subnet| {
+            // The subnet comes first among the options, octet for octet but for its scope.
+            let option = subnet_option(subnet);
+            let at = reply.windows(7).rposition(|octets| octets == &option[..7]).unwrap();
+            reply[at + 7]
+        });
+        Answer { text, ttl, scope }
+    }
+
+    fn why(&self, ask: &Ask) -> String {
+        let client = ask.subnet.unwrap_or(Prefix::host(ask.resolver));
+        let name = self.name(ask);
+        let question = Question { name: &name, qtype: ask.qtype, client, down: &[], random: 0 };
+        explain(&self.snapshot, &question)
+            .decision
+            .map_or_else(String::new, |decision| decision.why)
+    }
+
+    fn name(&self, ask: &Ask) -> Name {
+        Name::parse(&ask.name, &self.snapshot.zones()[0].apex).unwrap()
+    }
+}
+
+fn shown(answer: &str, ttl: Option<u32>, scope: Option<u8>) -> String {
+    let ttl = ttl.map_or_else(String::new, |ttl| format!(" ttl {ttl}"));
+    let scope = scope.map_or_else(String::new, |scope| format!(" scope {scope}"));
+    format!("{answer}{ttl}{scope}")
+}
+
+/// A directory with the one zone.
+struct OneFile(String);
+
+impl ZoneFiles for OneFile {
+    fn directory(&self) -> &str {
+        ""
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["shop.test.toml".to_owned()]
+    }
+
+    fn read(&self, _: &str) -> Result<Arc<str>, String> {
+        Ok(self.0.as_str().into())
+    }
+}
+
+/// `NETWORK COUNTRY CONTINENT LATITUDE LONGITUDE ASN` a line, as a database.
+fn database(clients: &str) -> Vec<u8> {
+    let mut writer = Writer::v6("Clients");
+    for line in clients.lines() {
+        let words: Vec<&str> = line.split('#').next().unwrap().split_whitespace().collect();
+        let [network, country, continent, latitude, longitude, asn] = words[..] else { continue };
+        let number = |text: &str| Value::Double(text.parse().unwrap());
+        let record = Value::from([
+            ("country_code", country.into()),
+            ("continent_code", continent.into()),
+            ("latitude", number(latitude)),
+            ("longitude", number(longitude)),
+            ("autonomous_system_number", asn.parse::<u32>().unwrap().into()),
+        ]);
+        writer.insert(network.parse().unwrap(), &record);
+    }
+    writer.finish()
+}
+
+/// A query, with an OPT record if there is a client subnet.
+fn packet(name: &Name, ask: &Ask, subnet: Option<Prefix>) -> Vec<u8> {
+    let mut packet = vec![0xca, 0xfe, 0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(subnet.is_some())];
+    packet.extend_from_slice(name.as_wire());
+    packet.extend_from_slice(&ask.qtype.0.to_be_bytes());
+    packet.extend_from_slice(&[0, 1]);
+    if let Some(subnet) = subnet {
+        let option = subnet_option(subnet);
+        let len = u8::try_from(option.len()).unwrap();
+        packet.extend_from_slice(&[0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, len]);
+        packet.extend_from_slice(&option);
+    }
+    packet
+}
+
+/// RFC 7871 §6, with code and length.
+fn subnet_option(subnet: Prefix) -> Vec<u8> {
+    let (family, octets) = match subnet.address() {
+        IpAddr::V4(address) => (1, address.octets().to_vec()),
+        IpAddr::V6(address) => (2, address.octets().to_vec()),
+    };
+    let octets = &octets[..usize::from(subnet.len()).div_ceil(8)];
+    let len = u8::try_from(4 + octets.len()).unwrap();
+    [&[0, 8, 0, len, 0, family, subnet.len(), 0], octets].concat()
+}

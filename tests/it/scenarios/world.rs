@@ -90,7 +90,7 @@ impl World {
         let (name, family) = word.split_once('/').unwrap_or((word, ""));
         let zone = &self.snapshot.zones()[0];
         let place = zone.endpoints.iter().position(|endpoint| endpoint.name == name);
-        let place = place.ok_or(format!("no endpoint is called `{name}`"))?;
+        let place = place.ok_or_else(|| format!("no endpoint is called `{name}`"))?;
         let is_meant = |target: &&Target| match (family, &target.host) {
             ("4", TargetHost::Address(address)) => address.is_ipv4(),
             ("6", TargetHost::Address(address)) => address.is_ipv6(),
@@ -173,7 +173,7 @@ impl World {
             ResponseCode::NoError => records.join(" "),
             rcode => format!("{rcode:?}").to_lowercase(),
         };
-        let ttl = message.answers.first().or(message.authorities.first()).map(|record| record.ttl);
+        let ttl = message.answers.iter().chain(&message.authorities).next().map(|record| record.ttl);
         let scope = subnet.map(|subnet| {
             // The subnet comes first among the options, octet for octet but for its scope.
             let option = subnet_option(subnet);
@@ -184,7 +184,7 @@ impl World {
     }
 
     fn why(&self, ask: &Ask) -> String {
-        let client = ask.subnet.unwrap_or(Prefix::host(ask.resolver));
+        let client = ask.subnet.unwrap_or_else(|| Prefix::host(ask.resolver));
         let name = self.name(ask);
         let question = Question { name: &name, qtype: ask.qtype, client, down: &[], random: 0 };
         explain(&self.snapshot, &question)

@@ -1,7 +1,7 @@
 //! The integration tests: one binary, one module a subject.
 
-mod binary;
 mod allocations;
+mod binary;
 mod config;
 mod master;
 mod node;

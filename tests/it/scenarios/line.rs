@@ -74,13 +74,15 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
         return Ok(None);
     }
     let moment = words.next();
-    let secs: u64 = parse(moment.strip_suffix('s').ok_or_else(|| format!("`{moment}` is no moment"))?)?;
+    let secs: u64 =
+        parse(moment.strip_suffix('s').ok_or_else(|| format!("`{moment}` is no moment"))?)?;
     let action = match words.next() {
         "probe" => read_probe(&mut words)?,
         "expect" => {
             let endpoint = words.next().to_owned();
             let word = words.next();
-            let verdict = Verdict::from_word(word).ok_or_else(|| format!("`{word}` is no verdict"))?;
+            let verdict =
+                Verdict::from_word(word).ok_or_else(|| format!("`{word}` is no verdict"))?;
             Action::Expect { endpoint, verdict }
         }
         "ask" => Action::Ask(read_ask(&mut words)?),
@@ -103,7 +105,9 @@ fn read_probe(words: &mut Words<'_>) -> Result<Action, String> {
                     [FailureReason::Timeout, FailureReason::Refused, FailureReason::Unreachable];
                 let word = words.next();
                 let reason = reasons.into_iter().find(|reason| reason.to_string() == word);
-                break ProbeOutcome::Failure(reason.ok_or_else(|| format!("`{word}` is no reason"))?);
+                break ProbeOutcome::Failure(
+                    reason.ok_or_else(|| format!("`{word}` is no reason"))?,
+                );
             }
             "" => return Err("a probe `succeeds`, `fails REASON` or is a `local-error`".to_owned()),
             endpoint => endpoints.push(endpoint.to_owned()),

@@ -173,7 +173,8 @@ impl World {
             ResponseCode::NoError => records.join(" "),
             rcode => format!("{rcode:?}").to_lowercase(),
         };
-        let ttl = message.answers.iter().chain(&message.authorities).next().map(|record| record.ttl);
+        let ttl =
+            message.answers.iter().chain(&message.authorities).next().map(|record| record.ttl);
         let scope = subnet.map(|subnet| {
             // The subnet comes first among the options, octet for octet but for its scope.
             let option = subnet_option(subnet);

@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use crate::config::{self, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
-use crate::model::{Diagnostic, Report, Severity, TargetHealth};
+use crate::model::topology::{Policy, Where};
+use crate::model::{Diagnostic, Report, Severity, TargetHealth, Zone};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Snapshot, expect};
 
@@ -48,6 +49,13 @@ pub struct Geo {
     files: Vec<DatabaseFile>,
     /// What they say.
     pub atlas: Arc<Atlas>,
+}
+
+impl Default for Geo {
+    /// No databases.
+    fn default() -> Self {
+        Self { files: Vec::new(), atlas: Arc::new(Atlas::empty()) }
+    }
 }
 
 /// Everything that was loaded.
@@ -88,18 +96,34 @@ pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Load
     let mut report = Report::new();
     let Some(config) = read_server(place, &mut report) else { return Err(report) };
     let directory = place.resolve(&config.reloadable.zones.directory);
-    let geo = load_geo(place, &config, before, &mut report);
     let gate = load_gate(place, &config, &mut report);
-    let snapshot = load_zones(&directory, &geo, generation, &mut report);
-    if snapshot.as_ref().is_some_and(|snapshot| snapshot.zones().is_empty()) {
-        report.push(nothing_to_serve(&directory, before.is_some()));
-    }
-    match snapshot {
-        Some(snapshot) if !report.has_errors() => {
+    let mut geo_of = |zones: &[Zone], report: &mut Report| {
+        if zones.is_empty() {
+            report.push(nothing_to_serve(&directory, before.is_some()));
+        }
+        if needs_places(zones) {
+            load_geo(place, &config, before, report)
+        } else {
+            before.cloned().unwrap_or_default()
+        }
+    };
+    let loaded = load_zones(&directory, &mut geo_of, generation, &mut report);
+    match loaded {
+        Some((snapshot, geo)) if !report.has_errors() => {
             Ok(Loaded { config, snapshot: snapshot.with_gate(gate), geo, report })
         }
         _ => Err(report),
     }
+}
+
+/// Whether any rule asks where clients are. Where none does, databases would be read, and kept in memory,
+/// for nothing.
+fn needs_places(zones: &[Zone]) -> bool {
+    let asks = |clause: &Where| {
+        !(clause.continents.is_empty() && clause.countries.is_empty() && clause.asns.is_empty())
+    };
+    let steers = || zones.iter().flat_map(|zone| &zone.steers);
+    steers().any(|steer| steer.policy == Policy::Nearest || steer.wheres.iter().any(asks))
 }
 
 /// What the node says of itself, and its cookie secrets.
@@ -171,35 +195,37 @@ fn nothing_to_serve(directory: &Path, is_serving: bool) -> Diagnostic {
 /// Loads all zone files of a directory; see [`load_files`].
 pub fn load_zones(
     directory: &Path,
-    geo: &Geo,
+    geo_of: &mut dyn FnMut(&[Zone], &mut Report) -> Geo,
     generation: u64,
     report: &mut Report,
-) -> Option<Snapshot> {
+) -> Option<(Snapshot, Geo)> {
     let files = ZoneDirectory::new(directory);
     if let Err(error) = files.probe() {
         let message = format!("cannot read the zone directory {}: {error}", directory.display());
         report.push(Diagnostic::error_without_place(message));
         return None;
     }
-    load_files(&files, geo, generation, report)
+    load_files(&files, geo_of, generation, report)
 }
 
-/// Loads zone files and runs their expectations. Findings go to `report`.
+/// Loads zone files and runs their expectations. `geo_of` gives the databases that the zones need.
+/// Findings go to `report`.
 pub fn load_files(
     files: &dyn ZoneFiles,
-    geo: &Geo,
+    geo_of: &mut dyn FnMut(&[Zone], &mut Report) -> Geo,
     generation: u64,
     report: &mut Report,
-) -> Option<Snapshot> {
+) -> Option<(Snapshot, Geo)> {
     let zones = config::read_zones(report, files);
     if report.has_errors() {
         return None;
     }
+    let geo = geo_of(&zones, report);
     let blueprint = Blueprint { zones, atlas: Arc::clone(&geo.atlas) };
     match Snapshot::compile(blueprint, generation, &|_| TargetHealth::UNCHECKED) {
         Ok(snapshot) => {
             expect::check(&snapshot, report);
-            Some(snapshot)
+            Some((snapshot, geo))
         }
         Err(error) => {
             report.push(Diagnostic::error_without_place(error.to_string()));

@@ -28,19 +28,21 @@ pub(super) fn run(
     Ok(if report.has_errors() { Exit::Wrong } else { Exit::Fine })
 }
 
-fn read(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
+/// Loads zones to look at and not to serve: with all databases, whether a rule asks for them or not.
+pub(super) fn read(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
     if let Some(path) = path.filter(|path| is_server_file(path)) {
         return read(&Place::new(Some(path.to_owned())), None, report);
     }
     let config = load::read_server(place, report)?;
-    let geo = load::load_geo(place, &config, None, report);
+    let mut geo_of = |_: &[Zone], report: &mut Report| load::load_geo(place, &config, None, report);
     let directory =
         path.map_or_else(|| place.resolve(&config.reloadable.zones.directory), Path::to_owned);
-    if directory.is_file() {
-        load::load_files(&OneFile::new(&directory), &geo, 1, report)
+    let loaded = if directory.is_file() {
+        load::load_files(&OneFile::new(&directory), &mut geo_of, 1, report)
     } else {
-        load::load_zones(&directory, &geo, 1, report)
-    }
+        load::load_zones(&directory, &mut geo_of, 1, report)
+    };
+    loaded.map(|(snapshot, _)| snapshot)
 }
 
 fn is_server_file(path: &Path) -> bool {

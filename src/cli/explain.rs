@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use super::table::Table;
-use super::{Console, Exit, ExplainArguments, Failure, ask, write_json};
+use super::{Console, Exit, ExplainArguments, Failure, ask, check, write_json};
 use crate::admin::{ExplainQuery, answer_explain};
-use crate::load::{Place, load};
+use crate::load::Place;
+use crate::model::Report;
 use crate::snapshot::explain::{Decision, Explanation, Whereabouts};
 
 pub(super) fn run(
@@ -23,17 +24,17 @@ pub(super) fn run(
         Some(server) => {
             (ask(console, place, server, "/v1/explain", &query)?, "the running node's health")
         }
-        None => match load(place, None, 1) {
-            Ok(loaded) => {
-                let explained = answer_explain(&loaded.snapshot, &query);
-                let explained = explained.map_err(|words| Failure::Said(Exit::Usage, words))?;
-                (explained, "the files alone: every endpoint up, but what is given as down")
-            }
-            Err(report) => {
+        None => {
+            let mut report = Report::new();
+            let snapshot = check::read(place, None, &mut report).filter(|_| !report.has_errors());
+            let Some(snapshot) = snapshot else {
                 console.report(&report)?;
                 return Ok(Exit::Wrong);
-            }
-        },
+            };
+            let explained = answer_explain(&snapshot, &query);
+            let explained = explained.map_err(|words| Failure::Said(Exit::Usage, words))?;
+            (explained, "the files alone: every endpoint up, but what is given as down")
+        }
     };
     if arguments.json {
         return write_json(console, &explanation);

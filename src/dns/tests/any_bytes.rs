@@ -4,8 +4,8 @@ use hickory_proto::op::Message;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::server::{Ask, Server, UDP_MAX};
-use crate::dns::{Arrival, Kind};
+use super::server::{Ask, Server, UDP_MAX, arrival};
+use crate::dns::Kind;
 
 const QUESTIONS: [&str; 16] = [
     "www A +ecs 203.0.113.0/24",
@@ -97,7 +97,7 @@ fn check(packet: &[u8], is_udp: bool) -> Result<(), TestCaseError> {
     let mut server = Server::new_once();
     let client = "192.0.2.1".parse().unwrap();
     let room = if is_udp { UDP_MAX } else { 65_535 };
-    let (outcome, reply) = server.send(packet, Arrival { client, is_udp, unix_secs: 0 }, room);
+    let (outcome, reply) = server.send(packet, arrival(client, is_udp), room);
     if packet.len() < 12 || packet[2] & 0x80 != 0 {
         prop_assert_eq!((outcome.kind, outcome.len), (Kind::Dropped, 0));
         return Ok(());
@@ -187,8 +187,7 @@ fn the_longest_question_fits_into_the_least_room() {
             packet.extend_from_slice(&[0, 1]);
             packet.extend_from_slice(&super::server::opt(512, 0, &subnet));
             let mut server = Server::new_once();
-            let arrival =
-                Arrival { client: "192.0.2.1".parse().unwrap(), is_udp: true, unix_secs: 0 };
+            let arrival = arrival("192.0.2.1".parse().unwrap(), true);
             let (outcome, reply) = server.send(&packet, arrival, 512);
             assert!(outcome.len <= 512);
             assert!(Message::from_vec(&reply).is_ok());

@@ -2,15 +2,8 @@
 
 use hickory_proto::op::Message;
 
-use super::server::{Ask, Server, UDP_MAX, opt, shown};
-use crate::dns::{Arrival, Kind, Outcome, Rcode};
-
-/// How a packet came, when it does not matter.
-const UDP: Arrival = Arrival {
-    client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    is_udp: true,
-    unix_secs: 0,
-};
+use super::server::{Ask, Server, UDP_MAX, arrival, opt, shown};
+use crate::dns::{Kind, Outcome, Rcode};
 
 /// `www.example.test A` with this OPT record or these ones behind the question.
 fn with_opts(opts: &[Vec<u8>]) -> Vec<u8> {
@@ -21,7 +14,7 @@ fn with_opts(opts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn sent(packet: &[u8]) -> (Outcome, Vec<u8>) {
-    Server::new().send(packet, UDP, UDP_MAX)
+    Server::new().send(packet, arrival("192.0.2.1".parse().unwrap(), true), UDP_MAX)
 }
 
 #[test]
@@ -117,8 +110,7 @@ fn what_is_no_query_is_met_as_the_rfcs_say() {
     let mut doubled = Ask::read("www A").packet();
     doubled[5] = 2;
     doubled.extend_from_slice(&Ask::read("www A").packet()[12..]);
-    type Case = (&'static str, Vec<u8>, Option<(Rcode, Kind)>);
-    let table: [Case; 17] = [
+    let table: [(&str, Vec<u8>, Option<(Rcode, Kind)>); 17] = [
         ("nothing", vec![], None),
         ("half a header", vec![0; 11], None),
         ("a response", patched(2, &[0x80]), None),

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsCode;
 
 use crate::dns::{Arrival, Dice, Outcome, handle};
 use crate::geo::Atlas;
@@ -28,6 +28,11 @@ const TCP_MAX: usize = 65_535;
 pub(super) struct Server {
     snapshot: Snapshot,
     dice: Dice,
+}
+
+/// How a packet came; the hour does not matter here.
+pub(super) const fn arrival(client: IpAddr, is_udp: bool) -> Arrival {
+    Arrival { client, is_udp, unix_secs: 1_800_000_000 }
 }
 
 /// A question that can be varied.
@@ -77,7 +82,7 @@ impl Server {
     }
 
     pub(super) fn ask(&mut self, ask: &Ask) -> (Outcome, Vec<u8>) {
-        let arrival = Arrival { client: ask.client, is_udp: ask.is_udp, unix_secs: 0 };
+        let arrival = arrival(ask.client, ask.is_udp);
         let room = if ask.is_udp { UDP_MAX } else { TCP_MAX };
         let packet = ask.packet();
         let (outcome, reply) = self.send(&packet, arrival, room);
@@ -209,23 +214,35 @@ pub(super) fn shown(reply: &[u8]) -> String {
         writeln!(text, "  {section} {}", record.trim_end()).unwrap();
     }
     if let Some(edns) = &message.edns {
-        writeln!(text, "  edns {}{}", edns.max_payload(), options_shown(edns)).unwrap();
+        write!(text, "  edns {}", edns.max_payload()).unwrap();
+        // The OPT record is the last in a reply, so its options are the last octets.
+        let len: usize =
+            edns.options().as_ref().iter().map(|(_, o)| 4 + usize::from(o.len())).sum();
+        let mut rest = &reply[reply.len() - len..];
+        while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+            let code = u16::from_be_bytes([head[0], head[1]]);
+            let (data, behind) = behind.split_at(u16::from_be_bytes([head[2], head[3]]).into());
+            match code {
+                8 => write!(text, " subnet {}", subnet_shown(data)),
+                15 => write!(text, " ede {}", u16::from_be_bytes([data[0], data[1]])),
+                _ => write!(text, " option {code}"),
+            }
+            .unwrap();
+            rest = behind;
+        }
+        text.push('\n');
     }
     text
 }
 
-/// ` subnet 203.0.113.0/24 scope 24`, ` error 20`.
-fn options_shown(edns: &Edns) -> String {
-    let subnet = match edns.option(EdnsCode::Subnet) {
-        Some(EdnsOption::Subnet(subnet)) => {
-            let (source, scope) = (subnet.source_prefix(), subnet.scope_prefix());
-            format!(" subnet {}/{source} scope {scope}", subnet.addr())
-        }
-        _ => String::new(),
+/// `203.0.113.0/24 scope 24`.
+fn subnet_shown(data: &[u8]) -> String {
+    let (source, scope, octets) = (data[2], data[3], &data[4..]);
+    let mut all = [0; 16];
+    all[..octets.len()].copy_from_slice(octets);
+    let address: IpAddr = match data[1] {
+        2 => all.into(),
+        _ => all.first_chunk::<4>().copied().unwrap().into(),
     };
-    let error = match edns.option(EdnsCode::from(15)) {
-        Some(EdnsOption::Unknown(15, code)) => format!(" error {}", code[1]),
-        _ => String::new(),
-    };
-    format!("{subnet}{error}")
+    format!("{address}/{source} scope {scope}")
 }

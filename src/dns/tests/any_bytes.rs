@@ -175,6 +175,8 @@ fn the_longest_question_fits_into_the_least_room() {
     // 255 octets in all: 3 × 64 + 46 below `app.example.test`, which takes 17.
     let own = [label(63), label(63), label(63), label(40)].concat();
     let subnet = [&[0, 8, 0, 20, 0, 2, 128, 0][..], &[0x20; 16]].concat();
+    let (cookie, nsid) = ([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8], [0, 3, 0, 0]);
+    let options = [&subnet[..], &cookie, &nsid].concat();
     for suffix in
         [&b"\x03app\x07example\x04test\x00"[..], b"\x04none\x07example\x04test\x00", b"\x00"]
     {
@@ -185,11 +187,12 @@ fn the_longest_question_fits_into_the_least_room() {
             packet.extend_from_slice(&name);
             packet.extend_from_slice(&qtype.to_be_bytes());
             packet.extend_from_slice(&[0, 1]);
-            packet.extend_from_slice(&super::server::opt(512, 0, &subnet));
+            packet.extend_from_slice(&super::server::opt(512, 0, &options));
             let mut server = Server::new_once();
             let arrival = arrival("192.0.2.1".parse().unwrap(), true);
             let (outcome, reply) = server.send(&packet, arrival, 512);
             assert!(outcome.len <= 512);
+            assert!(reply.windows(64).any(|octets| octets == [b'n'; 64]), "the id is told");
             assert!(Message::from_vec(&reply).is_ok());
         }
     }

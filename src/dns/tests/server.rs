@@ -17,6 +17,7 @@ use hickory_proto::rr::rdata::opt::EdnsCode;
 use crate::dns::{Arrival, Dice, Outcome, handle};
 use crate::geo::Atlas;
 use crate::model::{Name, Prefix, RecordType, TargetHealth, Time, Verdict};
+use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Snapshot};
 use crate::testing;
 
@@ -58,7 +59,12 @@ impl Server {
             since: Time::ZERO,
             next_change: Duration::from_secs(20),
         };
-        let snapshot = Snapshot::compile(blueprint, 1, &|_| down).unwrap();
+        let gate = Gate {
+            server_id: "n".repeat(64).into(), // The longest that may be configured.
+            cookie_secrets: vec![[7; SECRET_LEN]],
+            ..Gate::default()
+        };
+        let snapshot = Snapshot::compile(blueprint, 1, &|_| down).unwrap().with_gate(gate);
         Self { snapshot, dice: Dice::new(7) }
     }
 

@@ -98,6 +98,9 @@ fn the_do_bit_comes_back() {
     assert!(Message::from_vec(&reply).unwrap().edns.unwrap().flags().dnssec_ok);
 }
 
+/// How a packet is met: with this, or with silence.
+type Met = Option<(Rcode, Kind)>;
+
 #[test]
 fn what_is_no_query_is_met_as_the_rfcs_say() {
     let patched = |at: usize, octets: &[u8]| {
@@ -110,7 +113,7 @@ fn what_is_no_query_is_met_as_the_rfcs_say() {
     let mut doubled = Ask::read("www A").packet();
     doubled[5] = 2;
     doubled.extend_from_slice(&Ask::read("www A").packet()[12..]);
-    let table: [(&str, Vec<u8>, Option<(Rcode, Kind)>); 17] = [
+    let table: [(&str, Vec<u8>, Met); 17] = [
         ("nothing", vec![], None),
         ("half a header", vec![0; 11], None),
         ("a response", patched(2, &[0x80]), None),

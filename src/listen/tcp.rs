@@ -2,7 +2,7 @@
 //!
 //! A client that sends nothing, or half a query, is let go after a time. While a client does not read
 //! its answers, nothing more is read from it. When there are as many connections as may be, the one
-//! that was silent longest gives way to the new one ([`seats`](super::seats)).
+//! that was silent longest gives way to the new one (`seats`).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

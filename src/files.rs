@@ -18,6 +18,9 @@ use crate::geo::Database;
 const UNPACKED_MAX: u64 = 4 << 30;
 /// The database that comes with windrose. It steps back when another says where clients are.
 const SHIPPED: &str = "windrose-city.mmdb.gz";
+/// It again, inside the program, so that `nearest` works from any directory.
+const BUILT_IN: &[u8] = include_bytes!("../geoip/windrose-city.mmdb.gz");
+const BUILT_IN_NAME: &str = "windrose-city.mmdb.gz (built in)";
 
 /// A directory of zone files.
 #[derive(Debug)]
@@ -67,17 +70,56 @@ impl ZoneFiles for ZoneDirectory {
     }
 }
 
-/// One database file, as it was when it was looked at: two looks are equal when the file has not
-/// changed in between.
+/// One database, as it was when it was looked at: two looks are equal when nothing has changed in
+/// between.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DatabaseFile {
-    path: PathBuf,
-    len: u64,
-    modified: Option<SystemTime>,
+pub enum DatabaseFile {
+    /// In a file.
+    OnDisk {
+        /// Where.
+        path: PathBuf,
+        /// In octets.
+        len: u64,
+        /// When it was last written, if the file system says so.
+        modified: Option<SystemTime>,
+    },
+    /// In the program.
+    BuiltIn,
 }
 
-/// The database files to be read: those listed, or else all of the directory, in the order of their
-/// names.
+impl DatabaseFile {
+    fn look_at(path: &Path) -> io::Result<Self> {
+        let data = fs::metadata(path)?;
+        let modified = data.modified().ok();
+        Ok(Self::OnDisk { path: path.to_owned(), len: data.len(), modified })
+    }
+
+    /// Whether it is a file, which an operator can change or take away.
+    #[must_use]
+    pub const fn is_on_disk(&self) -> bool {
+        matches!(self, Self::OnDisk { .. })
+    }
+
+    /// Whether it came with windrose.
+    fn is_shipped(&self) -> bool {
+        match self {
+            Self::OnDisk { path, .. } => path.file_name().is_some_and(|name| name == SHIPPED),
+            Self::BuiltIn => true,
+        }
+    }
+
+    fn open(&self) -> Result<Database, String> {
+        match self {
+            Self::OnDisk { path, .. } => {
+                open_file(path).map_err(|problem| format!("database {}: {problem}", path.display()))
+            }
+            Self::BuiltIn => open_bytes(BUILT_IN_NAME, unpack(BUILT_IN)?),
+        }
+    }
+}
+
+/// The databases to be read: those listed, or else all of the directory, in the order of their names,
+/// and the built-in one unless it lies there as a file.
 ///
 /// # Errors
 /// Those that are not there, in words.
@@ -85,18 +127,20 @@ pub fn database_files(directory: &Path, listed: &[PathBuf]) -> (Vec<DatabaseFile
     let paths = if listed.is_empty() { databases_in(directory) } else { listed.to_vec() };
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
-        match fs::metadata(&path) {
-            Ok(data) => {
-                files.push(DatabaseFile { path, len: data.len(), modified: data.modified().ok() });
-            }
+        match DatabaseFile::look_at(&path) {
+            Ok(file) => files.push(file),
             Err(error) => problems.push(format!("database {}: {error}", path.display())),
         }
+    }
+    // Whoever lists databases wants these and no other.
+    if listed.is_empty() && !files.iter().any(DatabaseFile::is_shipped) {
+        files.push(DatabaseFile::BuiltIn);
     }
     (files, problems)
 }
 
 fn databases_in(directory: &Path) -> Vec<PathBuf> {
-    // A directory that is not there holds no databases: clients are then told apart by subnet only.
+    // A directory that is not there holds no databases.
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let is_database = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -104,7 +148,6 @@ fn databases_in(directory: &Path) -> Vec<PathBuf> {
     };
     let mut paths: Vec<PathBuf> =
         entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_database).collect();
-    // The unpacked form of the shipped database may lie beside it.
     paths.sort();
     paths
 }
@@ -113,39 +156,79 @@ fn databases_in(directory: &Path) -> Vec<PathBuf> {
 /// left out when another says where clients are.
 #[must_use]
 pub fn open_databases(files: &[DatabaseFile]) -> (Vec<Database>, Vec<String>) {
-    let (mut databases, mut problems) = (Vec::new(), Vec::new());
-    let is_shipped =
-        |file: &&DatabaseFile| file.path.file_name().is_some_and(|name| name == SHIPPED);
-    let (shipped, own): (Vec<_>, Vec<_>) = files.iter().partition(is_shipped);
-    for file in own {
-        match open_database(&file.path) {
-            Ok(database) => databases.push(database),
-            Err(problem) => problems.push(format!("database {}: {problem}", file.path.display())),
+    let (shipped, own): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.is_shipped());
+    let (mut databases, mut problems): (Vec<Database>, _) = (Vec::new(), Vec::new());
+    for file in own.into_iter().chain(shipped) {
+        if file.is_shipped() && databases.iter().any(|database| database.info().has_country) {
+            break;
         }
-    }
-    if databases.iter().any(|database| database.info().has_country) {
-        return (databases, problems);
-    }
-    for file in shipped {
-        match open_database(&file.path) {
+        match file.open() {
             Ok(database) => databases.push(database),
-            Err(problem) => problems.push(format!("database {}: {problem}", file.path.display())),
+            Err(problem) => problems.push(problem),
         }
     }
     (databases, problems)
 }
 
-fn open_database(path: &Path) -> Result<Database, String> {
+fn open_file(path: &Path) -> Result<Database, String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let bytes = if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut unpacked = Vec::with_capacity(2 * bytes.len());
-        let mut decoder = GzDecoder::new(&bytes[..]).take(UNPACKED_MAX);
-        decoder.read_to_end(&mut unpacked).map_err(|error| format!("cannot unpack: {error}"))?;
-        unpacked
-    } else {
-        bytes
-    };
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    let bytes = if is_packed { unpack(&bytes)? } else { bytes };
     let name =
         path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Database::open(&name, bytes).map_err(|error| error.to_string())
+    open_bytes(&name, bytes)
+}
+
+fn open_bytes(name: &str, bytes: Vec<u8>) -> Result<Database, String> {
+    Database::open(name, bytes).map_err(|error| error.to_string())
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
+    let mut unpacked = Vec::with_capacity(2 * packed.len());
+    let mut decoder = GzDecoder::new(packed).take(UNPACKED_MAX);
+    decoder.read_to_end(&mut unpacked).map_err(|error| format!("cannot unpack: {error}"))?;
+    Ok(unpacked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TempDir;
+
+    fn names(files: &[DatabaseFile]) -> Vec<String> {
+        let (databases, problems) = open_databases(files);
+        assert_eq!(problems, [""; 0]);
+        databases.iter().map(|database| database.info().name.to_string()).collect()
+    }
+
+    #[test]
+    fn the_built_in_database_serves_where_no_other_lies() {
+        let directory = TempDir::new();
+        let (files, problems) = database_files(directory.path(), &[]);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(names(&files), [BUILT_IN_NAME]);
+        let (again, _) = database_files(&directory.path().join("missing"), &[]);
+        assert_eq!(again, files, "nothing has changed");
+    }
+
+    #[test]
+    fn a_shipped_file_stands_for_the_built_in_database() {
+        let directory = TempDir::new();
+        fs::write(directory.path().join(SHIPPED), BUILT_IN).unwrap();
+        let (files, _) = database_files(directory.path(), &[]);
+        assert_eq!(names(&files), [SHIPPED]);
+    }
+
+    #[test]
+    fn an_own_database_puts_the_shipped_one_aside() {
+        let directory = TempDir::new();
+        let own = directory.path().join("own.mmdb");
+        fs::write(&own, unpack(BUILT_IN).unwrap()).unwrap();
+        fs::write(directory.path().join(SHIPPED), b"never opened").unwrap();
+        let (files, _) = database_files(directory.path(), &[]);
+        assert_eq!(names(&files), ["own.mmdb"]);
+        let (listed, problems) = database_files(directory.path(), &[own, "no.mmdb".into()]);
+        assert_eq!(listed.len(), 1);
+        assert!(problems[0].starts_with("database no.mmdb: "), "{problems:?}");
+    }
 }

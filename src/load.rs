@@ -250,8 +250,9 @@ pub fn load_geo(
     if let Some(same) = same {
         return same.clone();
     }
-    if files.is_empty() && before.is_some_and(|before| !before.files.is_empty()) {
-        problems.push("there are no databases any more; restart to go without".to_owned());
+    let has_files = |files: &[DatabaseFile]| files.iter().any(DatabaseFile::is_on_disk);
+    if !has_files(&files) && before.is_some_and(|before| has_files(&before.files)) {
+        problems.push("there are no database files any more; restart to go without".to_owned());
     }
     let (databases, broken) = open_databases(&files);
     problems.extend(broken);

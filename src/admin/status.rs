@@ -37,7 +37,7 @@ pub struct TargetReport {
     pub age_secs: u64,
     /// Seconds since a probe last bore on it; absent before the first.
     pub seen_secs: Option<u64>,
-    /// How the last probe ended: `12 ms`, `timeout`.
+    /// How the last probe ended: `12.3 ms`, `timeout`.
     pub last: Option<String>,
     /// What speaks against the verdict so far: `1 failure remembered`.
     pub doubts: Option<String>,
@@ -71,13 +71,15 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
 
 fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> TargetReport {
     let last = status.last.map(|(_, outcome)| match outcome {
-        ProbeOutcome::Success(took) => format!("{} ms", took.as_millis()),
+        ProbeOutcome::Success(took) => format!("{:.1} ms", took.as_secs_f64() * 1e3),
         ProbeOutcome::Failure(reason) => reason.to_string(),
         ProbeOutcome::LocalError(error) => format!("not probed: {error}"),
     });
     let doubts = match (status.failures, status.successes) {
         (0, 0) => None,
+        (0, 1) => Some("1 success in a row".to_owned()),
         (0, successes) => Some(format!("{successes} successes in a row")),
+        (1, _) => Some("1 failure remembered".to_owned()),
         (failures, _) => Some(format!("{failures} failures remembered")),
     };
     TargetReport {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{CheckArguments, Console, Exit, Failure, write_json};
+use super::{CheckArguments, Console, Exit, Failure, counted, write_json};
 use crate::config::{ZoneFiles, is_server_text};
 use crate::files::ZoneDirectory;
 use crate::load::{self, Place};
@@ -129,10 +129,4 @@ fn summarise(
         _ => writeln!(console.out, "not ok: {found}")?,
     }
     Ok(())
-}
-
-/// `1 zone`, `2 zones`.
-fn counted(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
 }

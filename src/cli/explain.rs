@@ -7,7 +7,7 @@ use super::{Console, Exit, ExplainArguments, Failure, ask, check, write_json};
 use crate::admin::{ExplainQuery, answer_explain};
 use crate::load::Place;
 use crate::model::Report;
-use crate::snapshot::explain::{Decision, Explanation, Whereabouts};
+use crate::snapshot::explain::{Decision, EndpointNamed, Explanation, PoolFate, Whereabouts};
 
 pub(super) fn run(
     console: &mut Console<'_>,
@@ -20,10 +20,8 @@ pub(super) fn run(
         client: arguments.client.clone(),
         down: arguments.down.join(","),
     };
-    let (explanation, from) = match arguments.server {
-        Some(server) => {
-            (ask(console, place, server, "/v1/explain", &query)?, "the running node's health")
-        }
+    let explanation = match arguments.server {
+        Some(server) => ask(console, place, server, "/v1/explain", &query)?,
         None => {
             let mut report = Report::new();
             let snapshot = check::read(place, None, &mut report).filter(|_| !report.has_errors());
@@ -32,65 +30,94 @@ pub(super) fn run(
                 return Ok(Exit::Wrong);
             };
             let explained = answer_explain(&snapshot, &query);
-            let explained = explained.map_err(|words| Failure::Said(Exit::Usage, words))?;
-            (explained, "the files alone: every endpoint up, but what is given as down")
+            explained.map_err(|words| Failure::Said(Exit::Usage, words))?
         }
     };
     if arguments.json {
         return write_json(console, &explanation);
     }
-    write_explanation(console.out, &explanation, from)?;
+    write_explanation(console.out, &explanation, &health_text(arguments))?;
     Ok(Exit::Fine)
 }
 
-fn write_explanation(out: &mut dyn Write, explanation: &Explanation, from: &str) -> io::Result<()> {
-    let Explanation { name, qtype, client, location, zone, found, decision, answer } = explanation;
-    writeln!(out, "{name} {qtype} for {client}")?;
-    writeln!(out, "  decided from  {from}")?;
-    writeln!(out, "  client        {}", location_text(location))?;
-    for (database, network) in &location.rows {
-        writeln!(out, "                {network} of {database}")?;
-    }
-    let zone = zone.as_deref().map_or_else(String::new, |zone| format!(" in zone {zone}"));
-    writeln!(out, "  name          {found}{zone}")?;
-    if let Some(decision) = decision {
-        write_decision(out, decision)?;
-    }
-    let ttl = decision.as_ref().map_or_else(String::new, |d| format!(" (TTL {} s)", d.ttl));
-    match &answer[..] {
-        [] => writeln!(out, "  answer        no records{ttl}"),
-        [first, rest @ ..] => {
-            writeln!(out, "  answer        {first}{ttl}")?;
-            rest.iter().try_for_each(|record| writeln!(out, "                {record}"))
-        }
+/// Whose verdicts the decision was made by.
+fn health_text(arguments: &ExplainArguments) -> String {
+    let down = match &arguments.down[..] {
+        [] => String::new(),
+        down => format!(", but {} down", down.join(", ")),
+    };
+    match arguments.server {
+        Some(_) => format!("as the running node knows it{down}"),
+        None => format!("every endpoint up{down} (--server asks a running node)"),
     }
 }
 
-fn write_decision(out: &mut dyn Write, decision: &Decision) -> io::Result<()> {
-    let Decision { policy, pick, class, clause, scope, pools, endpoints, why, .. } = decision;
-    writeln!(out, "  rule          {policy} between pools, {pick} inside one")?;
+/// The answer and its reason first, then what they come from.
+fn write_explanation(
+    out: &mut dyn Write,
+    explanation: &Explanation,
+    health: &str,
+) -> io::Result<()> {
+    let Explanation { name, qtype, client, location, zone, found, decision, answer } = explanation;
+    writeln!(out, "{name} {qtype} for {}\n", without_host_length(client))?;
+    let ttl = decision.as_ref().map_or_else(String::new, |d| format!(", TTL {} s", d.ttl));
+    let answer = if answer.is_empty() { "no records".to_owned() } else { answer.join(", ") };
+    write_fact(out, "answer", &format!("{answer}{ttl}"))?;
+    if let Some(Decision { endpoints, why, .. }) = decision {
+        let one = |e: &EndpointNamed| format!("{}/{} ({})", e.pool, e.name, e.verdict);
+        let endpoints: Vec<String> = endpoints.iter().map(one).collect();
+        if !endpoints.is_empty() {
+            write_fact(out, "endpoint", &endpoints.join(", "))?;
+        }
+        write_fact(out, "because", why)?;
+    }
+    writeln!(out)?;
+    write_fact(out, "client", &location_text(location))?;
+    for (database, network) in &location.rows {
+        write_fact(out, "", &format!("by {network} of {database}"))?;
+    }
+    let zone = zone.as_deref().map_or_else(String::new, |zone| format!(" in zone {zone}"));
+    write_fact(out, "name", &format!("{found}{zone}"))?;
+    let Some(decision) = decision else { return Ok(()) };
+    let Decision { policy, pick, class, clause, scope, .. } = decision;
+    write_fact(out, "rule", &format!("{policy} between pools, {pick} inside one"))?;
     let clause = clause.map_or_else(String::new, |n| format!(", by `where` clause {n}"));
-    writeln!(out, "  class         {class}{clause}; a client subnet gets scope /{scope} back")?;
-    writeln!(out, "  pools         in this client's order:")?;
-    let mut table = Table::new(&["", "POOL", "REGION", "KM", "WHY", "ENDPOINTS"]);
+    write_fact(out, "class", &format!("{class}{clause}; answers have scope /{scope}"))?;
+    write_fact(out, "health", health)?;
+    writeln!(out)?;
+    write_pools(out, &decision.pools)
+}
+
+fn write_fact(out: &mut dyn Write, what: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "  {what:<8} {text}")
+}
+
+/// Pools in the order of the client's preference, with a mark at those that answer.
+fn write_pools(out: &mut dyn Write, pools: &[PoolFate]) -> io::Result<()> {
+    let mut table = Table::new(&["", "POOL", "REGION", "    KM", "ENDPOINTS", "WHY"]);
     for pool in pools {
         let verdicts: Vec<String> =
             pool.endpoints.iter().map(|(name, verdict)| format!("{name} {verdict}")).collect();
+        let kilometres = pool.kilometres.map_or_else(|| "-".to_owned(), |km| km.to_string());
         table.row([
             if pool.is_kept { "->" } else { "" }.to_owned(),
             pool.pool.clone(),
             pool.region.clone(),
-            pool.kilometres.map_or_else(|| "?".to_owned(), |km| km.to_string()),
-            pool.reason.clone(),
+            format!("{kilometres:>6}"),
             verdicts.join(", "),
+            pool.reason.clone(),
         ]);
     }
-    table.write(out, "    ")?;
-    writeln!(out, "  because       {why}")?;
-    for endpoint in endpoints {
-        writeln!(out, "  endpoint      {}/{}: {}", endpoint.pool, endpoint.name, endpoint.verdict)?;
+    table.write(out, "  ")
+}
+
+/// A client as it was given: an address alone is no subnet.
+fn without_host_length(client: &str) -> &str {
+    match client.split_once('/') {
+        Some((address, "32")) if !address.contains(':') => address,
+        Some((address, "128")) => address,
+        _ => client,
     }
-    Ok(())
 }
 
 /// `GB, EU, at 51.83 -0.50, AS64500`.

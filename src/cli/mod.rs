@@ -229,6 +229,12 @@ fn write_json(console: &mut Console<'_>, data: &impl serde::Serialize) -> Result
     Ok(Exit::Fine)
 }
 
+/// `1 zone`, `2 zones`.
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// Asks the admin endpoint of a running node: the one given, or the first of the server file.
 fn ask<T: serde::de::DeserializeOwned>(
     console: &mut Console<'_>,
@@ -262,8 +268,12 @@ fn ask<T: serde::de::DeserializeOwned>(
     crate::probe::install_crypto();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (status, body) = runtime.block_on(request).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        unreachable(&cause.unwrap_or_else(|| error.to_string()))
+        // The outer ones name the parts of the client; the innermost says what happened.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        unreachable(&cause)
     })?;
     if !status.is_success() {
         let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod binary;
+mod cli;
 mod config;
 mod master;
 mod node;

@@ -15,6 +15,7 @@ mod authority;
 mod check;
 mod clash;
 mod document;
+mod encrypted;
 mod expect;
 mod master;
 mod names;
@@ -31,6 +32,7 @@ mod zone;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+pub use self::encrypted::{Encrypted, Transport};
 use self::reader::Keys;
 pub use self::server::{
     Admin, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig,

@@ -71,6 +71,11 @@ impl<'d> Table<'d> {
         table
     }
 
+    /// Where it stands in the file: `dns.tls`.
+    pub(super) const fn place(&self) -> &'static str {
+        self.keys.place
+    }
+
     /// Records `key` if this table may not have it.
     fn judge_key(&self, key: Key<'_>) {
         let Key { text, span } = key;

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::document::{self, Findings};
+use super::encrypted::{self, Encrypted, read_encrypted};
 use super::reader::{Keys, Table, Value};
 use crate::model::{Report, SourceId};
 
@@ -73,8 +74,10 @@ pub struct Dns {
     pub udp_payload_max: u16,
     /// TCP connections that may be open at once; the idlest gives way to a new one.
     pub tcp_connections: u32,
-    /// A TCP connection without a question for so long is closed (RFC 7766 §6.2.3).
+    /// A connection without a question for so long is closed (RFC 7766 §6.2.3), encrypted or not.
     pub tcp_idle_timeout: Duration,
+    /// Where questions are answered over TLS, HTTPS and QUIC; nowhere at first.
+    pub encrypted: Vec<Encrypted>,
 }
 
 impl Default for Dns {
@@ -88,6 +91,7 @@ impl Default for Dns {
             udp_payload_max: 1232,
             tcp_connections: 4096,
             tcp_idle_timeout: Duration::from_secs(10),
+            encrypted: Vec::new(),
         }
     }
 }
@@ -257,8 +261,11 @@ const DNS: Keys = Keys {
         "server-version",
         "cookies",
         "cookie-secrets",
+        "tls",
+        "https",
+        "quic",
     ],
-    unbuilt: &["tls", "https", "quic"],
+    unbuilt: &[],
 };
 const ZONES: Keys = Keys { place: "zones", known: &["directory"], unbuilt: &[] };
 const GEOIP: Keys =
@@ -273,7 +280,19 @@ const STATE: Keys = Keys { place: "state", known: &["directory", "age-max"], unb
 const LOG: Keys = Keys { place: "log", known: &["level", "format"], unbuilt: &["dnstap"] };
 
 /// Every kind of table of the server file.
-pub(super) const KEYS: [&Keys; 8] = [&ROOT, &DNS, &ZONES, &GEOIP, &PROBE, &ADMIN, &STATE, &LOG];
+pub(super) const KEYS: [&Keys; 11] = [
+    &ROOT,
+    &DNS,
+    &encrypted::TLS,
+    &encrypted::HTTPS,
+    &encrypted::QUIC,
+    &ZONES,
+    &GEOIP,
+    &PROBE,
+    &ADMIN,
+    &STATE,
+    &LOG,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -308,12 +327,13 @@ fn read_root(root: &Table<'_>) -> ServerConfig {
     if let Some(version) = root.require("version", "1") {
         read_version(version);
     }
+    let admin = root.table("admin", &ADMIN).map(|table| read_admin(&table)).unwrap_or_default();
     let dns = root.table("dns", &DNS);
     ServerConfig {
         fixed: Fixed {
-            dns: dns.as_ref().map(read_dns).unwrap_or_default(),
+            dns: dns.as_ref().map(|table| read_dns(table, &admin)).unwrap_or_default(),
             probe: root.table("probe", &PROBE).map(|table| read_probe(&table)).unwrap_or_default(),
-            admin: root.table("admin", &ADMIN).map(|table| read_admin(&table)).unwrap_or_default(),
+            admin,
             state: root.table("state", &STATE).map(|table| read_state(&table)).unwrap_or_default(),
             log: root.table("log", &LOG).map(|table| read_log(&table)).unwrap_or_default(),
         },
@@ -335,20 +355,15 @@ pub(super) fn read_version(version: Value<'_>) {
     }
 }
 
-fn read_dns(table: &Table<'_>) -> Dns {
+fn read_dns(table: &Table<'_>, admin: &Admin) -> Dns {
     let mut dns = Dns::default();
-    table.read_into("listen", &mut dns.listen, |value| {
-        let listen = addresses(value);
-        if listen.is_empty() && value.as_list().is_some_and(|list| list.is_empty()) {
-            value.push(value.error("there must be an address to listen on"));
-        }
-        Some(listen)
-    });
+    table.read_into("listen", &mut dns.listen, |value| Some(some_addresses(value)));
     table.read_into("threads", &mut dns.threads, |value| value.short(0..=1024));
     // RFC 6891 §6.2.3: values below 512 are treated as 512.
     table.read_into("udp-payload-max", &mut dns.udp_payload_max, |value| value.short(512..=4096));
     table.read_into("tcp-connections", &mut dns.tcp_connections, |v| v.integer(1..=1_000_000));
     table.read_into("tcp-idle-timeout", &mut dns.tcp_idle_timeout, |v| v.duration(SECOND..=HOUR));
+    dns.encrypted = read_encrypted(table, &dns.listen, &admin.listen);
     dns
 }
 
@@ -416,6 +431,15 @@ fn read_log(table: &Table<'_>) -> Log {
     log
 }
 
+/// [`addresses`], of which there must be one.
+pub(super) fn some_addresses(value: Value<'_>) -> Vec<SocketAddr> {
+    let listen = addresses(value);
+    if listen.is_empty() && value.as_list().is_some_and(|list| list.is_empty()) {
+        value.push(value.error("there must be an address to listen on"));
+    }
+    listen
+}
+
 /// A list of addresses with ports, none of them twice.
 fn addresses(value: Value<'_>) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = Vec::new();
@@ -447,7 +471,7 @@ fn explain(text: &str) -> &'static str {
 }
 
 /// A path, as written.
-fn path(value: Value<'_>) -> Option<String> {
+pub(super) fn path(value: Value<'_>) -> Option<String> {
     value.parsed(
         "a path",
         |text| {

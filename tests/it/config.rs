@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use windrose::config::{self, ServerConfig, ZoneFiles};
+use windrose::config::{self, Encrypted, ServerConfig, Transport, ZoneFiles};
 use windrose::model::{Name, Record, RecordType, Report, Zone};
 
 /// A zone directory in memory.
@@ -127,6 +127,32 @@ fn a_changed_section_that_counts_at_the_next_start_is_named() {
     let (old, new) = (ServerConfig::default(), config.unwrap());
     assert_eq!(old.fixed.changed_sections(&new.fixed), ["dns", "log"]);
     assert_eq!(new.reloadable.zones.directory, "z");
+}
+
+#[test]
+fn encrypted_listeners_are_read_from_their_tables() {
+    let files = "certificate = 'cert.pem'\nkey = 'key.pem'\n";
+    let text = format!(
+        "version = 1\n[dns.quic]\nlisten = ['[::]:853']\n{files}\
+         [dns.tls]\nlisten = ['[::]:853', '0.0.0.0:853']\n{files}\
+         [dns.https]\nlisten = ['[::]:443']\n{files}path = '/q'\n"
+    );
+    let (report, config) = server("windrose.toml", &text);
+    assert_eq!(report.to_string(), "");
+    let table = |transport, listen: &[&str]| Encrypted {
+        transport,
+        listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
+        certificate: "cert.pem".to_owned(),
+        key: "key.pem".to_owned(),
+    };
+    // TCP and UDP of one port do not meet.
+    let https = Transport::Https { path: "/q".to_owned() };
+    let expected = [
+        table(Transport::Tls, &["[::]:853", "0.0.0.0:853"]),
+        table(https, &["[::]:443"]),
+        table(Transport::Quic, &["[::]:853"]),
+    ];
+    assert_eq!(config.unwrap().fixed.dns.encrypted, expected);
 }
 
 // ---- The reference files ----

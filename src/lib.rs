@@ -14,7 +14,7 @@
 //! | L2 | [`dns`] | one packet in, one answer out |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`metrics`] | what is counted |
-//! | L3 | [`listen`] | sockets: UDP threads, TCP |
+//! | L3 | [`listen`] | sockets: UDP threads, TCP; TLS, HTTPS, QUIC |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`intake`] | the one route of observations to the board |
 //! | L3 | [`stop`] | the end of a node, as those who serve hear of it |

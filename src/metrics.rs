@@ -53,6 +53,9 @@ impl Counters {
     }
 }
 
+/// What carries questions.
+const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "https", "quic"];
+
 /// All counters of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -110,7 +113,7 @@ impl Metrics {
         };
         match name {
             "windrose_answers_total" => {
-                for transport in ["udp", "tcp"] {
+                for transport in TRANSPORTS {
                     for kind in Kind::ALL {
                         let value =
                             self.sum(transport, |counters| &counters.answers[kind as usize]);
@@ -134,7 +137,7 @@ impl Metrics {
     }
 
     fn by_transport(&self, out: &mut String, name: &str, of: impl Fn(&Counters) -> &AtomicU64) {
-        for transport in ["udp", "tcp"] {
+        for transport in TRANSPORTS {
             let _ =
                 writeln!(out, "{name}{{transport=\"{transport}\"}} {}", self.sum(transport, &of));
         }

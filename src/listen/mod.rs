@@ -1,8 +1,11 @@
 //! The mouths: sockets in, [`dns::handle`](crate::dns::handle), sockets out.
 //!
-//! UDP has threads of its own, TCP runs on tokio. Neither decides anything. Both load the snapshot
-//! anew for every batch, so a swap is seen at the next one.
+//! UDP has threads of its own, TCP runs on tokio, TLS, HTTPS and QUIC run on hickory-server. None decides
+//! anything. All load the snapshot anew for every batch, so a swap is seen at the next one.
 
+pub mod certificate;
+pub mod encrypted;
+mod reply;
 mod seats;
 pub mod socket;
 pub mod tcp;

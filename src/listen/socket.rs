@@ -62,6 +62,21 @@ pub fn bind_both(address: SocketAddr, count: usize) -> io::Result<(Vec<UdpSocket
     Ok((bind_udp(tcp.local_addr()?, count)?, tcp))
 }
 
+/// Binds a UDP socket for QUIC. It is shared with nobody, so that an address in use is an error, and
+/// packet info is for QUIC to set up.
+///
+/// # Errors
+/// What the kernel says, with the address.
+pub fn bind_quic(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    set_common(&socket, address)?;
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into()).map_err(|error| at(error, "UDP", address))?;
+    Ok(socket.into())
+}
+
 /// Binds a TCP listener.
 ///
 /// # Errors
@@ -69,6 +84,8 @@ pub fn bind_both(address: SocketAddr, count: usize) -> io::Result<(Vec<UdpSocket
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     set_common(&socket, address)?;
+    // Connections inherit it: a reply in two writes must not wait for the client to acknowledge one.
+    socket.set_tcp_nodelay(true)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into()).map_err(|error| at(error, "TCP", address))?;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use crate::config::{self, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
+use crate::listen::certificate::Certificate;
 use crate::model::topology::{Policy, Where};
 use crate::model::{Diagnostic, Report, Severity, TargetHealth, Zone};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
@@ -85,6 +86,27 @@ pub fn read_server(place: &Place, report: &mut Report) -> Option<ServerConfig> {
             None
         }
     }
+}
+
+/// Reads the certificates of all encrypted listeners, in the order of the server file's tables. What is
+/// wrong with them goes to `report`; then some are missing.
+pub fn load_certificates(
+    place: &Place,
+    config: &ServerConfig,
+    report: &mut Report,
+) -> Vec<Arc<Certificate>> {
+    let mut certificates = Vec::new();
+    for table in &config.fixed.dns.encrypted {
+        let (chain, key) = (place.resolve(&table.certificate), place.resolve(&table.key));
+        match Certificate::open(chain, key) {
+            Ok(certificate) => certificates.push(Arc::new(certificate)),
+            Err(problem) => {
+                let message = format!("[dns.{}] {problem}", table.transport.word());
+                report.push(Diagnostic::error_without_place(message));
+            }
+        }
+    }
+    certificates
 }
 
 /// Loads everything. `before` are the databases of the load before, which a database that cannot be

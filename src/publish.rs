@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::intake::Intake;
 use crate::listen::Current;
+use crate::listen::certificate::{self, Certificate};
 use crate::load::{Geo, Loaded, Place, load};
 use crate::metrics::Metrics;
 use crate::model::{Report, Severity, Target};
@@ -63,6 +64,8 @@ pub struct Publisher {
     pub clock: Clock,
     /// What only counts at the start: a reload says what of it has changed.
     pub fixed: config::Fixed,
+    /// What encrypted listeners show: a reload reads it anew.
+    pub certificates: Vec<Arc<Certificate>>,
     /// Where the files are.
     pub place: Place,
     /// The databases of the snapshot.
@@ -141,8 +144,14 @@ impl Publisher {
             asked.push(request);
         }
         let (place, geo) = (self.place.clone(), self.geo.clone());
+        let certificates = self.certificates.clone();
         let generation = self.current.load().generation() + 1;
-        let step = spawn_blocking(move || Step::Read(load(&place, Some(&geo), generation)));
+        let read = move || {
+            let loaded = load(&place, Some(&geo), generation)?;
+            certificate::renew(&certificates)?;
+            Ok(loaded)
+        };
+        let step = spawn_blocking(move || Step::Read(read()));
         Reload { step, asked }
     }
 

@@ -28,10 +28,12 @@ use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::health::Board;
 use crate::intake::Intake;
+use crate::listen::certificate::Certificate;
+use crate::listen::encrypted::{EncryptedService, EncryptedSocket};
 use crate::listen::tcp::{TcpLimits, TcpService};
 use crate::listen::udp::UdpThreads;
 use crate::listen::{Current, socket};
-use crate::load::{Loaded, Place, load, read_server};
+use crate::load::{Loaded, Place, load, load_certificates, read_server};
 use crate::metrics::Metrics;
 use crate::model::{Report, Verdict};
 use crate::probe::{Prober, Schedule};
@@ -73,6 +75,8 @@ impl fmt::Display for StartError {
 struct Bound {
     udp: Vec<UdpSocket>,
     tcp: Vec<std::net::TcpListener>,
+    /// For each table of encrypted listeners.
+    encrypted: Vec<Vec<EncryptedSocket>>,
     admin: Vec<std::net::TcpListener>,
 }
 
@@ -81,6 +85,8 @@ struct Bound {
 pub struct Addresses {
     /// DNS, UDP and TCP each.
     pub dns: Vec<SocketAddr>,
+    /// DNS over `tls`, `https` or `quic`.
+    pub encrypted: Vec<(&'static str, SocketAddr)>,
     /// The admin endpoint.
     pub admin: Vec<SocketAddr>,
 }
@@ -155,6 +161,9 @@ pub fn run(place: Place) -> Result<(), StartError> {
         for address in &node.addresses.dns {
             info!("answering on {address}, UDP and TCP");
         }
+        for (transport, address) in &node.addresses.encrypted {
+            info!("answering on {address}, {transport}");
+        }
         for address in &node.addresses.admin {
             info!("admin endpoint on http://{address}");
         }
@@ -203,6 +212,7 @@ pub struct Node {
     pub current: Current,
     udp: UdpThreads,
     tcp: JoinSet<()>,
+    encrypted: JoinSet<()>,
     /// Ends when it is dropped.
     _admin: JoinSet<()>,
     publisher: JoinHandle<Option<Schedule>>,
@@ -216,9 +226,14 @@ impl Node {
     /// Why it cannot start.
     pub async fn start(place: Place, config: &ServerConfig) -> Result<Self, StartError> {
         let bound = bind(config)?;
-        let addresses = addresses_of(&bound)?;
+        let addresses = addresses_of(config, &bound)?;
         // Watched before they are read, so that no change falls between the two.
         let watch = watch_what_is_read(&place, config);
+        let mut report = Report::new();
+        let certificates = load_certificates(&place, config, &mut report);
+        if report.has_errors() {
+            return Err(StartError::Files(report));
+        }
         let for_load = place.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&for_load, None, 1));
         let loaded = loaded.await.map_err(io::Error::other)?.map_err(StartError::Files)?;
@@ -251,6 +266,14 @@ impl Node {
             seed,
         )?;
         let tcp = spawn_tcp(config, bound.tcp, &current, clock, &metrics, &stop)?;
+        let service = EncryptedService::new(
+            Arc::clone(&current),
+            clock,
+            config.fixed.dns.tcp_idle_timeout,
+            stop.listen(),
+        );
+        let encrypted =
+            spawn_encrypted(config, bound.encrypted, &certificates, &service, &metrics)?;
         let admin = spawn_admin(bound.admin, &current, &intake, &metrics, clock)?;
         let mut ending = stop.listen();
         let writer = StateWriter::new(state_dir, clock, Arc::clone(&intake), age_max);
@@ -263,13 +286,15 @@ impl Node {
             metrics,
             clock,
             fixed: config.fixed.clone(),
+            certificates,
             place,
             geo,
             retired: Vec::new(),
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));
         let controls = Controls { reloads, stop };
-        Ok(Self { addresses, controls, current, udp, tcp, _admin: admin, publisher, state })
+        let _admin = admin;
+        Ok(Self { addresses, controls, current, udp, tcp, encrypted, _admin, publisher, state })
     }
 
     /// Reloads on SIGHUP; ends on SIGTERM, SIGINT and [`Controls::stop`].
@@ -289,19 +314,21 @@ impl Node {
 
     /// Ends the node: answers what has arrived, writes the state, stops probing.
     pub async fn shut_down(self) {
-        let Self { controls, udp, mut tcp, publisher, state, .. } = self;
+        let Self { controls, udp, mut tcp, mut encrypted, publisher, state, .. } = self;
         controls.stop();
         // Joining threads blocks.
         let udp = tokio::task::spawn_blocking(|| udp.stop());
         let tcp = async { while tcp.join_next().await.is_some() {} };
+        let encrypted = async { while encrypted.join_next().await.is_some() {} };
         let publisher = async {
             if let Ok(Some(schedule)) = publisher.await {
                 schedule.stop().await;
             }
         };
-        let (_, _, state, _) = tokio::join!(
+        let (_, _, _, state, _) = tokio::join!(
             timeout(DRAIN, udp),
             timeout(DRAIN, tcp),
+            timeout(DRAIN, encrypted),
             timeout(DRAIN, state),
             timeout(DRAIN, publisher),
         );
@@ -354,11 +381,16 @@ fn bind(config: &ServerConfig) -> io::Result<Bound> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
     };
-    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), admin: Vec::new() };
+    let mut bound =
+        Bound { udp: Vec::new(), tcp: Vec::new(), encrypted: Vec::new(), admin: Vec::new() };
     for address in &dns.listen {
         let (udp, tcp) = socket::bind_both(*address, threads)?;
         bound.udp.extend(udp);
         bound.tcp.push(tcp);
+    }
+    for table in &dns.encrypted {
+        let bind = |address| EncryptedSocket::bind(&table.transport, address);
+        bound.encrypted.push(table.listen.iter().copied().map(bind).collect::<io::Result<_>>()?);
     }
     for address in &config.fixed.admin.listen {
         bound.admin.push(socket::bind_tcp(*address)?);
@@ -366,11 +398,17 @@ fn bind(config: &ServerConfig) -> io::Result<Bound> {
     Ok(bound)
 }
 
-fn addresses_of(bound: &Bound) -> io::Result<Addresses> {
+fn addresses_of(config: &ServerConfig, bound: &Bound) -> io::Result<Addresses> {
     let of = |listeners: &[std::net::TcpListener]| {
         listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()
     };
-    Ok(Addresses { dns: of(&bound.tcp)?, admin: of(&bound.admin)? })
+    let mut encrypted = Vec::new();
+    for (table, sockets) in config.fixed.dns.encrypted.iter().zip(&bound.encrypted) {
+        for socket in sockets {
+            encrypted.push((table.transport.word(), socket.local_addr()?));
+        }
+    }
+    Ok(Addresses { dns: of(&bound.tcp)?, encrypted, admin: of(&bound.admin)? })
 }
 
 fn spawn_tcp(
@@ -391,6 +429,26 @@ fn spawn_tcp(
     let mut tasks = JoinSet::new();
     for listener in listeners {
         tasks.spawn(service.clone().accept(TcpListener::from_std(listener)?, seed));
+    }
+    Ok(tasks)
+}
+
+/// Listens on the sockets of every table, with the table's certificate.
+fn spawn_encrypted(
+    config: &ServerConfig,
+    bound: Vec<Vec<EncryptedSocket>>,
+    certificates: &[Arc<Certificate>],
+    service: &EncryptedService,
+    metrics: &Metrics,
+) -> io::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    let tables = config.fixed.dns.encrypted.iter().zip(bound).zip(certificates);
+    for ((table, sockets), certificate) in tables {
+        for socket in sockets {
+            let counters = metrics.counters(table.transport.word());
+            let listener = service.listener(socket, Arc::clone(certificate), counters, seed())?;
+            tasks.spawn(listener.run());
+        }
     }
     Ok(tasks)
 }
@@ -422,7 +480,11 @@ fn watch_what_is_read(place: &Place, config: &ServerConfig) -> FileWatch {
     let directories = directories.map(|directory| place.resolve(directory));
     let databases = reloadable.geoip.databases.iter().map(|path| place.resolve(path));
     let secrets = reloadable.answers.cookie_secrets.as_deref().map(|path| place.resolve(path));
-    let files: Vec<PathBuf> = databases.chain(secrets).chain(place.file.clone()).collect();
+    let tables = config.fixed.dns.encrypted.iter();
+    let certificates = tables.flat_map(|table| [&table.certificate, &table.key]);
+    let certificates = certificates.map(|path| place.resolve(path));
+    let listed = databases.chain(secrets).chain(certificates);
+    let files: Vec<PathBuf> = listed.chain(place.file.clone()).collect();
     FileWatch::new(&directories, &files)
 }
 

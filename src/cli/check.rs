@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{CheckArguments, Console, Exit, Failure, counted, write_json};
-use crate::config::{ZoneFiles, is_server_text};
+use crate::config::{ServerConfig, ZoneFiles, is_server_text};
 use crate::files::ZoneDirectory;
 use crate::load::{self, Place};
 use crate::model::{Report, Severity, Zone};
@@ -18,7 +18,7 @@ pub(super) fn run(
     arguments: &CheckArguments,
 ) -> Result<Exit, Failure> {
     let mut report = Report::new();
-    let snapshot = read(place, arguments.path.as_deref(), &mut report);
+    let snapshot = read_all(place, arguments.path.as_deref(), &mut report);
     if arguments.json {
         write_json(console, &findings(&report))?;
     } else {
@@ -28,19 +28,40 @@ pub(super) fn run(
     Ok(if report.has_errors() { Exit::Wrong } else { Exit::Fine })
 }
 
-/// Loads zones to look at and not to serve: with all databases, whether a rule asks for them or not.
-pub(super) fn read(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
-    if let Some(path) = path.filter(|path| is_server_file(path)) {
-        return read(&Place::new(Some(path.to_owned())), None, report);
+/// Everything that `serve` would read; of a server file when `path` is one, else only the zones there.
+fn read_all(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
+    let Some(path) = path else {
+        let config = load::read_server(place, report)?;
+        load::load_certificates(place, &config, report);
+        let directory = place.resolve(&config.reloadable.zones.directory);
+        return read_zones(place, &config, &directory, report);
+    };
+    if is_server_file(path) {
+        return read_all(&Place::new(Some(path.to_owned())), None, report);
     }
+    // Without certificates: whoever checks zones somewhere else has no keys there.
     let config = load::read_server(place, report)?;
-    let mut geo_of = |_: &[Zone], report: &mut Report| load::load_geo(place, &config, None, report);
-    let directory =
-        path.map_or_else(|| place.resolve(&config.reloadable.zones.directory), Path::to_owned);
-    let loaded = if directory.is_file() {
-        load::load_files(&OneFile::new(&directory), &mut geo_of, 1, report)
+    read_zones(place, &config, path, report)
+}
+
+/// Loads the zones of a place to look at and not to serve.
+pub(super) fn read(place: &Place, report: &mut Report) -> Option<Snapshot> {
+    let config = load::read_server(place, report)?;
+    read_zones(place, &config, &place.resolve(&config.reloadable.zones.directory), report)
+}
+
+/// A zone file or a directory of them, with all databases, whether a rule asks for them or not.
+fn read_zones(
+    place: &Place,
+    config: &ServerConfig,
+    path: &Path,
+    report: &mut Report,
+) -> Option<Snapshot> {
+    let mut geo_of = |_: &[Zone], report: &mut Report| load::load_geo(place, config, None, report);
+    let loaded = if path.is_file() {
+        load::load_files(&OneFile::new(path), &mut geo_of, 1, report)
     } else {
-        load::load_zones(&directory, &mut geo_of, 1, report)
+        load::load_zones(path, &mut geo_of, 1, report)
     };
     loaded.map(|(snapshot, _)| snapshot)
 }

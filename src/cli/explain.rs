@@ -24,7 +24,7 @@ pub(super) fn run(
         Some(server) => ask(console, place, server, "/v1/explain", &query)?,
         None => {
             let mut report = Report::new();
-            let snapshot = check::read(place, None, &mut report).filter(|_| !report.has_errors());
+            let snapshot = check::read(place, &mut report).filter(|_| !report.has_errors());
             let Some(snapshot) = snapshot else {
                 console.report(&report)?;
                 return Ok(Exit::Wrong);

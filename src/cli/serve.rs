@@ -24,12 +24,13 @@ pub(super) fn run(console: &mut Console<'_>, place: Place) -> Result<Exit, Failu
     }
 }
 
-/// Logs to stderr. `RUST_LOG` overrides the server file for whoever hunts a fault.
+/// Logs to stderr. `RUST_LOG` overrides the server file for whoever hunts a fault. hickory-server warns
+/// of what any client may do, such as a handshake that is given up, so only its errors are told.
 fn start_log(log: &Log, colour: bool) {
     let level = LogLevel::WORDS.iter().find(|(_, level)| *level == log.level);
     let level = level.map_or("info", |(word, _)| *word);
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("warn,windrose={level}")));
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,hickory_server=error,windrose={level}")));
     let builder =
         fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).with_ansi(colour);
     // An error says that a log was started already, which is all that is wanted.

@@ -4,6 +4,7 @@ mod allocations;
 mod binary;
 mod cli;
 mod config;
+mod encrypted;
 mod master;
 mod node;
 mod probing;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
@@ -59,7 +59,7 @@ pub(crate) fn framed(query: &[u8]) -> Vec<u8> {
 }
 
 /// The next reply of a stream; an error when it has ended.
-pub(crate) async fn next_reply(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(crate) async fn next_reply(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let reading = async {
         let len = stream.read_u16().await?;
         let mut reply = vec![0; len.into()];
@@ -70,7 +70,10 @@ pub(crate) async fn next_reply(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// Asks on a connection that is open.
-pub(crate) async fn ask_on(stream: &mut TcpStream, query: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) async fn ask_on(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    query: &[u8],
+) -> io::Result<Vec<u8>> {
     stream.write_all(&framed(query)).await?;
     next_reply(stream).await
 }

@@ -243,7 +243,9 @@ impl Node {
 
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::default());
-        let intake = Arc::new(Intake::new(Arc::new(Board::new())));
+        let is_probing = config.fixed.probe.enabled;
+        let board = if is_probing { Board::new() } else { Board::unobserved() };
+        let intake = Arc::new(Intake::new(Arc::new(board)));
         let state_dir = place.resolve(&config.fixed.state.directory);
         let age_max = config.fixed.state.age_max;
         let (recalled, problems) = state::load(&state_dir, clock.moment(), age_max);

@@ -16,9 +16,11 @@ use crate::model::health::ProbeOutcome;
 use crate::model::{Observation, Target, TargetHealth, Time, Transition, Verdict};
 
 /// Every target in use and what is known of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Board {
     entries: DashMap<Target, Entry>,
+    /// Whether anybody reports to it.
+    is_observed: bool,
     /// How many entries are still [waiting](Entry::is_waiting). Moves under the lock of the entry
     /// that it counts.
     waiting: AtomicUsize,
@@ -81,11 +83,23 @@ pub struct TargetStatus {
     pub is_restored: bool,
 }
 
+impl Default for Board {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Board {
     /// A board of no targets.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { entries: DashMap::new(), is_observed: true, waiting: AtomicUsize::new(0) }
+    }
+
+    /// A board that nobody reports to: what it remembers stays as it is, and no change is on its way.
+    #[must_use]
+    pub fn unobserved() -> Self {
+        Self { is_observed: false, ..Self::new() }
     }
 
     /// Makes `targets` the ones in use: takes in those that are new, forgets those that are no
@@ -152,7 +166,12 @@ impl Board {
             since: Time::ZERO,
             next_change: Duration::ZERO,
         };
-        self.entries.get(target).map_or(NOTHING, |entry| entry.health())
+        let health = self.entries.get(target).map_or(NOTHING, |entry| entry.health());
+        if self.is_observed {
+            health
+        } else {
+            TargetHealth { next_change: Duration::MAX, ..health }
+        }
     }
 
     /// All that is known of every target, in no order.

@@ -133,3 +133,15 @@ fn status_shows_the_last_probe_and_what_is_held_against_the_target() {
     assert_eq!(status.seen, Some(Time::from_secs(2)));
     assert_eq!((status.failures, status.local_errors), (1, 1));
 }
+
+#[test]
+fn without_probes_no_change_is_on_its_way() {
+    let target = target(1);
+    let board = Board::unobserved();
+    board.track([&target], Time::ZERO);
+    assert_eq!(board.health(&target).next_change, Duration::MAX);
+    let down = Remembered { verdict: Verdict::Down, since: Time::ZERO, seen: Time::ZERO };
+    assert_eq!(board.restore(|_| Some(down)), 1);
+    assert_eq!(board.health(&target).verdict, Verdict::Down);
+    assert_eq!(board.health(&target).next_change, Duration::MAX);
+}

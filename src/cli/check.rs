@@ -9,7 +9,7 @@ use super::{CheckArguments, Console, Exit, Failure, counted, write_json};
 use crate::config::{ServerConfig, ZoneFiles, is_server_text};
 use crate::files::ZoneDirectory;
 use crate::load::{self, Place};
-use crate::model::{Report, Severity, Zone};
+use crate::model::{Diagnostic, Report, Severity, Zone};
 use crate::snapshot::Snapshot;
 
 pub(super) fn run(
@@ -57,13 +57,29 @@ fn read_zones(
     path: &Path,
     report: &mut Report,
 ) -> Option<Snapshot> {
-    let mut geo_of = |_: &[Zone], report: &mut Report| load::load_geo(place, config, None, report);
+    let mut geo_of = |zones: &[Zone], report: &mut Report| {
+        if zones.is_empty() {
+            report.push(no_zone(path));
+        }
+        load::load_geo(place, config, None, report)
+    };
     let loaded = if path.is_file() {
         load::load_files(&OneFile::new(path), &mut geo_of, 1, report)
     } else {
         load::load_zones(path, &mut geo_of, 1, report)
     };
     loaded.map(|(snapshot, _)| snapshot)
+}
+
+/// A file that holds no zone cannot be what was meant; a directory may be empty still.
+fn no_zone(path: &Path) -> Diagnostic {
+    let hint = "a zone file is called like its zone: `example.com.toml` or `example.com.zone`";
+    let (severity, what) = if path.is_file() {
+        (Severity::Error, format!("{} is no zone file", path.display()))
+    } else {
+        (Severity::Warning, format!("there are no zone files in {}", path.display()))
+    };
+    Diagnostic { severity, ..Diagnostic::error_without_place(what).hint(hint) }
 }
 
 fn is_server_file(path: &Path) -> bool {
@@ -109,7 +125,7 @@ struct Finding<'a> {
 }
 
 fn findings(report: &Report) -> Vec<Finding<'_>> {
-    let one = |diagnostic: &crate::model::Diagnostic| -> (_, _) {
+    let one = |diagnostic: &Diagnostic| -> (_, _) {
         let severity = match diagnostic.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

@@ -58,10 +58,11 @@ fn write_explanation(
     explanation: &Explanation,
     health: &str,
 ) -> io::Result<()> {
-    let Explanation { name, qtype, client, location, zone, found, decision, answer } = explanation;
+    let Explanation { name, qtype, client, location, zone, found, result, decision, answer } =
+        explanation;
     writeln!(out, "{name} {qtype} for {}\n", without_host_length(client))?;
     let ttl = decision.as_ref().map_or_else(String::new, |d| format!(", TTL {} s", d.ttl));
-    let answer = if answer.is_empty() { "no records".to_owned() } else { answer.join(", ") };
+    let answer = if answer.is_empty() { result.clone() } else { answer.join(", ") };
     write_fact(out, "answer", &format!("{answer}{ttl}"))?;
     if let Some(Decision { endpoints, why, .. }) = decision {
         let one = |e: &EndpointNamed| format!("{}/{} ({})", e.pool, e.name, e.verdict);

@@ -29,9 +29,10 @@ pub(super) fn run(
     })?;
     let found = whereabouts_of(&geo.atlas.locate(address));
     if arguments.json {
-        return write_json(console, &found);
+        write_json(console, &found)?;
+    } else {
+        write_found(console, address, &found)?;
     }
-    write_found(console, address, &found)?;
     Ok(if found.rows.is_empty() { Exit::Wrong } else { Exit::Fine })
 }
 

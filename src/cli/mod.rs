@@ -80,7 +80,7 @@ struct ExplainArguments {
     #[arg(long, value_name = "THING")]
     down: Vec<String>,
     /// Ask the running node, and so its live health [default address: the server file's]
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, value_parser = server_address)]
     server: Option<Option<SocketAddr>>,
     /// Print as JSON
     #[arg(long)]
@@ -90,7 +90,7 @@ struct ExplainArguments {
 #[derive(Args, Debug)]
 struct StatusArguments {
     /// The node's admin endpoint [default: the server file's]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = server_address)]
     server: Option<SocketAddr>,
     /// Print as JSON
     #[arg(long)]
@@ -112,6 +112,14 @@ struct DemoArguments {
     /// End after so many seconds [default: run until Ctrl-C]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
+}
+
+/// An admin endpoint's address, also in the form in which the log and errors print it.
+fn server_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    address
+        .parse()
+        .map_err(|_| "an address with a port is wanted, such as 127.0.0.1:5380".to_owned())
 }
 
 /// What a command came to.

@@ -8,7 +8,7 @@ use super::reply::Reply;
 use crate::model::{ClientSubnet, Prefix, RecordType};
 use crate::snapshot::Snapshot;
 use crate::snapshot::names::NameRecord;
-use crate::snapshot::rules::{CompiledRule, FamilyAnswer};
+use crate::snapshot::rules::FamilyAnswer;
 use crate::steer::{Draw, Family};
 
 /// What makes one query's draw differ from the next: a generator of random numbers and a turn for
@@ -64,7 +64,7 @@ pub(super) fn decide<'a>(
     dice: &mut Dice,
 ) -> Option<Decision<'a>> {
     let rule = snapshot.rule(rule_place);
-    let family = family_of(rule, query.qtype)?;
+    let family = rule.family_of(query.qtype)?;
     let subnet = client_subnet(query, arrival);
     let placed = rule.place(subnet, arrival.client);
     Some(Decision {
@@ -104,17 +104,6 @@ pub(super) fn answer(
             reply.set_authoritative();
             reply.finish(Rcode::NOERROR, Kind::Steered)
         }
-    }
-}
-
-/// The family whose answer a type gets; `None` when the rule never has that type.
-fn family_of(rule: &CompiledRule, qtype: RecordType) -> Option<Family> {
-    match qtype {
-        RecordType::A => rule.has.v4.then_some(Family::V4),
-        RecordType::AAAA => rule.has.v6.then_some(Family::V6),
-        // A CNAME is the answer to every type; where only some endpoints are host names, other
-        // types must not exist for some clients and not for others.
-        _ => rule.has.only_hosts.then_some(Family::V4),
     }
 }
 

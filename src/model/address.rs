@@ -106,7 +106,7 @@ impl fmt::Display for PrefixError {
             Self::Address => f.write_str("not an IPv4 or IPv6 address"),
             Self::Length => f.write_str("not a prefix length of that family"),
             Self::HostBits(meant) => {
-                write!(f, "bits are set past the length; did you mean {meant}?")
+                write!(f, "not a subnet: bits are set past its length; did you mean {meant}?")
             }
         }
     }

@@ -48,8 +48,10 @@ pub struct Explanation {
     pub location: Whereabouts,
     /// The zone that answers, if any.
     pub zone: Option<String>,
-    /// What the name is: `steered`, `static`, `referral`, `nxdomain`, `not ours`.
+    /// What the name is: `steered`, `static`, `delegated to other servers`, `not there`, `not ours`, …
     pub found: String,
+    /// How it is answered: `NOERROR`, `NODATA`, `NXDOMAIN`, `REFERRAL`, `REFUSED`, `SERVFAIL`.
+    pub result: String,
     /// For a steered name: the decision.
     pub decision: Option<Decision>,
     /// What is answered: records without their owner.
@@ -135,33 +137,62 @@ pub fn explain(snapshot: &Snapshot, question: &Question<'_>) -> Explanation {
         location: whereabouts_of(&located),
         zone: None,
         found: String::new(),
+        result: String::new(),
         decision: None,
         answer: Vec::new(),
     };
     let Some(name) = QueryName::parse(question.name.as_wire()) else { return explanation };
-    let (found, zone) = match snapshot.names().find(&name, question.qtype) {
-        Found::Name(record) => {
-            let place = record.zone();
-            if is_steered(record, question.qtype) {
-                let decided = decide(snapshot, question, record.link());
-                let zone = &snapshot.zones()[place];
-                explanation.answer = records_of(zone, &decided.choice, decided.family);
-                explanation.decision = Some(decision_of(&decided, &located));
-                ("steered", Some(place))
-            } else {
-                let zone = &snapshot.zones()[place];
-                explanation.answer = static_records(zone, record.name(), question.qtype);
-                ("static", Some(place))
-            }
+    let (found, result, zone) = match snapshot.names().find(&name, question.qtype) {
+        Found::NotOurs => ("not ours", "REFUSED", None),
+        _ if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) => {
+            ("not asked for: transfers are not given", "REFUSED", None)
         }
-        Found::Referral(cut) => ("referral", Some(cut.zone())),
-        Found::Dname(record) => ("redirected by a DNAME", Some(record.zone())),
-        Found::NxDomain(zone) => ("nxdomain", Some(zone)),
-        Found::NotOurs => ("not ours", None),
+        Found::Name(record) => {
+            let (found, result) =
+                explain_name(snapshot, question, record, &located, &mut explanation);
+            (found, result, Some(record.zone()))
+        }
+        Found::Referral(cut) => ("delegated to other servers", "REFERRAL", Some(cut.zone())),
+        Found::Dname(record) => ("redirected by a DNAME", "NOERROR", Some(record.zone())),
+        Found::NxDomain(zone) => ("not there", "NXDOMAIN", Some(zone)),
     };
-    explanation.found = found.to_owned();
+    found.clone_into(&mut explanation.found);
+    result.clone_into(&mut explanation.result);
     explanation.zone = zone.map(|place| snapshot.zones()[place].apex.to_string());
     explanation
+}
+
+/// What a name that is there answers: what it is, and how.
+fn explain_name(
+    snapshot: &Snapshot,
+    question: &Question<'_>,
+    record: NameRecord<'_>,
+    located: &Located<'_>,
+    explanation: &mut Explanation,
+) -> (&'static str, &'static str) {
+    let zone = &snapshot.zones()[record.zone()];
+    let is_steered = is_steered(record, question.qtype);
+    let found = if is_steered { "steered" } else { "static" };
+    if question.qtype == RecordType::ANY {
+        explanation.answer = vec!["HINFO \"RFC8482\" \"\"".to_owned()];
+        return (found, "NOERROR");
+    }
+    if !is_steered {
+        explanation.answer = static_records(zone, record.name(), question.qtype);
+        return (found, if explanation.answer.is_empty() { "NODATA" } else { "NOERROR" });
+    }
+    if snapshot.rule(record.link()).family_of(question.qtype).is_none() {
+        return (found, "NODATA");
+    }
+    let decided = decide(snapshot, question, record.link());
+    explanation.answer = records_of(zone, &decided.choice, decided.family);
+    explanation.decision = Some(decision_of(&decided, located));
+    let result = match decided.choice.drawn {
+        Drawn::Endpoints(_) | Drawn::Host => "NOERROR",
+        Drawn::NoData => "NODATA",
+        Drawn::ServFail => "SERVFAIL",
+    };
+    (found, result)
 }
 
 /// Whether a rule answers that type: no static rrset comes first.

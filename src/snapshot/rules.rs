@@ -112,6 +112,18 @@ impl CompiledRule {
         Self { key_bits, has: families_of(zone, rule), by_class, answers, map }
     }
 
+    /// The family whose answer a type gets; `None` when the rule never has records of that type,
+    /// whoever asks.
+    pub(crate) fn family_of(&self, qtype: RecordType) -> Option<Family> {
+        match qtype {
+            RecordType::A => self.has.v4.then_some(Family::V4),
+            RecordType::AAAA => self.has.v6.then_some(Family::V6),
+            // A CNAME is the answer to every type; where only some endpoints are host names, other
+            // types must not exist for some clients and not for others.
+            _ => self.has.only_hosts.then_some(Family::V4),
+        }
+    }
+
     /// The class and scope of a client. `resolver` is who sent the query: it decides for subnets that
     /// say nothing, such as private ones (RFC 7871 §10, §11.3).
     pub(crate) fn place(&self, subnet: ClientSubnet, resolver: IpAddr) -> Placed {

@@ -95,6 +95,13 @@ fn sound_zones_are_summed_up_in_a_line() {
 }
 
 #[test]
+fn a_file_that_is_no_zone_is_not_ok() {
+    let Run { code, out, err } = windrose(["check", "README.md"]);
+    assert_eq!((code, &*out), (1, "not ok: 1 error, 0 warnings\n"));
+    assert!(err.contains("README.md is no zone file"), "{err}");
+}
+
+#[test]
 fn broken_zones_are_reported_with_their_places() {
     let directory = scratch("broken_zones_are_reported_with_their_places");
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
@@ -147,6 +154,21 @@ fn names_without_a_rule_are_explained_as_well() {
     let names = ["mail.example.com", "docs.example.com", "no.example.com", "example.net"];
     let explained = names.map(|name| windrose(["explain", name, "--client", CLIENT]).ok());
     insta::assert_snapshot!(explained.join("\n"));
+}
+
+#[test]
+fn types_that_no_rule_gives_are_explained_as_they_are_answered() {
+    let questions = [
+        ("www.example.com", "TXT", "NODATA"),
+        ("www.example.com", "HTTPS", "NODATA"),
+        ("www.example.com", "ANY", "HINFO \"RFC8482\" \"\""),
+        ("x.team.example.com", "A", "REFERRAL"),
+        ("example.com", "AXFR", "REFUSED"),
+    ];
+    for (name, qtype, answer) in questions {
+        let out = windrose(["explain", name, qtype, "--client", CLIENT]).ok();
+        assert!(out.contains(&format!("\n  answer   {answer}\n")), "{name} {qtype}: {out}");
+    }
 }
 
 #[test]

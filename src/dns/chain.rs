@@ -13,7 +13,8 @@ use super::steered::{self, Dice};
 use crate::model::RecordType;
 use crate::snapshot::Snapshot;
 use crate::snapshot::find::{Found, QueryName};
-use crate::snapshot::names::{Flags, NameRecord, Rrset};
+use crate::snapshot::image::Image;
+use crate::snapshot::names::{Flags, NameRecord, Referral, Rrset};
 use crate::snapshot::rules::FamilyAnswer;
 
 /// Steps of a chain (other servers stop between 10 and 20).
@@ -26,8 +27,12 @@ enum Step {
     Next(PlainName),
     /// The reply is complete with this code.
     End(Rcode),
-    /// There was no room.
-    Full,
+}
+
+/// Whether a CNAME stands for records of that type. Those that may stand beside it (RFC 4034 §2.5) are
+/// the alias's own.
+pub(super) const fn is_followed_for(qtype: RecordType) -> bool {
+    !matches!(qtype, RecordType::NSEC | RecordType::RRSIG)
 }
 
 /// The name that was asked for has a CNAME.
@@ -45,9 +50,8 @@ pub(super) fn follow(
     };
     if !reply.push_rrset(Section::Answer, cname, record.name().len()) {
         reply.truncate();
-        return reply.finish(Rcode::NOERROR, Kind::Static);
     }
-    let first = target_of(record, cname).map_or(Step::Full, Step::Next);
+    let first = onward(record, cname);
     walk(snapshot, query, first, arrival, dice, reply)
 }
 
@@ -61,7 +65,7 @@ pub(super) fn redirect(
     mut reply: Reply<'_>,
 ) -> Outcome {
     reply.set_authoritative();
-    let first = substitute(query.name.as_wire(), record, &mut reply);
+    let first = substitute(query, query.name.as_wire(), record, &mut reply);
     walk(snapshot, query, first, arrival, dice, reply)
 }
 
@@ -79,17 +83,13 @@ fn walk(
             Step::Next(name) => {
                 step = next(snapshot, query, &name, arrival, dice, &mut reply);
             }
-            Step::End(_) | Step::Full => break,
+            Step::End(_) => break,
         }
     }
     match step {
         // A chain longer than that is cut where it is; a resolver goes on from its end.
         Step::Next(_) => reply.finish(Rcode::NOERROR, Kind::Static),
         Step::End(rcode) => reply.finish(rcode, Kind::Static),
-        Step::Full => {
-            reply.truncate();
-            reply.finish(Rcode::NOERROR, Kind::Static)
-        }
     }
 }
 
@@ -112,39 +112,66 @@ fn next(
     match snapshot.names().find(&target, query.qtype) {
         Found::NotOurs => Step::End(Rcode::NOERROR),
         Found::NxDomain(zone) => negative(snapshot, zone, Rcode::NXDOMAIN, u32::MAX, reply),
-        Found::Dname(record) => substitute(name.as_wire(), record, reply),
-        Found::Referral(cut) => referral(snapshot.names().at(cut.link()), reply),
-        Found::Name(record) => {
-            if let Some(rrset) = record.rrset(query.qtype) {
-                return end_if(append(name, record, rrset, reply), Rcode::NOERROR);
-            }
-            if record.flags().has(Flags::STEERED) {
-                return steer(snapshot, query, name, record, arrival, dice, reply);
-            }
-            match record.rrset(RecordType::CNAME) {
-                Some(cname) if append(name, record, cname, reply) => {
-                    target_of(record, cname).map_or(Step::Full, Step::Next)
-                }
-                Some(_) => Step::Full,
-                None => negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply),
-            }
-        }
+        Found::Dname(record) => substitute(query, name.as_wire(), record, reply),
+        Found::Referral(cut) => referral(snapshot.names().referral(cut), reply),
+        Found::Name(record) => arrive(snapshot, query, name, record, arrival, dice, reply),
     }
 }
 
-fn end_if(has_room: bool, rcode: Rcode) -> Step {
-    if has_room { Step::End(rcode) } else { Step::Full }
+/// Adds what `record` has, which was reached by `name`.
+fn arrive(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    name: &PlainName,
+    record: NameRecord<'_>,
+    arrival: Arrival,
+    dice: &mut Dice,
+    reply: &mut Reply<'_>,
+) -> Step {
+    if let Some(rrset) = record.rrset(query.qtype) {
+        let is_apex = query.qtype == RecordType::NS && record.flags().has(Flags::APEX);
+        let servers = is_apex.then(|| &snapshot.zone(record.zone()).servers);
+        return end_with(name, record, rrset, servers, reply);
+    }
+    if record.flags().has(Flags::STEERED) {
+        return steer(snapshot, query, name, record, arrival, dice, reply);
+    }
+    let cname = record.rrset(RecordType::CNAME).filter(|_| is_followed_for(query.qtype));
+    let Some(cname) = cname else {
+        return negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply);
+    };
+    if reply.has_answer(name.as_wire(), RecordType::CNAME) {
+        // The chain is a loop.
+        return Step::End(Rcode::NOERROR);
+    }
+    append(name, record, cname, reply);
+    onward(record, cname)
 }
 
-/// Appends an rrset of `record` under the name by which it was reached.
-fn append(
+/// The end of a chain: what was asked for, and perhaps the addresses of name servers, as
+/// [`Reply::name_servers`].
+fn end_with(
     name: &PlainName,
     record: NameRecord<'_>,
     rrset: Rrset<'_>,
+    servers: Option<&(u16, Image)>,
     reply: &mut Reply<'_>,
-) -> bool {
-    let made = MadeFor { qname: record.name(), image: rrset.bytes };
-    reply.write(Section::Answer, rrset.count, |out| out.image(made, name.as_wire()))
+) -> Step {
+    // A DNAME that redirected may be what is asked for in the end.
+    if !reply.has_answer(name.as_wire(), rrset.rtype) {
+        append(name, record, rrset, reply);
+    }
+    if let Some((count, addresses)) = servers {
+        let made = MadeFor::question(record.name(), rrset.bytes).then(&addresses.bytes);
+        reply.write_if_room(Section::Additional, *count, |out| out.image(made, name.as_wire()));
+    }
+    Step::End(Rcode::NOERROR)
+}
+
+/// Appends an rrset of `record` under the name by which it was reached.
+fn append(name: &PlainName, record: NameRecord<'_>, rrset: Rrset<'_>, reply: &mut Reply<'_>) {
+    let made = MadeFor::question(record.name(), rrset.bytes);
+    reply.write(Section::Answer, rrset.count, |out| out.image(made, name.as_wire()));
 }
 
 /// The end of a chain is steered.
@@ -169,12 +196,11 @@ fn steer(
         }
         FamilyAnswer::ServFail => Step::End(Rcode::SERVFAIL),
         answer => {
-            let mut has_room = true;
             answer.draw(decision.dice, &mut |record| {
-                has_room &= reply
+                reply
                     .write(Section::Answer, 1, |out| out.with_owner(name.as_wire(), &record.bytes));
             });
-            end_if(has_room, Rcode::NOERROR)
+            Step::End(Rcode::NOERROR)
         }
     }
 }
@@ -188,28 +214,37 @@ fn negative(
     reply: &mut Reply<'_>,
 ) -> Step {
     let entry = snapshot.zone(zone);
-    let made = MadeFor { qname: entry.apex.as_wire(), image: &entry.negative.bytes };
+    let made = MadeFor::question(entry.apex.as_wire(), &entry.negative.bytes);
     let apex = entry.apex.as_wire();
     let write = |out: &mut Writer<'_>| out.image_for(made, apex, ttl_max);
-    end_if(reply.write(Section::Authority, 1, write), rcode)
+    reply.write(Section::Authority, 1, write);
+    Step::End(rcode)
 }
 
-/// The chain leaves our zones by a delegation: name servers and glue, as far as there is room.
-fn referral(referral: NameRecord<'_>, reply: &mut Reply<'_>) -> Step {
-    let Some(ns) = referral.rrset(RecordType::NS) else { return Step::End(Rcode::NOERROR) };
-    let made = MadeFor { qname: referral.name(), image: ns.bytes };
-    // Glue is left out: a resolver asks for the end of a chain anew and gets it there.
-    reply.write(Section::Authority, ns.count, |out| out.image(made, referral.name()));
+/// The chain leaves our zones by a delegation: as [`Reply::referral`].
+fn referral(referral: Referral<'_>, reply: &mut Reply<'_>) -> Step {
+    let Referral { cut, ns, glue, rest } = referral;
+    let ns_made = MadeFor::question(cut, ns.bytes);
+    let glue_made = ns_made.then(glue.bytes);
+    let rest_made = glue_made.then(rest.bytes);
+    reply.write(Section::Authority, ns.count, |out| out.image(ns_made, cut));
+    reply.write(Section::Additional, glue.count, |out| out.image(glue_made, cut));
+    reply.write_if_room(Section::Additional, rest.count, |out| out.image(rest_made, cut));
     Step::End(Rcode::NOERROR)
 }
 
 /// Appends the DNAME at `record` and the CNAME that it makes of `name` (RFC 6672 §3.1).
-fn substitute(name: &[u8], record: NameRecord<'_>, reply: &mut Reply<'_>) -> Step {
+fn substitute(
+    query: &Query<'_>,
+    name: &[u8],
+    record: NameRecord<'_>,
+    reply: &mut Reply<'_>,
+) -> Step {
     let Some(dname) = record.rrset(RecordType::DNAME) else { return Step::End(Rcode::NOERROR) };
     let owner = record.name();
-    let made = MadeFor { qname: owner, image: dname.bytes };
-    if !reply.write(Section::Answer, dname.count, |out| out.image(made, owner)) {
-        return Step::Full;
+    let made = MadeFor::question(owner, dname.bytes);
+    if !reply.has_answer(owner, RecordType::DNAME) {
+        reply.write(Section::Answer, dname.count, |out| out.image(made, owner));
     }
     // C0 0C, type, class; then TTL, length, target: a DNAME's target is never compressed.
     let (Some(ttl), Some(target)) = (dname.bytes.get(6..10), dname.bytes.get(12..)) else {
@@ -222,13 +257,16 @@ fn substitute(name: &[u8], record: NameRecord<'_>, reply: &mut Reply<'_>) -> Ste
     let Some(made_up) = PlainName::joined(prefix, target) else {
         return Step::End(Rcode::YXDOMAIN);
     };
-    if !reply.write(Section::Answer, 1, |out| out.cname(name, ttl, made_up.as_wire())) {
-        return Step::Full;
+    if reply.has_answer(name, RecordType::CNAME) {
+        return Step::End(Rcode::NOERROR);
     }
-    Step::Next(made_up)
+    reply.write(Section::Answer, 1, |out| out.cname(name, ttl, made_up.as_wire()));
+    // What was made up may be what was asked for.
+    if query.qtype == RecordType::CNAME { Step::End(Rcode::NOERROR) } else { Step::Next(made_up) }
 }
 
 /// Where a CNAME leads.
-fn target_of(record: NameRecord<'_>, cname: Rrset<'_>) -> Option<PlainName> {
-    MadeFor { qname: record.name(), image: cname.bytes }.rdata_name()
+fn onward(record: NameRecord<'_>, cname: Rrset<'_>) -> Step {
+    let target = MadeFor::question(record.name(), cname.bytes).rdata_name();
+    target.map_or(Step::End(Rcode::SERVFAIL), Step::Next)
 }

@@ -36,33 +36,61 @@ impl PlainName {
     }
 }
 
-/// An image with the name that it was made for: together a message that can be read.
+/// An image with what it was made to stand behind: together a message that can be read.
 #[derive(Clone, Copy)]
 pub(super) struct MadeFor<'a> {
-    pub(super) qname: &'a [u8],
-    pub(super) image: &'a [u8],
+    /// The name in the question.
+    qname: &'a [u8],
+    /// Other images between the question and this one.
+    before: [&'a [u8]; 2],
+    image: &'a [u8],
+}
+
+impl<'a> MadeFor<'a> {
+    /// An image that was made to stand right behind the question of `qname`.
+    pub(super) const fn question(qname: &'a [u8], image: &'a [u8]) -> Self {
+        Self { qname, before: [&[], &[]], image }
+    }
+
+    /// The image that was made to stand right behind this one, which has at most one before it.
+    pub(super) const fn then(self, image: &'a [u8]) -> Self {
+        Self { before: [self.before[1], self.image], image, ..self }
+    }
 }
 
 impl MadeFor<'_> {
     /// Octet `at` of the message that the image was made for.
     fn octet(&self, at: usize) -> Option<u8> {
-        let image_at = HEADER_LEN + self.qname.len() + 4;
-        match at.checked_sub(image_at) {
-            Some(offset) => self.image.get(offset).copied(),
-            None => self.qname.get(at.checked_sub(HEADER_LEN)?).copied(),
+        let Some(mut offset) = at.checked_sub(HEADER_LEN + self.qname.len() + 4) else {
+            return self.qname.get(at.checked_sub(HEADER_LEN)?).copied();
+        };
+        for before in self.before {
+            match before.get(offset) {
+                Some(octet) => return Some(*octet),
+                None => offset -= before.len(),
+            }
         }
+        self.image.get(offset).copied()
+    }
+
+    /// Where the image starts in that message.
+    fn start(&self) -> usize {
+        HEADER_LEN + self.qname.len() + 4 + self.before[0].len() + self.before[1].len()
     }
 
     /// The name at `offset` of the image, unfolded, and the octets that it takes there.
     fn name(&self, offset: usize) -> Option<(PlainName, usize)> {
         let mut plain = PlainName { wire: [0; NAME_LEN_MAX], len: 0 };
-        let start = HEADER_LEN + self.qname.len() + 4 + offset;
+        let start = self.start() + offset;
         let (mut at, mut taken) = (start, None);
         // Every label takes an octet at least and pointers lead to labels, so this ends.
         for _ in 0..=NAME_LEN_MAX {
             let len = self.octet(at)?;
             if len >= 0xc0 {
-                taken = taken.or(Some(at + 2 - start));
+                // Later pointers may stand before `start`.
+                if taken.is_none() {
+                    taken = Some(at + 2 - start);
+                }
                 at = usize::from(u16::from_be_bytes([len & 0x3f, self.octet(at + 1)?]));
                 continue;
             }
@@ -97,15 +125,35 @@ pub(super) struct Writer<'a> {
     starts_len: usize,
 }
 
+/// A record that the message holds.
+struct Written {
+    rtype: RecordType,
+    rdata_at: usize,
+    end: usize,
+}
+
 /// There is no room left, or the records cannot be read.
 #[derive(Debug)]
 pub(super) struct Full;
 
 impl<'a> Writer<'a> {
-    /// `out` holds a message of `len` octets, whose question's name starts behind the header.
-    pub(super) fn new(out: &'a mut [u8], len: usize, question_name_len: usize) -> Self {
+    /// `out` holds a message of `len` octets: a question, whose name has `question_name_len`, and
+    /// `count` records.
+    pub(super) fn new(out: &'a mut [u8], len: usize, question_name_len: usize, count: u16) -> Self {
         let mut writer = Self { out, len, starts: [0; STARTS_MAX], starts_len: 0 };
-        writer.register(HEADER_LEN, HEADER_LEN + question_name_len);
+        writer.register(HEADER_LEN);
+        let mut at = HEADER_LEN + question_name_len + 4;
+        for _ in 0..count {
+            let record = writer.record(at);
+            writer.register(at);
+            match compressible(record.rtype) {
+                // Never a pointer itself, but it may be pointed to.
+                _ if record.rtype == RecordType::DNAME => writer.register(record.rdata_at),
+                (_, 0) => {}
+                (fixed, _) => writer.register(record.rdata_at + fixed),
+            }
+            at = record.end;
+        }
         writer
     }
 
@@ -206,7 +254,7 @@ impl<'a> Writer<'a> {
         while name[rest] != 0 {
             if let Some(target) = self.place_of(&name[rest..]) {
                 self.bytes(&(0xc000 | target).to_be_bytes())?;
-                self.register(start, start + rest);
+                self.register(start);
                 return Ok(());
             }
             let end = rest + 1 + usize::from(name[rest]);
@@ -214,14 +262,13 @@ impl<'a> Writer<'a> {
             rest = end;
         }
         self.bytes(&[0])?;
-        self.register(start, self.len - 1);
+        self.register(start);
         Ok(())
     }
 
-    /// Remembers the labels from `start` to `end` as suffixes that may be pointed to.
-    fn register(&mut self, start: usize, end: usize) {
-        let mut at = start;
-        while at < end && at <= POINTER_TARGET_MAX && self.starts_len < STARTS_MAX {
+    /// Remembers the labels of the name at `at`, up to a pointer, as suffixes that may be pointed to.
+    fn register(&mut self, mut at: usize) {
+        while at <= POINTER_TARGET_MAX && self.starts_len < STARTS_MAX {
             let len = self.out[at];
             if len == 0 || len >= 0xc0 {
                 return;
@@ -230,6 +277,27 @@ impl<'a> Writer<'a> {
             self.starts_len += 1;
             at += 1 + usize::from(len);
         }
+    }
+
+    /// The record at `at`.
+    fn record(&self, mut at: usize) -> Written {
+        while !matches!(self.out[at], 0 | 0xc0..) {
+            at += 1 + usize::from(self.out[at]);
+        }
+        let fixed_at = at + if self.out[at] == 0 { 1 } else { 2 };
+        let u16_at = |at: usize| u16::from_be_bytes([self.out[at], self.out[at + 1]]);
+        let rdata_at = fixed_at + 10;
+        let end = rdata_at + usize::from(u16_at(fixed_at + 8));
+        Written { rtype: RecordType(u16_at(fixed_at)), rdata_at, end }
+    }
+
+    /// Whether one of the first `count` records, which start at `at`, has that owner and type.
+    fn has(&self, mut at: usize, count: u16, owner: &[u8], rtype: RecordType) -> bool {
+        (0..count).any(|_| {
+            let (start, record) = (at, self.record(at));
+            at = record.end;
+            record.rtype == rtype && self.is_name_at(start, owner)
+        })
     }
 
     fn place_of(&self, suffix: &[u8]) -> Option<u16> {
@@ -260,22 +328,44 @@ impl<'a> Writer<'a> {
 }
 
 impl Reply<'_> {
-    /// Lets `write` append records to a section; whether there was room. What did not fit is not
-    /// there.
+    /// Lets `write` append records that must not be missing: without room for them, the reply is
+    /// truncated, and stays so.
     pub(super) fn write(
+        &mut self,
+        section: Section,
+        count: u16,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+    ) {
+        if !self.write_if_room(section, count, write) {
+            self.truncate();
+        }
+    }
+
+    /// Lets `write` append records; whether there was room. What did not fit is not there.
+    pub(super) fn write_if_room(
         &mut self,
         section: Section,
         count: u16,
         write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
     ) -> bool {
         let question_name_len = self.question_name_len();
+        let (_, all) = self.record_counts();
         let (out, len) = self.writer();
-        let mut writer = Writer::new(out, len, question_name_len);
+        let mut writer = Writer::new(out, len, question_name_len, all);
         let is_written = write(&mut writer).is_ok();
         let len = writer.len();
         if is_written {
             self.wrote(section, count, len);
         }
         is_written
+    }
+
+    /// Whether the answer section has a record of that owner and type.
+    pub(super) fn has_answer(&mut self, owner: &[u8], rtype: RecordType) -> bool {
+        let question_name_len = self.question_name_len();
+        let (answers, all) = self.record_counts();
+        let (out, len) = self.writer();
+        let writer = Writer::new(out, len, question_name_len, all);
+        writer.has(HEADER_LEN + question_name_len + 4, answers, owner, rtype)
     }
 }

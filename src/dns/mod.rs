@@ -76,7 +76,7 @@ pub fn handle(
     }
     match snapshot.names().find(&query.name, query.qtype) {
         Found::Name(record) => answer(snapshot, &query, record, arrival, dice, reply),
-        Found::Referral(cut) => reply.referral(snapshot.names().at(cut.link())),
+        Found::Referral(cut) => reply.referral(snapshot.names().referral(cut)),
         Found::Dname(record) => chain::redirect(snapshot, &query, record, arrival, dice, reply),
         Found::NxDomain(zone) => reply.negative(snapshot.zone(zone), Rcode::NXDOMAIN),
         Found::NotOurs => {
@@ -95,6 +95,9 @@ fn answer(
     reply: Reply<'_>,
 ) -> Outcome {
     if let Some(rrset) = record.rrset(query.qtype) {
+        if query.qtype == RecordType::NS && record.flags().has(Flags::APEX) {
+            return reply.name_servers(rrset, snapshot.zone(record.zone()));
+        }
         return reply.records(rrset, record.name().len());
     }
     if record.flags().has(Flags::STEERED) {
@@ -107,7 +110,7 @@ fn answer(
             None => reply.any(),
         };
     }
-    if record.flags().has(Flags::CNAME) {
+    if record.flags().has(Flags::CNAME) && chain::is_followed_for(query.qtype) {
         return chain::follow(snapshot, query, record, arrival, dice, reply);
     }
     reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR)

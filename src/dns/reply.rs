@@ -10,7 +10,7 @@ use super::outcome::{Kind, Outcome, Rcode};
 use super::query::{ErrorParts, Query};
 use crate::snapshot::gate::Gate;
 use crate::snapshot::image::{HEADER_LEN, Image};
-use crate::snapshot::names::{NameRecord, Rrset};
+use crate::snapshot::names::{Referral, Rrset};
 use crate::snapshot::zone_names::ZoneEntry;
 
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
@@ -125,17 +125,30 @@ impl<'a> Reply<'a> {
         self.flags |= AA;
     }
 
-    /// A delegation to others; `referral` holds NS records and glue.
-    pub(super) fn referral(mut self, referral: NameRecord<'_>) -> Outcome {
-        let cut_len = referral.name().len();
-        for (section, rrset) in
-            [Section::Authority, Section::Additional].into_iter().zip(referral.rrsets())
+    /// The name servers of an apex that was asked for them, with addresses if there is room. The
+    /// answer is complete without them.
+    pub(super) fn name_servers(mut self, rrset: Rrset<'_>, zone: &ZoneEntry) -> Outcome {
+        self.flags |= AA;
+        let apex_len = zone.apex.as_wire().len();
+        if self.push_rrset(Section::Answer, rrset, apex_len) {
+            let (count, addresses) = &zone.servers;
+            self.push_image(Section::Additional, *count, addresses, apex_len);
+        } else {
+            self.truncate();
+        }
+        self.finish(Rcode::NOERROR, Kind::Static)
+    }
+
+    /// A delegation to others. RFC 9471 §3.1: glue that does not fit sets TC; addresses of name servers
+    /// that lie elsewhere come along if there is room.
+    pub(super) fn referral(mut self, referral: Referral<'_>) -> Outcome {
+        let Referral { cut, ns, glue, rest } = referral;
+        if self.push_rrset(Section::Authority, ns, cut.len())
+            && self.push_rrset(Section::Additional, glue, cut.len())
         {
-            // RFC 9471 §3.1: glue that does not fit sets TC.
-            if !self.push_rrset(section, rrset, cut_len) {
-                self.flags |= TC;
-                break;
-            }
+            self.push_rrset(Section::Additional, rest, cut.len());
+        } else {
+            self.flags |= TC;
         }
         self.finish(Rcode::NOERROR, Kind::Referral)
     }
@@ -180,6 +193,12 @@ impl<'a> Reply<'a> {
     pub(super) fn refuse(mut self, rcode: Rcode, kind: Kind, error: ExtendedError) -> Outcome {
         self.error = Some(error);
         self.finish(rcode, kind)
+    }
+
+    /// Records in the answer section, and in all.
+    pub(super) const fn record_counts(&self) -> (u16, u16) {
+        let Counts { answer, authority, additional } = self.counts;
+        (answer, answer + authority + additional)
     }
 
     /// Octets of the question's name.
@@ -243,7 +262,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Leaves the question only and sets TC: the client comes again over TCP.
+    /// Leaves the question only and sets TC, and leaves no room for anything else: the client comes
+    /// again over TCP.
     pub(super) const fn truncate(&mut self) {
         self.flags |= TC;
         self.limit = 0;

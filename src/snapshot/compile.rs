@@ -137,11 +137,20 @@ fn names_of(
     let apexes: HashSet<&Name> = zones.iter().map(|zone| &zone.apex).collect();
     let mut order: Vec<usize> = (0..zones.len()).collect();
     order.sort_by_key(|place| zones[*place].apex.label_count());
+    let mut children: HashMap<Name, Vec<&Name>> = HashMap::new();
+    for apex in &apexes {
+        let mut above = std::iter::successors(apex.parent(), Name::parent);
+        if let Some(parent) = above.find(|name| apexes.contains(name)) {
+            children.entry(parent).or_default().push(apex);
+        }
+    }
     let mut builder = TableBuilder::new();
     let mut entries: Vec<(usize, ZoneEntry)> = Vec::with_capacity(zones.len());
     for place in order {
         let zone = &zones[place];
-        let entry = zone_names::add(&mut builder, zone, place, &rules[place], &apexes)?;
+        let children = children.get(&zone.apex).map_or(&[][..], Vec::as_slice);
+        let rules = &rules[place];
+        let entry = zone_names::add(&mut builder, zone, place, rules, &apexes, children)?;
         entries.push((place, entry));
     }
     entries.sort_by_key(|(place, _)| *place);

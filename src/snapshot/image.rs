@@ -30,6 +30,19 @@ pub(crate) struct Image {
     pub(crate) pointers: Vec<u16>,
 }
 
+impl Image {
+    /// Splits it before octet `at`, where a record starts: what is returned is made to stand right
+    /// behind what is left.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        let bytes = self.bytes.split_off(at);
+        let split = self.pointers.partition_point(|pointer| usize::from(*pointer) < at);
+        let mut pointers = self.pointers.split_off(split);
+        let at = u16::try_from(at).unwrap_or(u16::MAX);
+        pointers.iter_mut().for_each(|pointer| *pointer -= at);
+        Self { bytes, pointers }
+    }
+}
+
 /// Makes an [`Image`].
 pub(crate) struct ImageBuilder<'a> {
     /// The name that stands in the question.
@@ -83,17 +96,6 @@ impl<'a> ImageBuilder<'a> {
     /// The image.
     pub(crate) fn finish(self) -> Image {
         self.image
-    }
-
-    /// The image in two pieces, of which the second is made to stand right behind the first.
-    pub(crate) fn finish_in_two(self, at: usize) -> (Image, Image) {
-        let mut first = self.image;
-        let bytes = first.bytes.split_off(at);
-        let split = first.pointers.partition_point(|pointer| usize::from(*pointer) < at);
-        let mut pointers = first.pointers.split_off(split);
-        let at = u16::try_from(at).unwrap_or(u16::MAX);
-        pointers.iter_mut().for_each(|pointer| *pointer -= at);
-        (first, Image { bytes, pointers })
     }
 
     fn rdata(&mut self, rtype: RecordType, rdata: &[u8]) {

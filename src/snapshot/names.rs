@@ -60,6 +60,19 @@ pub(crate) struct Rrset<'a> {
     pub(crate) pointers: &'a [u8],
 }
 
+/// What a referral is made of. Each piece is made to stand right behind the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Referral<'a> {
+    /// The name that is delegated, in lower case and wire form.
+    pub(crate) cut: &'a [u8],
+    /// Its NS records.
+    pub(crate) ns: Rrset<'a>,
+    /// Addresses of name servers at or below the cut: without them nobody gets there.
+    pub(crate) glue: Rrset<'a>,
+    /// Addresses of its other name servers.
+    pub(crate) rest: Rrset<'a>,
+}
+
 /// A name's record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NameRecord<'a> {
@@ -160,6 +173,14 @@ impl NameTable {
                 }
             }
         })
+    }
+
+    /// What the record of a cut links to.
+    pub(crate) fn referral(&self, cut: NameRecord<'_>) -> Referral<'_> {
+        let record = self.at(cut.link());
+        let mut pieces = record.rrsets();
+        let mut piece = || pieces.next().expect("a cut links to three pieces");
+        Referral { cut: record.name(), ns: piece(), glue: piece(), rest: piece() }
     }
 
     /// The record at an offset of this table.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::image::{Image, ImageBuilder};
 use super::names::{Flags, TableBuilder, TableError};
+use crate::model::name::NAME_LEN_MAX;
 use crate::model::{Name, Record, RecordType, Zone};
 
 /// What queries need to know of a zone as a whole.
@@ -18,7 +19,13 @@ pub(crate) struct ZoneEntry {
     /// The SOA for the authority section of negative answers, its TTL the lesser of its own and of
     /// the minimum field (RFC 2308 §5). Made for questions of the apex or below.
     pub(crate) negative: Image,
+    /// How many addresses its name servers have in it, and those: made to stand right behind the
+    /// NS records of the apex.
+    pub(crate) servers: (u16, Image),
 }
+
+/// Octets of a record without its data, its owner a pointer.
+const RECORD_OVERHEAD: usize = 12;
 
 /// The records of one owner by type: TTL and rdata.
 type Rrsets<'a> = BTreeMap<RecordType, (u32, Vec<&'a [u8]>)>;
@@ -30,17 +37,23 @@ struct Draft<'a> {
 }
 
 /// Adds the names of `zone`, the `place`th of the snapshot. `rules` has one entry for each of its
-/// steers; `apexes` are those of all zones.
+/// steers; `apexes` are those of all zones, `children` those of the zones right below it.
 pub(crate) fn add(
     builder: &mut TableBuilder,
     zone: &Zone,
     place: usize,
     rules: &[u32],
     apexes: &HashSet<&Name>,
+    children: &[&Name],
 ) -> Result<ZoneEntry, TableError> {
-    let drafts = drafts_of(zone, rules, apexes);
+    let mut drafts = drafts_of(zone, rules);
+    // Whether a child has a DS is for its parent to say (RFC 4035 §3.1.4.1), also if that has no
+    // delegation to it.
+    for child in children {
+        drafts.entry((*child).clone()).or_default();
+    }
     let mut cut: Option<(&Name, u32)> = None;
-    for (owner, draft) in &drafts {
+    for (owner, draft) in drafts.iter().filter(|(owner, _)| !is_below_other(owner, zone, apexes)) {
         cut = cut.filter(|(cut, _)| owner.is_at_or_below(cut));
         if let Some((_, link)) = cut {
             builder.add(owner, Flags::OCCLUDED, place, link, &[])?;
@@ -57,18 +70,15 @@ pub(crate) fn add(
             builder.add(owner, flags, place, link, &images_of(owner, draft))?;
         }
     }
-    Ok(ZoneEntry { apex: zone.apex.clone(), negative: negative_of(zone, &drafts) })
+    let negative = negative_of(zone, &drafts);
+    Ok(ZoneEntry { apex: zone.apex.clone(), negative, servers: servers_of(zone, &drafts) })
 }
 
-fn drafts_of<'a>(
-    zone: &'a Zone,
-    rules: &[u32],
-    apexes: &HashSet<&Name>,
-) -> BTreeMap<Name, Draft<'a>> {
+/// All that the zone has, also what another zone of ours answers for: it may be glue.
+fn drafts_of<'a>(zone: &'a Zone, rules: &[u32]) -> BTreeMap<Name, Draft<'a>> {
     let mut drafts: BTreeMap<Name, Draft<'a>> = BTreeMap::new();
-    let is_ours =
-        |owner: &Name| owner.is_at_or_below(&zone.apex) && !is_below_other(owner, zone, apexes);
-    for record in zone.records.iter().filter(|record| is_ours(&record.owner)) {
+    let is_inside = |record: &&Record| record.owner.is_at_or_below(&zone.apex);
+    for record in zone.records.iter().filter(is_inside) {
         if !drafts.contains_key(&record.owner) {
             add_ancestors(&mut drafts, &zone.apex, &record.owner);
         }
@@ -149,37 +159,76 @@ fn images_of(owner: &Name, draft: &Draft<'_>) -> Vec<(RecordType, u16, Image)> {
     draft.rrsets.iter().filter_map(image).collect()
 }
 
-/// NS records of a cut for the authority section, and the addresses of name servers at or below it
-/// (glue, RFC 9471) for the additional section, as two images: the second is made to stand right
-/// behind the first.
+/// What a referral is made of, as three images of which each is made to stand right behind the one
+/// before: the NS records of the cut; the addresses of name servers at or below it, without which
+/// nobody gets there (RFC 9471 §2.1); and those of its other name servers that the zone knows.
 fn referral_of(
     cut: &Name,
     draft: &Draft<'_>,
     drafts: &BTreeMap<Name, Draft<'_>>,
 ) -> Vec<(RecordType, u16, Image)> {
     let mut image = ImageBuilder::for_ancestor(cut);
-    let (ttl, targets) = &draft.rrsets[&RecordType::NS];
-    for target in targets {
-        image.record(cut, RecordType::NS, *ttl, target);
-    }
+    let ns_count = add_rrset(&mut image, cut, draft, RecordType::NS);
     let ns_end = image.len();
-    let mut glue_count = 0;
-    for target in targets {
-        let Ok((target, _)) = Name::from_wire(target) else { continue };
-        let Some(glue) = drafts.get(&target).filter(|_| target.is_at_or_below(cut)) else {
-            continue;
-        };
-        for rtype in [RecordType::A, RecordType::AAAA] {
-            let Some((ttl, rdatas)) = glue.rrsets.get(&rtype) else { continue };
-            for rdata in rdatas {
-                image.record(&target, rtype, *ttl, rdata);
-                glue_count += 1;
-            }
-        }
+    let is_needed = |server: &Name| server.is_at_or_below(cut);
+    let glue_count = add_addresses(&mut image, draft, drafts, &is_needed);
+    let glue_end = image.len();
+    let rest_count = add_addresses(&mut image, draft, drafts, &|server| !is_needed(server));
+    let mut ns = image.finish();
+    let mut glue = ns.split_off(ns_end);
+    let rest = glue.split_off(glue_end - ns_end);
+    vec![
+        (RecordType::NS, ns_count, ns),
+        (RecordType::A, glue_count, glue),
+        (RecordType::A, rest_count, rest),
+    ]
+}
+
+fn servers_of(zone: &Zone, drafts: &BTreeMap<Name, Draft<'_>>) -> (u16, Image) {
+    let Some(apex) = drafts.get(&zone.apex) else { return (0, Image::default()) };
+    let mut image = ImageBuilder::for_owner(&zone.apex);
+    add_rrset(&mut image, &zone.apex, apex, RecordType::NS);
+    let ns_end = image.len();
+    let count = add_addresses(&mut image, apex, drafts, &|_| true);
+    (count, image.finish().split_off(ns_end))
+}
+
+/// Adds the addresses of those name servers of `draft` that the zone knows and that are `wanted`; says
+/// how many.
+fn add_addresses(
+    image: &mut ImageBuilder<'_>,
+    draft: &Draft<'_>,
+    drafts: &BTreeMap<Name, Draft<'_>>,
+    wanted: &dyn Fn(&Name) -> bool,
+) -> u16 {
+    let Some((_, servers)) = draft.rrsets.get(&RecordType::NS) else { return 0 };
+    let names = servers.iter().filter_map(|server| Name::from_wire(server).ok());
+    let mut count = 0;
+    for server in names.map(|(name, _)| name).filter(wanted) {
+        let Some(known) = drafts.get(&server) else { continue };
+        count += add_rrset(image, &server, known, RecordType::A);
+        count += add_rrset(image, &server, known, RecordType::AAAA);
     }
-    let (ns, glue) = image.finish_in_two(ns_end);
-    let ns_count = u16::try_from(targets.len()).unwrap_or(u16::MAX);
-    vec![(RecordType::NS, ns_count, ns), (RecordType::A, glue_count, glue)]
+    count
+}
+
+/// Adds an rrset unless no message would hold it and what is there already; says how many records
+/// were added.
+fn add_rrset(
+    image: &mut ImageBuilder<'_>,
+    owner: &Name,
+    draft: &Draft<'_>,
+    rtype: RecordType,
+) -> u16 {
+    let Some((ttl, rdatas)) = draft.rrsets.get(&rtype) else { return 0 };
+    let len: usize = rdatas.iter().map(|rdata| RECORD_OVERHEAD + rdata.len()).sum();
+    if image.len() + NAME_LEN_MAX + len > usize::from(u16::MAX) {
+        return 0;
+    }
+    for rdata in rdatas {
+        image.record(owner, rtype, *ttl, rdata);
+    }
+    u16::try_from(rdatas.len()).expect("records that 64 KiB hold")
 }
 
 fn negative_of(zone: &Zone, drafts: &BTreeMap<Name, Draft<'_>>) -> Image {

@@ -55,6 +55,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "host.sub DS",
             "host.sub A +edns 1232",
             "intosub A",
+            "x.near A",
         ],
     ),
     (
@@ -72,6 +73,9 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "steered TXT",
             "mute A",
             "steered A +edns 1232",
+            "ring A",
+            "alias NSEC",
+            "to-apex NS",
         ],
     ),
     (
@@ -80,6 +84,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "a.old TXT",
             "a.old A",
             "a.old ANY",
+            "a.old CNAME",
             "old DNAME",
             "old A",
             "x.y.far AAAA",

@@ -78,16 +78,16 @@ impl Plain {
 }
 
 /// RFC 1034 §4.3.2 step 2: the nearest zone above; for DS at its apex, that one's parent, if it is
-/// ours and knows the name.
+/// ours. The parent knows the name even if it does not delegate it.
 fn find(zones: &[Plain], name: &Name, qtype: RecordType) -> Led {
     let mut above: Vec<&Plain> =
         zones.iter().filter(|zone| name.is_at_or_below(&zone.apex)).collect();
     above.sort_by_key(|zone| std::cmp::Reverse(zone.apex.label_count()));
     match above.as_slice() {
         [] => Led::NotOurs,
-        [own, parent, ..]
-            if qtype == RecordType::DS && own.apex == *name && parent.exists(name) =>
-        {
+        [own, parent, ..] if qtype == RecordType::DS && own.apex == *name => {
+            let mut parent = (*parent).clone();
+            parent.types.entry(name.clone()).or_default();
             parent.find(name, qtype)
         }
         [own, ..] => own.find(name, qtype),

@@ -48,7 +48,6 @@ impl ExtendedError {
     /// The query is for no zone of ours, or a zone transfer that we do not give.
     pub(super) const NOT_AUTHORITATIVE: Self = Self(20);
     pub(super) const PROHIBITED: Self = Self(18);
-    pub(super) const NOT_SUPPORTED: Self = Self(21);
     /// A rule says SERVFAIL when all is down.
     pub(super) const NO_REACHABLE_AUTHORITY: Self = Self(22);
 }

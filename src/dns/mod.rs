@@ -61,18 +61,14 @@ pub fn handle(
         Err(Reject::Silence) => return Outcome::dropped(),
         Err(Reject::Error(rcode, edns)) => return reply::error(packet, rcode, edns, out),
     };
-    let reply = Reply::new(&query, snapshot.gate(), arrival, out);
-    if query.class != RecordClass::IN {
-        return chaos::answer(&query, snapshot.gate(), reply);
+    let mut reply = Reply::new(&query, snapshot.gate(), arrival, out);
+    match query.class {
+        RecordClass::IN => {}
+        RecordClass::ANY => reply.never_authoritative(),
+        _ => return chaos::answer(&query, snapshot.gate(), reply),
     }
-    match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => {
-            return reply.refuse(Rcode::REFUSED, Kind::Refused, ExtendedError::PROHIBITED);
-        }
-        RecordType::MAILA | RecordType::MAILB => {
-            return reply.refuse(Rcode::NOTIMP, Kind::NotImp, ExtendedError::NOT_SUPPORTED);
-        }
-        _ => {}
+    if matches!(query.qtype, RecordType::AXFR | RecordType::IXFR) {
+        return refuse_transfer(snapshot, &query, reply);
     }
     match snapshot.names().find(&query.name, query.qtype) {
         Found::Name(record) => answer(snapshot, &query, record, arrival, dice, reply),
@@ -114,4 +110,16 @@ fn answer(
         return chain::follow(snapshot, query, record, arrival, dice, reply);
     }
     reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR)
+}
+
+/// No zone is given away. RFC 5936 §2.2.1 tells zones that are not ours from those that are not for
+/// everybody.
+#[cold]
+fn refuse_transfer(snapshot: &Snapshot, query: &Query<'_>, reply: Reply<'_>) -> Outcome {
+    let record = snapshot.names().get(query.name.as_wire());
+    if record.is_some_and(|record| record.flags().has(Flags::APEX)) {
+        reply.refuse(Rcode::REFUSED, Kind::Refused, ExtendedError::PROHIBITED)
+    } else {
+        reply.refuse(Rcode::NOTAUTH, Kind::NotOurs, ExtendedError::NOT_AUTHORITATIVE)
+    }
 }

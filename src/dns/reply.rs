@@ -27,6 +27,8 @@ pub(super) struct Reply<'a> {
     limit: usize,
     counts: Counts,
     flags: u8,
+    /// The flags that may be set.
+    flags_allowed: u8,
     scope: u8,
 }
 
@@ -75,7 +77,18 @@ impl<'a> Reply<'a> {
         let len = query.head_len();
         out[HEADER_LEN..len].copy_from_slice(query.question());
         let counts = Counts::default();
-        Self { query, opt, error: None, out, len, limit, counts, flags: 0, scope: 0 }
+        Self {
+            query,
+            opt,
+            error: None,
+            out,
+            len,
+            limit,
+            counts,
+            flags: 0,
+            flags_allowed: !0,
+            scope: 0,
+        }
     }
 
     /// An rrset of the name that was asked for; `owner_len` is the length of the name that it was
@@ -137,6 +150,11 @@ impl<'a> Reply<'a> {
             self.truncate();
         }
         self.finish(Rcode::NOERROR, Kind::Static)
+    }
+
+    /// Keeps AA clear whatever is answered: there may be other classes (RFC 1035 §6.2).
+    pub(super) const fn never_authoritative(&mut self) {
+        self.flags_allowed &= !AA;
     }
 
     /// A delegation to others. RFC 9471 §3.1: glue that does not fit sets TC; addresses of name servers
@@ -279,7 +297,7 @@ impl<'a> Reply<'a> {
         }
         let header = Header {
             id: [self.query.packet[0], self.query.packet[1]],
-            flags: self.flags | (self.query.packet[2] & RD),
+            flags: (self.flags & self.flags_allowed) | (self.query.packet[2] & RD),
             opcode: 0,
             rcode,
             counts: [1, self.counts.answer, self.counts.authority, self.counts.additional],

@@ -119,7 +119,7 @@ fn no_kind_of_answer_allocates() {
         ("www.example.net.", RecordType::A, Kind::NotOurs),
         ("@", RecordType::AXFR, Kind::Refused),
         ("broken", RecordType::A, Kind::ServFail),
-        ("www", RecordType::MAILB, Kind::NotImp),
+        ("www", RecordType::IXFR, Kind::NotOurs),
     ];
     let snapshot = snapshot();
     let mut dice = Dice::new(7);

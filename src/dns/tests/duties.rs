@@ -113,7 +113,7 @@ fn what_is_no_query_is_met_as_the_rfcs_say() {
     let mut doubled = Ask::read("www A").packet();
     doubled[5] = 2;
     doubled.extend_from_slice(&Ask::read("www A").packet()[12..]);
-    let table: [(&str, Vec<u8>, Met); 17] = [
+    let table: [(&str, Vec<u8>, Met); 18] = [
         ("nothing", vec![], None),
         ("half a header", vec![0; 11], None),
         ("a response", patched(2, &[0x80]), None),
@@ -129,7 +129,8 @@ fn what_is_no_query_is_met_as_the_rfcs_say() {
         ("a compressed question", compressed, Some((Rcode::FORMERR, Kind::FormErr))),
         ("a record that is not there", patched(7, &[1]), Some((Rcode::FORMERR, Kind::FormErr))),
         ("class CH", patched(32, &[0, 3]), Some((Rcode::REFUSED, Kind::Refused))),
-        ("class ANY", patched(32, &[0, 255]), Some((Rcode::REFUSED, Kind::Refused))),
+        ("class HS", patched(32, &[0, 4]), Some((Rcode::REFUSED, Kind::Refused))),
+        ("class ANY", patched(32, &[0, 255]), Some((Rcode::NOERROR, Kind::Steered))),
         (
             "junk behind the question",
             [patched(0, &[]), vec![7; 40]].concat(),
@@ -192,6 +193,35 @@ fn the_case_of_a_question_comes_back() {
         let asked = message.queries[0].name().to_string();
         let owners = message.answers.iter().map(|record| record.name.to_string());
         assert!(owners.take(1).all(|owner| owner == asked), "{message}");
+    }
+}
+
+#[test]
+fn what_any_class_gets_is_never_authoritative() {
+    let mut packet = Ask::read("mail A").packet();
+    let class_at = packet.len() - 2;
+    for (class, is_authoritative) in [(1, true), (255, false)] {
+        packet[class_at + 1] = class;
+        let (_, reply) = sent(&packet);
+        let message = Message::from_vec(&reply).unwrap();
+        assert_eq!(message.metadata.authoritative, is_authoritative, "class {class}");
+        assert_eq!(message.answers.len(), 1, "class {class}");
+    }
+}
+
+#[test]
+fn no_zone_is_given_away() {
+    let table = [
+        ("@ AXFR", Rcode::REFUSED),
+        ("@ AXFR +tcp", Rcode::REFUSED),
+        ("@ IXFR", Rcode::REFUSED),
+        ("mail AXFR +tcp", Rcode::NOTAUTH),
+        ("mail IXFR", Rcode::NOTAUTH),
+        ("example.net. AXFR +tcp", Rcode::NOTAUTH),
+    ];
+    let mut server = Server::new();
+    for (ask, rcode) in table {
+        assert_eq!(server.ask(&Ask::read(ask)).0.rcode, rcode, "{ask}");
     }
 }
 

@@ -6,8 +6,9 @@
 //!
 //! Needs `named`, `named-compilezone`, `nsd` and `knotd` (Debian: bind9, bind9-utils, nsd, knot). Serves
 //! the zones of `tests/data/differential` with all four on ports of loopback, asks N questions of each
-//! zone (20,000 unless said otherwise) and prints how many were answered as at least two of the peers do.
-//! Exit code 1 when an answer differs for no reason that [`verdict::EXPLAINED`] knows.
+//! zone (20,000 unless said otherwise) and prints how many were answered as at least two of the peers do;
+//! of these, `split` are those where all three peers differ in some part. Exit code 1 when an answer differs
+//! for no reason that [`verdict::EXPLAINED`] knows.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its table and its talk")]
 
 mod contenders;
@@ -98,7 +99,7 @@ fn run(options: &Options) -> io::Result<bool> {
     let mut tally = Tally { room: options.shown, ..Tally::default() };
     println!(
         "{:<24} {:>8} {:>8} {:>8} {:>9} {:>9}",
-        "zone", "queries", "equal", "of them split", "explained", "different"
+        "zone", "queries", "equal", "split", "explained", "different"
     );
     let groups = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/differential");
     let mut result = Ok(());

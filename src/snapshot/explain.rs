@@ -50,7 +50,8 @@ pub struct Explanation {
     pub zone: Option<String>,
     /// What the name is: `steered`, `static`, `delegated to other servers`, `not there`, `not ours`, …
     pub found: String,
-    /// How it is answered: `NOERROR`, `NODATA`, `NXDOMAIN`, `REFERRAL`, `REFUSED`, `SERVFAIL`.
+    /// How it is answered: `NOERROR`, `NODATA`, `NXDOMAIN`, `REFERRAL`, `REFUSED`, `NOTAUTH`,
+    /// `SERVFAIL`.
     pub result: String,
     /// For a steered name: the decision.
     pub decision: Option<Decision>,
@@ -142,11 +143,13 @@ pub fn explain(snapshot: &Snapshot, question: &Question<'_>) -> Explanation {
         answer: Vec::new(),
     };
     let Some(name) = QueryName::parse(question.name.as_wire()) else { return explanation };
-    let (found, result, zone) = match snapshot.names().find(&name, question.qtype) {
-        Found::NotOurs => ("not ours", "REFUSED", None),
+    let found = snapshot.names().find(&name, question.qtype);
+    let (found, result, zone) = match found {
         _ if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) => {
-            ("not asked for: transfers are not given", "REFUSED", None)
+            let is_apex = snapshot.zones().iter().any(|zone| zone.apex == *question.name);
+            ("transfers are not given", if is_apex { "REFUSED" } else { "NOTAUTH" }, None)
         }
+        Found::NotOurs => ("not ours", "REFUSED", None),
         Found::Name(record) => {
             let (found, result) =
                 explain_name(snapshot, question, record, &located, &mut explanation);
@@ -173,7 +176,7 @@ fn explain_name(
     let zone = &snapshot.zones()[record.zone()];
     let is_steered = is_steered(record, question.qtype);
     let found = if is_steered { "steered" } else { "static" };
-    if question.qtype == RecordType::ANY {
+    if question.qtype == RecordType::ANY && !record.flags().has(Flags::CNAME) {
         explanation.answer = vec!["HINFO \"RFC8482\" \"\"".to_owned()];
         return (found, "NOERROR");
     }

@@ -164,6 +164,8 @@ fn types_that_no_rule_gives_are_explained_as_they_are_answered() {
         ("www.example.com", "ANY", "HINFO \"RFC8482\" \"\""),
         ("x.team.example.com", "A", "REFERRAL"),
         ("example.com", "AXFR", "REFUSED"),
+        ("www.example.com", "AXFR", "NOTAUTH"),
+        ("docs.example.com", "ANY", "CNAME www.example.com."),
     ];
     for (name, qtype, answer) in questions {
         let out = windrose(["explain", name, qtype, "--client", CLIENT]).ok();

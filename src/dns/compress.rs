@@ -8,7 +8,8 @@
 use super::reply::{Reply, Section};
 use crate::model::RecordType;
 use crate::model::name::NAME_LEN_MAX;
-use crate::snapshot::image::{HEADER_LEN, compressible};
+use crate::snapshot::image::HEADER_LEN;
+use crate::zone::compressible;
 
 /// Names of the reply that may be pointed to. More would be found in few answers and cost in all.
 const STARTS_MAX: usize = 48;

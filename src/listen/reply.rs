@@ -12,7 +12,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError, Re
 use hickory_server::zone_handler::Queries;
 
 use crate::model;
-use crate::snapshot::image::compressible;
+use crate::zone::compressible;
 
 /// The parts of one reply.
 pub(super) struct Reply {

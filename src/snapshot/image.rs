@@ -15,6 +15,7 @@
 //! same number of octets, so all [`Image::pointers`] move by that number and nothing else changes.
 
 use crate::model::{Name, RecordType};
+use crate::zone::compressible;
 
 /// Octets of a message header.
 pub(crate) const HEADER_LEN: usize = 12;
@@ -194,24 +195,6 @@ fn is_label_start(name: &[u8], at: usize) -> bool {
         start += 1 + usize::from(name[start]);
     }
     start == at
-}
-
-/// Octets before the first compressible name in rdata of that type, and how many such names follow
-/// one another. Only the types of RFC 1035 may be compressed (RFC 3597 §4).
-pub(crate) const fn compressible(rtype: RecordType) -> (usize, usize) {
-    match rtype {
-        RecordType::NS
-        | RecordType::CNAME
-        | RecordType::PTR
-        | RecordType::MB
-        | RecordType::MD
-        | RecordType::MF
-        | RecordType::MG
-        | RecordType::MR => (0, 1),
-        RecordType::SOA | RecordType::MINFO => (0, 2),
-        RecordType::MX => (2, 1),
-        _ => (0, 0),
-    }
 }
 
 #[cfg(test)]

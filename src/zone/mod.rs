@@ -14,4 +14,4 @@ mod ttl;
 
 pub use check::check;
 pub use master::{Include, RecordRef, read, read_records};
-pub use rdata::{compressible_names, rdata_to_text};
+pub use rdata::{compressible, rdata_to_text};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use windrose::model::{Name, Record, RecordType, Report, Severity, SourceId};
-use windrose::zone::{self, compressible_names, rdata, rdata_to_text, read_records};
+use windrose::zone::{self, compressible, rdata, rdata_to_text, read_records};
 
 fn apex() -> Name {
     "example.com.".parse().expect("a name")
@@ -690,9 +690,6 @@ proptest! {
     fn any_octets_are_printed(number in any::<u16>(), wire in prop::collection::vec(any::<u8>(), 0..80)) {
         let rtype = RecordType(number);
         prop_assert!(!rdata_to_text(rtype, &wire).contains('\n'));
-        for name in compressible_names(rtype, &wire) {
-            prop_assert!(Name::from_wire(&wire[name]).is_ok());
-        }
     }
 }
 
@@ -702,7 +699,12 @@ fn only_the_names_of_rfc_1035_are_compressible() {
         let is_meant = |(known, _): &&(RecordType, _)| known.to_string() == rtype;
         let wires = wires();
         let (rtype, wire) = wires.iter().find(is_meant).expect("the type is in the table");
-        compressible_names(*rtype, wire).count()
+        let (fixed, names) = compressible(*rtype);
+        let mut at = fixed;
+        for _ in 0..names {
+            at += Name::from_wire(&wire[at..]).expect("a name where the layout says").1;
+        }
+        names
     };
     let counts = [
         ("NS", 1),

@@ -16,8 +16,6 @@ mod svcb;
 
 mod text;
 
-use std::ops::Range;
-
 use crate::model::RecordType;
 
 use super::lexer::{Fault, TokenKind};
@@ -276,22 +274,17 @@ fn to_text(layout: &[Field], rdata: &[u8]) -> Result<String, &'static str> {
     if wire.0.is_empty() { Ok(printer.text) } else { Err(last) }
 }
 
-/// Where the names in `rdata` are that a message may compress (RFC 3597 §4): those of the types of
-/// RFC 1035. Nothing in any other type, nor behind what is not well-formed.
-pub fn compressible_names(rtype: RecordType, rdata: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    let mut at = 0;
-    let fields = layout(rtype).unwrap_or_default().iter();
-    fields
-        .map_while(move |(_, kind)| {
-            let start = at;
-            match kind {
-                Kind::U16 => at += 2,
-                Kind::CompressibleName => at += Wire(rdata.get(at..)?).name().ok()?.as_wire().len(),
-                _ => return None,
-            }
-            Some((*kind == Kind::CompressibleName).then_some(start..at))
-        })
-        .flatten()
+/// Octets before the first name that a message may compress in rdata of that type, and how many such
+/// names follow one another. Only the types of RFC 1035 have any (RFC 3597 §4).
+#[must_use]
+pub fn compressible(rtype: RecordType) -> (usize, usize) {
+    let fields = layout(rtype).unwrap_or_default();
+    let numbers = fields.iter().take_while(|(_, kind)| *kind == Kind::U16).count();
+    let names = fields[numbers..].iter();
+    match names.take_while(|(_, kind)| *kind == Kind::CompressibleName).count() {
+        0 => (0, 0),
+        names => (2 * numbers, names),
+    }
 }
 
 /// The types whose data has a text form here, for hints.

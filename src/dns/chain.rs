@@ -4,10 +4,9 @@
 //! in the query it ends before a name that a rule steers: the CNAME is the same for everybody and what
 //! follows is not, so only the first part is sent, to be cached for all (RFC 7871 §7.2.1).
 
-use super::Arrival;
+use super::Asked;
 use super::compress::{MadeFor, PlainName, Writer};
 use super::outcome::{Kind, Outcome, Rcode};
-use super::query::Query;
 use super::reply::{Reply, Section};
 use super::steered::{self, Dice};
 use crate::model::RecordType;
@@ -37,51 +36,40 @@ pub(super) const fn is_followed_for(qtype: RecordType) -> bool {
 
 /// The name that was asked for has a CNAME.
 pub(super) fn follow(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
+    asked: Asked<'_>,
     record: NameRecord<'_>,
-    arrival: Arrival,
     dice: &mut Dice,
     mut reply: Reply<'_>,
 ) -> Outcome {
     reply.set_authoritative();
     let Some(cname) = record.rrset(RecordType::CNAME) else {
-        return reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR);
+        return reply.negative(asked.snapshot.zone(record.zone()), Rcode::NOERROR);
     };
     if !reply.push_rrset(Section::Answer, cname, record.name().len()) {
         reply.truncate();
     }
     let first = onward(record, cname);
-    walk(snapshot, query, first, arrival, dice, reply)
+    walk(asked, first, dice, reply)
 }
 
 /// A DNAME above the name that was asked for redirects it.
 pub(super) fn redirect(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
+    asked: Asked<'_>,
     record: NameRecord<'_>,
-    arrival: Arrival,
     dice: &mut Dice,
     mut reply: Reply<'_>,
 ) -> Outcome {
     reply.set_authoritative();
-    let first = substitute(query, query.name.as_wire(), record, &mut reply);
-    walk(snapshot, query, first, arrival, dice, reply)
+    let first = substitute(asked.query.qtype, asked.query.name.as_wire(), record, &mut reply);
+    walk(asked, first, dice, reply)
 }
 
-fn walk(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
-    first: Step,
-    arrival: Arrival,
-    dice: &mut Dice,
-    mut reply: Reply<'_>,
-) -> Outcome {
+fn walk(asked: Asked<'_>, first: Step, dice: &mut Dice, mut reply: Reply<'_>) -> Outcome {
     let mut step = first;
     for _ in 0..STEPS_MAX {
         match step {
             Step::Next(name) => {
-                step = next(snapshot, query, &name, arrival, dice, &mut reply);
+                step = next(asked, &name, dice, &mut reply);
             }
             Step::End(_) => break,
         }
@@ -94,14 +82,8 @@ fn walk(
 }
 
 /// Adds what stands at `name`.
-fn next(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
-    name: &PlainName,
-    arrival: Arrival,
-    dice: &mut Dice,
-    reply: &mut Reply<'_>,
-) -> Step {
+fn next(asked: Asked<'_>, name: &PlainName, dice: &mut Dice, reply: &mut Reply<'_>) -> Step {
+    let Asked { snapshot, query, .. } = asked;
     if query.qtype == RecordType::ANY {
         // The CNAME that led here is one of any records.
         return Step::End(Rcode::NOERROR);
@@ -112,29 +94,28 @@ fn next(
     match snapshot.names().find(&target, query.qtype) {
         Found::NotOurs => Step::End(Rcode::NOERROR),
         Found::NxDomain(zone) => negative(snapshot, zone, Rcode::NXDOMAIN, u32::MAX, reply),
-        Found::Dname(record) => substitute(query, name.as_wire(), record, reply),
+        Found::Dname(record) => substitute(query.qtype, name.as_wire(), record, reply),
         Found::Referral(cut) => referral(snapshot.names().referral(cut), reply),
-        Found::Name(record) => arrive(snapshot, query, name, record, arrival, dice, reply),
+        Found::Name(record) => arrive(asked, name, record, dice, reply),
     }
 }
 
 /// Adds what `record` has, which was reached by `name`.
 fn arrive(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
+    asked: Asked<'_>,
     name: &PlainName,
     record: NameRecord<'_>,
-    arrival: Arrival,
     dice: &mut Dice,
     reply: &mut Reply<'_>,
 ) -> Step {
+    let Asked { snapshot, query, .. } = asked;
     if let Some(rrset) = record.rrset(query.qtype) {
         let is_apex = query.qtype == RecordType::NS && record.flags().has(Flags::APEX);
         let servers = is_apex.then(|| &snapshot.zone(record.zone()).servers);
         return end_with(name, record, rrset, servers, reply);
     }
     if record.flags().has(Flags::STEERED) {
-        return steer(snapshot, query, name, record, arrival, dice, reply);
+        return steer(asked, name, record, dice, reply);
     }
     let cname = record.rrset(RecordType::CNAME).filter(|_| is_followed_for(query.qtype));
     let Some(cname) = cname else {
@@ -176,18 +157,17 @@ fn append(name: &PlainName, record: NameRecord<'_>, rrset: Rrset<'_>, reply: &mu
 
 /// The end of a chain is steered.
 fn steer(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
+    asked: Asked<'_>,
     name: &PlainName,
     record: NameRecord<'_>,
-    arrival: Arrival,
     dice: &mut Dice,
     reply: &mut Reply<'_>,
 ) -> Step {
+    let Asked { snapshot, query, .. } = asked;
     if query.edns.as_ref().is_some_and(|edns| edns.subnet.is_some()) {
         return Step::End(Rcode::NOERROR);
     }
-    let Some(decision) = steered::decide(snapshot, query, record.link(), arrival, dice) else {
+    let Some(decision) = steered::decide(asked, record.link(), dice) else {
         return negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply);
     };
     match decision.answer {
@@ -235,7 +215,7 @@ fn referral(referral: Referral<'_>, reply: &mut Reply<'_>) -> Step {
 
 /// Appends the DNAME at `record` and the CNAME that it makes of `name` (RFC 6672 §3.1).
 fn substitute(
-    query: &Query<'_>,
+    qtype: RecordType,
     name: &[u8],
     record: NameRecord<'_>,
     reply: &mut Reply<'_>,
@@ -262,7 +242,7 @@ fn substitute(
     }
     reply.write(Section::Answer, 1, |out| out.cname(name, ttl, made_up.as_wire()));
     // What was made up may be what was asked for.
-    if query.qtype == RecordType::CNAME { Step::End(Rcode::NOERROR) } else { Step::Next(made_up) }
+    if qtype == RecordType::CNAME { Step::End(Rcode::NOERROR) } else { Step::Next(made_up) }
 }
 
 /// Where a CNAME leads.

@@ -47,6 +47,14 @@ pub struct Arrival {
     pub unix_secs: u32,
 }
 
+/// What every step of an answer looks at.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    snapshot: &'a Snapshot,
+    query: &'a Query<'a>,
+    arrival: Arrival,
+}
+
 /// Answers one message into `out`, which has as much room as a reply may take: 65,535 octets, and over UDP
 /// what an operator allows, at least 512. [`Outcome::len`] says how much of it is to be sent, if anything.
 pub fn handle(
@@ -70,10 +78,11 @@ pub fn handle(
     if matches!(query.qtype, RecordType::AXFR | RecordType::IXFR) {
         return refuse_transfer(snapshot, &query, reply);
     }
+    let asked = Asked { snapshot, query: &query, arrival };
     match snapshot.names().find(&query.name, query.qtype) {
-        Found::Name(record) => answer(snapshot, &query, record, arrival, dice, reply),
+        Found::Name(record) => answer(asked, record, dice, reply),
         Found::Referral(cut) => reply.referral(snapshot.names().referral(cut)),
-        Found::Dname(record) => chain::redirect(snapshot, &query, record, arrival, dice, reply),
+        Found::Dname(record) => chain::redirect(asked, record, dice, reply),
         Found::NxDomain(zone) => reply.negative(snapshot.zone(zone), Rcode::NXDOMAIN),
         Found::NotOurs => {
             reply.refuse(Rcode::REFUSED, Kind::NotOurs, ExtendedError::NOT_AUTHORITATIVE)
@@ -82,14 +91,8 @@ pub fn handle(
 }
 
 /// The name is there, or a wildcard stands for it.
-fn answer(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
-    record: NameRecord<'_>,
-    arrival: Arrival,
-    dice: &mut Dice,
-    reply: Reply<'_>,
-) -> Outcome {
+fn answer(asked: Asked<'_>, record: NameRecord<'_>, dice: &mut Dice, reply: Reply<'_>) -> Outcome {
+    let Asked { snapshot, query, .. } = asked;
     if let Some(rrset) = record.rrset(query.qtype) {
         if query.qtype == RecordType::NS && record.flags().has(Flags::APEX) {
             return reply.name_servers(rrset, snapshot.zone(record.zone()));
@@ -97,7 +100,7 @@ fn answer(
         return reply.records(rrset, record.name().len());
     }
     if record.flags().has(Flags::STEERED) {
-        return steered::answer(snapshot, query, record, arrival, dice, reply);
+        return steered::answer(asked, record, dice, reply);
     }
     if query.qtype == RecordType::ANY {
         // A CNAME is what ANY asks for, and it is all that there is (RFC 1034 §3.6.2).
@@ -107,7 +110,7 @@ fn answer(
         };
     }
     if record.flags().has(Flags::CNAME) && chain::is_followed_for(query.qtype) {
-        return chain::follow(snapshot, query, record, arrival, dice, reply);
+        return chain::follow(asked, record, dice, reply);
     }
     reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR)
 }

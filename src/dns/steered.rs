@@ -1,12 +1,11 @@
 //! Answers to names that a rule steers.
 
-use super::Arrival;
 use super::edns::ExtendedError;
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::Reply;
+use super::{Arrival, Asked};
 use crate::model::{ClientSubnet, Prefix, RecordType};
-use crate::snapshot::Snapshot;
 use crate::snapshot::names::NameRecord;
 use crate::snapshot::rules::FamilyAnswer;
 use crate::steer::{Draw, Family};
@@ -57,12 +56,11 @@ pub(super) struct Decision<'a> {
 
 /// Decides; `None` when the rule never has records of that type, whoever asks.
 pub(super) fn decide<'a>(
-    snapshot: &'a Snapshot,
-    query: &Query<'_>,
+    asked: Asked<'a>,
     rule_place: u32,
-    arrival: Arrival,
     dice: &mut Dice,
 ) -> Option<Decision<'a>> {
+    let Asked { snapshot, query, arrival } = asked;
     let rule = snapshot.rule(rule_place);
     let family = rule.family_of(query.qtype)?;
     let subnet = client_subnet(query, arrival);
@@ -77,17 +75,16 @@ pub(super) fn decide<'a>(
 
 /// Answers from the rule that `record` links to.
 pub(super) fn answer(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
+    asked: Asked<'_>,
     record: NameRecord<'_>,
-    arrival: Arrival,
     dice: &mut Dice,
     mut reply: Reply<'_>,
 ) -> Outcome {
+    let Asked { snapshot, query, .. } = asked;
     if query.qtype == RecordType::ANY {
         return reply.any();
     }
-    let Some(decision) = decide(snapshot, query, record.link(), arrival, dice) else {
+    let Some(decision) = decide(asked, record.link(), dice) else {
         return reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR);
     };
     reply.set_scope(decision.scope);

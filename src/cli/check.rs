@@ -156,7 +156,7 @@ fn summarise(
                 console.out,
                 "ok: {}, {}, {}, {}, {}, {} met; {found}",
                 counted(zones.len(), "zone"),
-                counted(sum(&|zone| zone.records.len()), "record"),
+                counted(sum(&|zone| zone.names.record_count()), "record"),
                 counted(sum(&|zone| zone.steers.len()), "steered name"),
                 counted(sum(&|zone| zone.pools.len()), "pool"),
                 counted(snapshot.targets().len(), "target"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::reader::{Keys, Table, Value};
 use crate::model::{Name, Record, RecordType, Span};
+use crate::zone::NamesBuilder;
 
 pub(super) const SOA_KEYS: Keys = Keys {
     place: "soa",
@@ -46,22 +47,24 @@ impl<'d> Authority<'d> {
         }
     }
 
-    /// Adds to `records`, the master file's, what they lack. `text` is the zone file.
+    /// Adds to `zone`, the names of the master file, what they lack. `text` is the zone file.
     pub(super) fn complete(
         &self,
         root: &Table<'d>,
         apex: &Name,
         text: &str,
-        records: &mut Vec<Record>,
+        zone: &mut NamesBuilder,
     ) {
-        let is_own = |record: &&Record| record.owner == *apex;
-        let own = |rtype| records.iter().filter(is_own).filter(move |record| record.rtype == rtype);
-        let master_soa = own(RecordType::SOA).next().map(|record| record.span);
-        let master_ns: Vec<Name> = own(RecordType::NS).filter_map(host).collect();
+        let is_soa = |(rtype, _): &(RecordType, Span)| *rtype == RecordType::SOA;
+        let master_soa = zone.types_at(apex).into_iter().find(is_soa).map(|(_, place)| place);
+        let master_ns = zone.rdatas_at(apex, RecordType::NS);
+        let master_ns: Vec<Name> = master_ns.iter().filter_map(|rdata| host(rdata)).collect();
         let names = self.choose_nameservers(root, apex, &master_ns);
         let span = self.nameservers.as_ref().map_or(root.span, |(value, _)| value.span);
         if master_ns.is_empty() {
-            records.extend(names.iter().map(|name| ns_record(apex, name, span)));
+            for name in &names {
+                zone.add((&ns_record(apex, name, span)).into());
+            }
         }
         match (self.soa_written, master_soa) {
             (Some(value), Some(master)) => {
@@ -73,9 +76,9 @@ impl<'d> Authority<'d> {
             (None, Some(_)) => {}
             (written, None) => {
                 let Some(first) = names.first() else { return };
-                let serial = digest(text, records);
+                let serial = digest(text, zone);
                 let span = written.map_or(span, |value| value.span);
-                records.insert(0, self.soa.record(apex, first, serial, span));
+                zone.add((&self.soa.record(apex, first, serial, span)).into());
             }
         }
     }
@@ -123,8 +126,8 @@ fn read_nameservers<'d>(root: &Table<'d>, apex: &Name) -> Option<(Value<'d>, Vec
 }
 
 /// The name that an NS record holds.
-fn host(record: &Record) -> Option<Name> {
-    Name::from_wire(&record.rdata).ok().map(|(name, _)| name)
+fn host(rdata: &[u8]) -> Option<Name> {
+    Name::from_wire(rdata).ok().map(|(name, _)| name)
 }
 
 fn warn_difference(value: Value<'_>, written: &[Name], master: &[Name]) {
@@ -202,7 +205,7 @@ fn ns_record(apex: &Name, name: &Name, span: Span) -> Record {
 }
 
 /// FNV-1a of the zone file and the records, folded to 32 bits; never 0, which some take for "none".
-fn digest(text: &str, records: &[Record]) -> u32 {
+fn digest(text: &str, zone: &mut NamesBuilder) -> u32 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut add = |bytes: &[u8]| {
         for byte in bytes {
@@ -210,12 +213,7 @@ fn digest(text: &str, records: &[Record]) -> u32 {
         }
     };
     add(text.as_bytes());
-    for record in records {
-        add(record.owner.as_wire());
-        add(&record.rtype.0.to_be_bytes());
-        add(&record.ttl.to_be_bytes());
-        add(&record.rdata);
-    }
+    add(zone.octets());
     let [a, b, c, d, e, f, g, h] = hash.to_be_bytes();
     (u32::from_be_bytes([a, b, c, d]) ^ u32::from_be_bytes([e, f, g, h])).max(1)
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::pool::Families;
 use crate::model::topology::AllDown;
-use crate::model::{Diagnostic, Name, Record, RecordType, Span, Steer};
+use crate::model::{Diagnostic, Name, RecordType, Span, Steer};
+use crate::zone::NamesBuilder;
 
 /// One steer and what the rules of DNS ask about it.
 pub(super) struct Steered<'a> {
@@ -19,12 +20,18 @@ pub(super) struct Steered<'a> {
 /// Types that a steer answers itself.
 const STEERED_TYPES: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::CNAME];
 
-/// What is wrong between `steers` and the static `records` of the zone `apex`.
-pub(super) fn find(apex: &Name, records: &[Record], steers: &[Steered<'_>]) -> Vec<Diagnostic> {
-    let mut by_owner: HashMap<&Name, Vec<&Record>> = HashMap::new();
-    for record in records {
-        by_owner.entry(&record.owner).or_default().push(record);
-    }
+/// The types that a name has, and where each was written.
+type Types = Vec<(RecordType, Span)>;
+
+/// What is wrong between `steers` and the static records of the zone `apex`, if they are known.
+pub(super) fn find(
+    apex: &Name,
+    mut names: Option<&mut NamesBuilder>,
+    steers: &[Steered<'_>],
+) -> Vec<Diagnostic> {
+    let mut types_at = |name: &Name| -> Types {
+        names.as_mut().map(|names| names.types_at(name)).unwrap_or_default()
+    };
     let mut found = Vec::new();
     let mut seen: HashMap<&Name, Span> = HashMap::new();
     for steered in steers {
@@ -34,10 +41,10 @@ pub(super) fn find(apex: &Name, records: &[Record], steers: &[Steered<'_>]) -> V
             let error = Diagnostic::error(steered.span, format!("`{owner}` is steered twice"));
             found.push(error.also(first, "by this one too"));
         }
-        found.extend(below_cut(apex, owner, steered.span, &by_owner));
-        let beside = by_owner.get(owner).map(Vec::as_slice).unwrap_or_default();
-        found.extend(beside_static(steered, beside));
-        found.extend(alias(apex, steered, beside));
+        found.extend(below_cut(apex, owner, steered.span, &mut types_at));
+        let beside = types_at(owner);
+        found.extend(beside_static(steered, &beside));
+        found.extend(alias(apex, steered, &beside));
     }
     found
 }
@@ -47,20 +54,19 @@ fn below_cut(
     apex: &Name,
     owner: &Name,
     span: Span,
-    by_owner: &HashMap<&Name, Vec<&Record>>,
+    types_at: &mut dyn FnMut(&Name) -> Types,
 ) -> Option<Diagnostic> {
     let mut at = Some(owner.clone());
     while let Some(name) = at.filter(|name| name.is_at_or_below(apex)) {
-        let here = by_owner.get(&name).map(Vec::as_slice).unwrap_or_default();
-        let cut = here.iter().find(|record| match record.rtype {
+        let cut = types_at(&name).into_iter().find(|(rtype, _)| match *rtype {
             RecordType::NS => name != *apex,
             RecordType::DNAME => name != *owner,
             _ => false,
         });
-        if let Some(record) = cut {
-            let what = if record.rtype == RecordType::NS { "delegated" } else { "redirected" };
+        if let Some((rtype, place)) = cut {
+            let what = if rtype == RecordType::NS { "delegated" } else { "redirected" };
             let message = format!("`{owner}` cannot be steered: `{name}` is {what}");
-            return Some(Diagnostic::error(span, message).also(record.span, "here"));
+            return Some(Diagnostic::error(span, message).also(place, "here"));
         }
         at = name.parent();
     }
@@ -68,17 +74,17 @@ fn below_cut(
 }
 
 /// Static addresses or a static alias of a steered name would contradict the steer.
-fn beside_static(steered: &Steered<'_>, beside: &[&Record]) -> Option<Diagnostic> {
-    let clash = beside.iter().find(|record| STEERED_TYPES.contains(&record.rtype))?;
+fn beside_static(steered: &Steered<'_>, beside: &Types) -> Option<Diagnostic> {
+    let (rtype, place) = beside.iter().find(|(rtype, _)| STEERED_TYPES.contains(rtype))?;
     let owner = &steered.steer.owner;
-    let message = format!("`{owner}` is steered and has static {} records", clash.rtype);
-    let error = Diagnostic::error(steered.span, message).also(clash.span, "static here");
+    let message = format!("`{owner}` is steered and has static {rtype} records");
+    let error = Diagnostic::error(steered.span, message).also(*place, "static here");
     Some(error.hint("remove one of the two"))
 }
 
 /// An answer that may be a CNAME must be alone at its name, and cannot be at the apex (RFC 1034
 /// §3.6.2, RFC 2181 §10.1).
-fn alias(apex: &Name, steered: &Steered<'_>, beside: &[&Record]) -> Option<Diagnostic> {
+fn alias(apex: &Name, steered: &Steered<'_>, beside: &Types) -> Option<Diagnostic> {
     let owner = &steered.steer.owner;
     if !steered.families.host && !matches!(steered.steer.all_down, AllDown::Host(_)) {
         return None;
@@ -88,9 +94,9 @@ fn alias(apex: &Name, steered: &Steered<'_>, beside: &[&Record]) -> Option<Diagn
         let hint = "a CNAME cannot stand beside the apex's SOA and NS: use pools with addresses";
         return Some(error.hint(hint));
     }
-    let other = beside.iter().find(|record| !STEERED_TYPES.contains(&record.rtype))?;
-    let message = format!("`{owner}` may be answered by a CNAME, but has {} records", other.rtype);
-    let error = Diagnostic::error(steered.span, message).also(other.span, "static here");
+    let (rtype, place) = beside.iter().find(|(rtype, _)| !STEERED_TYPES.contains(rtype))?;
+    let message = format!("`{owner}` may be answered by a CNAME, but has {rtype} records");
+    let error = Diagnostic::error(steered.span, message).also(*place, "static here");
     Some(error.hint("a CNAME stands alone: use pools with addresses, or remove the records"))
 }
 
@@ -102,13 +108,15 @@ mod tests {
     use super::*;
     use crate::model::Report;
     use crate::model::topology::{KeyBits, Pick, Policy};
+    use crate::zone::RecordRef;
 
     fn span() -> Span {
         Span::new(Report::new().add_source("x", ""), 0..0)
     }
 
-    fn record(owner: &str, rtype: RecordType) -> Record {
-        Record { owner: owner.parse().unwrap(), rtype, ttl: 1, rdata: [].into(), span: span() }
+    fn add(names: &mut NamesBuilder, owner: &str, rtype: RecordType) {
+        let owner = &owner.parse().unwrap();
+        names.add(RecordRef { owner, rtype, ttl: 1, rdata: &[], span: span() });
     }
 
     fn steer(owner: &str) -> Steer {
@@ -131,14 +139,19 @@ mod tests {
             Families { v4: true, v6: true, host: false },
             Families { v4: true, v6: true, host: true },
         );
+        let apex = "example.com.".parse().unwrap();
+        let mut names = NamesBuilder::new(&apex);
         let records = [
-            record("example.com.", RecordType::SOA),
-            record("example.com.", RecordType::NS),
-            record("a.example.com.", RecordType::A),
-            record("mx.example.com.", RecordType::MX),
-            record("cut.example.com.", RecordType::NS),
-            record("old.example.com.", RecordType::DNAME),
+            ("example.com.", RecordType::SOA),
+            ("example.com.", RecordType::NS),
+            ("a.example.com.", RecordType::A),
+            ("mx.example.com.", RecordType::MX),
+            ("cut.example.com.", RecordType::NS),
+            ("old.example.com.", RecordType::DNAME),
         ];
+        for (owner, rtype) in records {
+            add(&mut names, owner, rtype);
+        }
         let cases = [
             ("www.example.com.", addresses, None),
             ("example.com.", addresses, None),
@@ -172,11 +185,10 @@ mod tests {
                 Some("`x.old.example.com.` cannot be steered: `old.example.com.` is redirected"),
             ),
         ];
-        let apex = "example.com.".parse().unwrap();
         for (owner, families, wanted) in cases {
             let steer = steer(owner);
             let steered = Steered { steer: &steer, span: span(), families };
-            let found = find(&apex, &records, &[steered]);
+            let found = find(&apex, Some(&mut names), &[steered]);
             let messages: Vec<_> = found.iter().map(|found| found.message.as_str()).collect();
             assert_eq!(messages, Vec::from_iter(wanted), "{owner}");
         }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::ZoneFiles;
-use crate::model::{Diagnostic, Name, Record, Report, Severity, Span};
+use crate::model::{Diagnostic, Name, Report, Severity, Span};
+use crate::zone::NamesBuilder;
 
 /// A master file that could be opened.
 pub(super) struct Master {
     /// Its first octet.
     pub(super) start: Span,
     /// What it holds; `None` when anything in it is an error.
-    pub(super) records: Option<Vec<Record>>,
+    pub(super) names: Option<NamesBuilder>,
 }
 
 /// Reads the master file `name` of the zone `apex`, with all that it includes. `named_at` is where
@@ -38,9 +39,10 @@ pub(super) fn read(
     let mut include = |report: &mut Report, name: &str| {
         open(files, name).map(|text| report.add_source(super::shown(files, name), text))
     };
-    let records = crate::zone::read_records(report, source, apex, &mut include);
+    let mut names = NamesBuilder::new(apex);
+    crate::zone::read(report, source, apex, &mut include, &mut |record| names.add(record));
     let is_sound = report.count(Severity::Error) == errors;
-    Some(Master { start: Span::new(source, 0..0), records: is_sound.then_some(records) })
+    Some(Master { start: Span::new(source, 0..0), names: is_sound.then_some(names) })
 }
 
 /// The text of a file inside the zone directory.

@@ -129,21 +129,14 @@ fn read_static(
     };
     let errors = report.count(Severity::Error);
     let master = master::read(report, files, name, &apex, None)?;
-    if let Some(records) = &master.records {
-        crate::zone::check(report, &apex, Some(master.start), records);
+    let mut names = master.names;
+    if let Some(names) = &mut names {
+        names.check(report, Some(master.start));
     }
     let is_sound = report.count(Severity::Error) == errors;
-    let records = master.records.filter(|_| is_sound);
-    let zone = records.map(|records| Zone {
-        apex: apex.clone(),
-        records,
-        regions: Vec::new(),
-        checks: Vec::new(),
-        pools: Vec::new(),
-        endpoints: Vec::new(),
-        steers: Vec::new(),
-        expectations: Vec::new(),
-    });
+    let zone = names
+        .filter(|_| is_sound)
+        .map(|names| Zone { names: Arc::new(names.finish([])), ..Zone::empty(apex.clone()) });
     Some(Defined { apex, span: master.start, zone })
 }
 

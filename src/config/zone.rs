@@ -1,6 +1,7 @@
 //! One zone file, `NAME.toml`: what belongs to a zone.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::{self, Authority};
@@ -14,9 +15,10 @@ use super::steer::{self, SteerReader};
 use super::{ZoneFiles, check, master, region, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
-    Check, CheckId, Endpoint, Name, Pool, PoolId, Record, RecordType, RegionId, Report, Severity,
-    SourceId, Span, Steer, Zone,
+    Check, CheckId, Endpoint, Name, Pool, PoolId, RecordType, RegionId, Report, Severity, SourceId,
+    Span, Steer, Zone,
 };
+use crate::zone::NamesBuilder;
 
 const ROOT: Keys = Keys {
     place: "",
@@ -85,26 +87,31 @@ pub(super) fn read(
     }
     let apex = read_apex(&root, stem);
     let named = root.get("records").and_then(|value| value.text("a file name").map(|n| (value, n)));
-    let static_records = match (&apex, named) {
+    let names = match (&apex, named) {
         (None, _) => None,
-        (Some(_), None) => Some(Vec::new()),
+        (Some((apex, _)), None) => Some(NamesBuilder::new(apex)),
         (Some((apex, _)), Some((value, file))) => {
             let master = master::read(report, files, file, apex, Some(value.span));
-            master.and_then(|master| master.records)
+            master.and_then(|master| master.names)
         }
     };
     // A zone without a name is read to its end, as the root, for the sake of its other faults.
     let name = apex.as_ref().map_or_else(Name::root, |(name, _)| name.clone());
-    let zone = read_body(&root, name, &text, static_records);
+    let (mut zone, mut names) = read_body(&root, name, &text, names);
     let records = named.map(|(_, file)| file.to_owned());
     findings.finish(report);
     // Without an SOA the records are not all known, or their want of one has been reported.
-    if zone.records.iter().any(|record| record.rtype == RecordType::SOA) {
-        let span = apex.as_ref().map(|(_, span)| *span);
-        crate::zone::check(report, &zone.apex, span, &zone.records);
+    if let Some(names) = &mut names
+        && names.types_at(&zone.apex).iter().any(|(rtype, _)| *rtype == RecordType::SOA)
+    {
+        names.check(report, apex.as_ref().map(|(_, span)| *span));
     }
     let is_sound = apex.is_some() && report.count(Severity::Error) == errors;
-    Some(ZoneFile { apex, records, zone: is_sound.then_some(zone) })
+    let zone = names.filter(|_| is_sound).map(|names| {
+        zone.names = Arc::new(names.finish(zone.steers.iter().map(|steer| &steer.owner)));
+        zone
+    });
+    Some(ZoneFile { apex, records, zone })
 }
 
 fn read_apex(root: &Table<'_>, stem: &str) -> Option<(Name, Span)> {
@@ -112,9 +119,14 @@ fn read_apex(root: &Table<'_>, stem: &str) -> Option<(Name, Span)> {
     Some((value.name(&Name::root())?, value.span))
 }
 
-/// Everything below the head of the file. `records` are those of the master file; `None` when it
+/// Everything below the head of the file. `names` are those of the master file; `None` when it
 /// could not be read, so that nothing can be said about what it lacks.
-fn read_body(root: &Table<'_>, apex: Name, text: &str, records: Option<Vec<Record>>) -> Zone {
+fn read_body(
+    root: &Table<'_>,
+    apex: Name,
+    text: &str,
+    mut names: Option<NamesBuilder>,
+) -> (Zone, Option<NamesBuilder>) {
     let entries = |key, shape| root.named(key, shape);
     let (regions, checks) =
         (entries("regions", "[regions.eu-west]"), entries("checks", "[checks.web]"));
@@ -134,16 +146,14 @@ fn read_body(root: &Table<'_>, apex: Name, text: &str, records: Option<Vec<Recor
     let steers = read_steers(&reader, steers);
 
     let authority = Authority::read(root, &apex);
-    let records = records.map(|mut records| {
-        authority.complete(root, &apex, text, &mut records);
-        records
-    });
-    let records = records.unwrap_or_default();
-    judge_clashes(root, &apex, &records, &steers, &families);
+    if let Some(names) = &mut names {
+        authority.complete(root, &apex, text, names);
+    }
+    judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
     let mut zone = Zone {
+        names: Arc::default(),
         apex,
-        records,
         regions: regions.into_iter().map(|entry| region::read(entry, &region_names)).collect(),
         checks: read_checks(checks, &pools, &endpoints),
         pools,
@@ -158,7 +168,7 @@ fn read_body(root: &Table<'_>, apex: Name, text: &str, records: Option<Vec<Recor
     let reader = ExpectReader { zone: &zone, regions: &region_names, pools: &pool_names };
     let expectations = root.get("expect").map(|list| reader.read_all(list));
     zone.expectations = expectations.unwrap_or_default();
-    zone
+    (zone, names)
 }
 
 fn read_pools<'d>(
@@ -204,7 +214,7 @@ fn read_steers<'d>(
 fn judge_clashes(
     root: &Table<'_>,
     apex: &Name,
-    records: &[Record],
+    names: Option<&mut NamesBuilder>,
     steers: &[(Steer, Span)],
     families: &[Families],
 ) {
@@ -218,7 +228,7 @@ fn judge_clashes(
         Steered { steer, span: *span, families }
     });
     let steered: Vec<_> = steered.collect();
-    clash::find(apex, records, &steered).into_iter().for_each(|found| root.push(found));
+    clash::find(apex, names, &steered).into_iter().for_each(|found| root.push(found));
 }
 
 /// What is defined but leads nowhere is probably a slip.

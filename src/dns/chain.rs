@@ -5,15 +5,15 @@
 //! follows is not, so only the first part is sent, to be cached for all (RFC 7871 §7.2.1).
 
 use super::Asked;
-use super::compress::{MadeFor, PlainName, Writer};
+use super::compress::Writer;
 use super::outcome::{Kind, Outcome, Rcode};
 use super::reply::{Reply, Section};
 use super::steered::{self, Dice};
 use crate::model::RecordType;
+use crate::model::image::{Image, MadeFor, PlainName};
+use crate::model::names::{Flags, NameRecord, Referral, Rrset};
 use crate::snapshot::Snapshot;
 use crate::snapshot::find::{Found, QueryName};
-use crate::snapshot::image::Image;
-use crate::snapshot::names::{Flags, NameRecord, Referral, Rrset};
 use crate::snapshot::rules::FamilyAnswer;
 
 /// Steps of a chain (other servers stop between 10 and 20).
@@ -111,7 +111,7 @@ fn arrive(
     let Asked { snapshot, query, .. } = asked;
     if let Some(rrset) = record.rrset(query.qtype) {
         let is_apex = query.qtype == RecordType::NS && record.flags().has(Flags::APEX);
-        let servers = is_apex.then(|| &snapshot.zone(record.zone()).servers);
+        let servers = is_apex.then(|| &snapshot.zone(record.zone()).names.servers);
         return end_with(name, record, rrset, servers, reply);
     }
     if record.flags().has(Flags::STEERED) {
@@ -167,7 +167,7 @@ fn steer(
     if query.edns.as_ref().is_some_and(|edns| edns.subnet.is_some()) {
         return Step::End(Rcode::NOERROR);
     }
-    let Some(decision) = steered::decide(asked, record.link(), dice) else {
+    let Some(decision) = steered::decide(asked, snapshot.rule_of(record), dice) else {
         return negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply);
     };
     match decision.answer {
@@ -194,7 +194,7 @@ fn negative(
     reply: &mut Reply<'_>,
 ) -> Step {
     let entry = snapshot.zone(zone);
-    let made = MadeFor::question(entry.apex.as_wire(), &entry.negative.bytes);
+    let made = MadeFor::question(entry.apex.as_wire(), &entry.names.negative.bytes);
     let apex = entry.apex.as_wire();
     let write = |out: &mut Writer<'_>| out.image_for(made, apex, ttl_max);
     reply.write(Section::Authority, 1, write);

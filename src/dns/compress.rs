@@ -1,122 +1,19 @@
 //! Records into a place that they were not made for.
 //!
-//! The ready images of `snapshot` stand right behind the question. Where one has to stand elsewhere (at
+//! Ready images stand right behind the question. Where one has to stand elsewhere (at
 //! the end of a CNAME chain, behind a DNAME), it is unfolded: read as the message that it was made for,
 //! its names expanded, and written anew with names compressed against what the reply holds. This costs
 //! more than a copy and is off the ordinary path.
 
 use super::reply::{Reply, Section};
 use crate::model::RecordType;
-use crate::model::name::NAME_LEN_MAX;
-use crate::snapshot::image::HEADER_LEN;
+use crate::model::image::{HEADER_LEN, MadeFor};
 use crate::zone::compressible;
 
 /// Names of the reply that may be pointed to. More would be found in few answers and cost in all.
 const STARTS_MAX: usize = 48;
 /// The last offset that a pointer can lead to.
 const POINTER_TARGET_MAX: usize = 0x3fff;
-
-/// A name unfolded: wire form without pointers.
-pub(super) struct PlainName {
-    wire: [u8; NAME_LEN_MAX],
-    len: usize,
-}
-
-impl PlainName {
-    /// `prefix` labels followed by the name `suffix`; `None` when that is too long (RFC 6672 §2.2).
-    pub(super) fn joined(prefix: &[u8], suffix: &[u8]) -> Option<Self> {
-        let mut plain = Self { wire: [0; NAME_LEN_MAX], len: prefix.len() + suffix.len() };
-        let (head, tail) = plain.wire.get_mut(..plain.len)?.split_at_mut(prefix.len());
-        head.copy_from_slice(prefix);
-        tail.copy_from_slice(suffix);
-        Some(plain)
-    }
-
-    pub(super) fn as_wire(&self) -> &[u8] {
-        &self.wire[..self.len]
-    }
-}
-
-/// An image with what it was made to stand behind: together a message that can be read.
-#[derive(Clone, Copy)]
-pub(super) struct MadeFor<'a> {
-    /// The name in the question.
-    qname: &'a [u8],
-    /// Other images between the question and this one.
-    before: [&'a [u8]; 2],
-    image: &'a [u8],
-}
-
-impl<'a> MadeFor<'a> {
-    /// An image that was made to stand right behind the question of `qname`.
-    pub(super) const fn question(qname: &'a [u8], image: &'a [u8]) -> Self {
-        Self { qname, before: [&[], &[]], image }
-    }
-
-    /// The image that was made to stand right behind this one, which has at most one before it.
-    pub(super) const fn then(self, image: &'a [u8]) -> Self {
-        Self { before: [self.before[1], self.image], image, ..self }
-    }
-}
-
-impl MadeFor<'_> {
-    /// Octet `at` of the message that the image was made for.
-    fn octet(&self, at: usize) -> Option<u8> {
-        let Some(mut offset) = at.checked_sub(HEADER_LEN + self.qname.len() + 4) else {
-            return self.qname.get(at.checked_sub(HEADER_LEN)?).copied();
-        };
-        for before in self.before {
-            match before.get(offset) {
-                Some(octet) => return Some(*octet),
-                None => offset -= before.len(),
-            }
-        }
-        self.image.get(offset).copied()
-    }
-
-    /// Where the image starts in that message.
-    fn start(&self) -> usize {
-        HEADER_LEN + self.qname.len() + 4 + self.before[0].len() + self.before[1].len()
-    }
-
-    /// The name at `offset` of the image, unfolded, and the octets that it takes there.
-    fn name(&self, offset: usize) -> Option<(PlainName, usize)> {
-        let mut plain = PlainName { wire: [0; NAME_LEN_MAX], len: 0 };
-        let start = self.start() + offset;
-        let (mut at, mut taken) = (start, None);
-        // Every label takes an octet at least and pointers lead to labels, so this ends.
-        for _ in 0..=NAME_LEN_MAX {
-            let len = self.octet(at)?;
-            if len >= 0xc0 {
-                // Later pointers may stand before `start`.
-                if taken.is_none() {
-                    taken = Some(at + 2 - start);
-                }
-                at = usize::from(u16::from_be_bytes([len & 0x3f, self.octet(at + 1)?]));
-                continue;
-            }
-            for step in 0..=usize::from(len) {
-                *plain.wire.get_mut(plain.len)? = self.octet(at + step)?;
-                plain.len += 1;
-            }
-            at += 1 + usize::from(len);
-            if len == 0 {
-                // Behind a pointer, `at` may lie before `start`.
-                return Some((plain, taken.unwrap_or_else(|| at - start)));
-            }
-        }
-        None
-    }
-}
-
-impl MadeFor<'_> {
-    /// The name that is the rdata of the first record, whose owner is the question's name: where a
-    /// CNAME leads.
-    pub(super) fn rdata_name(&self) -> Option<PlainName> {
-        const RDATA_AT: usize = 12; // C0 0C, type, class, TTL, length.
-        self.name(RDATA_AT).map(|(name, _)| name)
-    }
-}
 
 /// Writes records behind what a reply holds already.
 pub(super) struct Writer<'a> {

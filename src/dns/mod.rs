@@ -25,10 +25,10 @@ pub use steered::Dice;
 
 use std::net::IpAddr;
 
+use crate::model::names::{Flags, NameRecord};
 use crate::model::{RecordClass, RecordType};
 use crate::snapshot::Snapshot;
 use crate::snapshot::find::Found;
-use crate::snapshot::names::{Flags, NameRecord};
 use edns::ExtendedError;
 use query::{Query, Reject};
 use reply::Reply;

@@ -6,9 +6,9 @@
 
 use super::edns::{Edns, EdnsError};
 use super::outcome::Rcode;
+use crate::model::image::HEADER_LEN;
 use crate::model::{RecordClass, RecordType};
 use crate::snapshot::find::QueryName;
-use crate::snapshot::image::HEADER_LEN;
 
 /// A query that can be answered.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use super::Arrival;
 use super::edns::{self, ExtendedError, OptReply};
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::{ErrorParts, Query};
+use crate::model::Zone;
+use crate::model::image::{HEADER_LEN, Image};
+use crate::model::names::{Referral, Rrset};
 use crate::snapshot::gate::Gate;
-use crate::snapshot::image::{HEADER_LEN, Image};
-use crate::snapshot::names::{Referral, Rrset};
-use crate::snapshot::zone_names::ZoneEntry;
 
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
 const UDP_PAYLOAD_MIN: u16 = 512;
@@ -140,11 +140,11 @@ impl<'a> Reply<'a> {
 
     /// The name servers of an apex that was asked for them, with addresses if there is room. The
     /// answer is complete without them.
-    pub(super) fn name_servers(mut self, rrset: Rrset<'_>, zone: &ZoneEntry) -> Outcome {
+    pub(super) fn name_servers(mut self, rrset: Rrset<'_>, zone: &Zone) -> Outcome {
         self.flags |= AA;
         let apex_len = zone.apex.as_wire().len();
         if self.push_rrset(Section::Answer, rrset, apex_len) {
-            let (count, addresses) = &zone.servers;
+            let (count, addresses) = &zone.names.servers;
             self.push_image(Section::Additional, *count, addresses, apex_len);
         } else {
             self.truncate();
@@ -172,16 +172,16 @@ impl<'a> Reply<'a> {
     }
 
     /// NODATA or NXDOMAIN with the zone's SOA. Its scope is 0 whoever asked (RFC 7871 §7.4).
-    pub(super) fn negative(self, zone: &ZoneEntry, rcode: Rcode) -> Outcome {
+    pub(super) fn negative(self, zone: &Zone, rcode: Rcode) -> Outcome {
         self.negative_for(zone, rcode, u32::MAX)
     }
 
     /// The same, to live for `ttl_max` seconds at most.
-    pub(super) fn negative_for(mut self, zone: &ZoneEntry, rcode: Rcode, ttl_max: u32) -> Outcome {
+    pub(super) fn negative_for(mut self, zone: &Zone, rcode: Rcode, ttl_max: u32) -> Outcome {
         self.flags |= AA;
         self.scope = 0;
         let soa_at = self.len;
-        if self.push_image(Section::Authority, 1, &zone.negative, zone.apex.as_wire().len()) {
+        if self.push_image(Section::Authority, 1, &zone.names.negative, zone.apex.as_wire().len()) {
             self.cap_ttl(soa_at, ttl_max);
         } else {
             self.truncate();

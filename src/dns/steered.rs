@@ -5,8 +5,8 @@ use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::Reply;
 use super::{Arrival, Asked};
+use crate::model::names::NameRecord;
 use crate::model::{ClientSubnet, Prefix, RecordType};
-use crate::snapshot::names::NameRecord;
 use crate::snapshot::rules::FamilyAnswer;
 use crate::steer::{Draw, Family};
 
@@ -84,7 +84,7 @@ pub(super) fn answer(
     if query.qtype == RecordType::ANY {
         return reply.any();
     }
-    let Some(decision) = decide(asked, record.link(), dice) else {
+    let Some(decision) = decide(asked, snapshot.rule_of(record), dice) else {
         return reply.negative(snapshot.zone(record.zone()), Rcode::NOERROR);
     };
     reply.set_scope(decision.scope);

@@ -8,8 +8,10 @@ pub mod check;
 pub mod diagnostic;
 pub mod health;
 pub mod ids;
+pub(crate) mod image;
 pub mod location;
 pub mod name;
+pub mod names;
 pub mod record;
 pub mod time;
 pub mod topology;
@@ -21,6 +23,7 @@ pub use health::{EndpointHealth, FailureReason, Observation, TargetHealth, Trans
 pub use ids::{CheckId, EndpointId, PoolId, RegionId, SteerId};
 pub use location::{Continent, Coordinates, Country, Location};
 pub use name::Name;
+pub use names::ZoneNames;
 pub use record::{Record, RecordClass, RecordType};
 pub use time::Time;
 pub use topology::{Endpoint, Pool, Region, Steer, Zone};

@@ -8,11 +8,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Check, CheckId, Continent, Coordinates, Country, EndpointId, Name, PoolId, Prefix, Record,
-    RecordType, RegionId, Target, TargetHost,
+    Check, CheckId, Continent, Coordinates, Country, EndpointId, Name, PoolId, Prefix, RecordType,
+    RegionId, Target, TargetHost, ZoneNames,
 };
 
 /// Everything that one zone's files say.
@@ -20,8 +21,9 @@ use super::{
 pub struct Zone {
     /// The apex.
     pub apex: Name,
-    /// Static records: the master file's, and the SOA and NS made from the zone file.
-    pub records: Vec<Record>,
+    /// Its names with their static records: the master file's, and the SOA and NS made from the zone
+    /// file. Steered names lead to [`steers`](Self::steers).
+    pub names: Arc<ZoneNames>,
     /// Places that we serve from.
     pub regions: Vec<Region>,
     /// What "healthy" means.
@@ -34,6 +36,23 @@ pub struct Zone {
     pub steers: Vec<Steer>,
     /// What must hold before this zone may be served.
     pub expectations: Vec<Expectation>,
+}
+
+impl Zone {
+    /// A zone in which there is nothing.
+    #[must_use]
+    pub fn empty(apex: Name) -> Self {
+        Self {
+            apex,
+            names: Arc::default(),
+            regions: Vec::new(),
+            checks: Vec::new(),
+            pools: Vec::new(),
+            endpoints: Vec::new(),
+            steers: Vec::new(),
+            expectations: Vec::new(),
+        }
+    }
 }
 
 /// A place that we serve from.

@@ -4,13 +4,12 @@
 //! health → rules, on every change of a verdict. The second shares everything that the first made,
 //! and recompiles only rules whose endpoints have changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::names::{NameTable, TableBuilder, TableError};
+use super::names::{NameTable, TableError};
 use super::rules::{CompiledRule, RuleMap};
-use super::zone_names::{self, ZoneEntry};
 use crate::geo::{Atlas, ClassId, ClassMap, ClassMapError, Place, distance};
 use crate::model::topology::{Policy, Where};
 use crate::model::{
@@ -44,7 +43,7 @@ pub enum CompileError {
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge => f.write_str("the records of all zones together pass 4 GiB"),
+            Self::TooLarge => f.write_str("the records of all zones together pass 16 GiB"),
             Self::Classes { owner, error } => write!(f, "steer {owner}: {error}"),
         }
     }
@@ -63,7 +62,8 @@ impl From<TableError> for CompileError {
 pub(crate) struct Fixed {
     pub(crate) blueprint: Blueprint,
     pub(crate) names: NameTable,
-    pub(crate) zones: Vec<ZoneEntry>,
+    /// By zone and place of a steer in it, its rule.
+    pub(crate) rules_by_zone: Vec<Box<[u32]>>,
     /// Different rules, each once.
     pub(crate) rules: Vec<RuleSource>,
 }
@@ -84,11 +84,10 @@ impl Fixed {
         let mut rules_by_zone = Vec::with_capacity(blueprint.zones.len());
         for (place, zone) in blueprint.zones.iter().enumerate() {
             let of_steer = |n| rules.place_of(&blueprint.atlas, zone, place, n);
-            rules_by_zone
-                .push((0..zone.steers.len()).map(of_steer).collect::<Result<Vec<_>, _>>()?);
+            rules_by_zone.push((0..zone.steers.len()).map(of_steer).collect::<Result<_, _>>()?);
         }
-        let (names, zones) = names_of(&blueprint.zones, &rules_by_zone)?;
-        Ok(Self { names, zones, rules: rules.sources, blueprint })
+        let names = NameTable::new(&blueprint.zones)?;
+        Ok(Self { names, rules_by_zone, rules: rules.sources, blueprint })
     }
 
     /// What is known of the endpoints of each zone.
@@ -127,34 +126,6 @@ fn health_of(
         v6: targets.v6.as_ref().map(of_target),
         host: targets.host.as_ref().map(of_target),
     }
-}
-
-/// The names of all zones. A child zone's names hide its parent's, so parents come first.
-fn names_of(
-    zones: &[Zone],
-    rules: &[Vec<u32>],
-) -> Result<(NameTable, Vec<ZoneEntry>), CompileError> {
-    let apexes: HashSet<&Name> = zones.iter().map(|zone| &zone.apex).collect();
-    let mut order: Vec<usize> = (0..zones.len()).collect();
-    order.sort_by_key(|place| zones[*place].apex.label_count());
-    let mut children: HashMap<Name, Vec<&Name>> = HashMap::new();
-    for apex in &apexes {
-        let mut above = std::iter::successors(apex.parent(), Name::parent);
-        if let Some(parent) = above.find(|name| apexes.contains(name)) {
-            children.entry(parent).or_default().push(apex);
-        }
-    }
-    let mut builder = TableBuilder::new();
-    let mut entries: Vec<(usize, ZoneEntry)> = Vec::with_capacity(zones.len());
-    for place in order {
-        let zone = &zones[place];
-        let children = children.get(&zone.apex).map_or(&[][..], Vec::as_slice);
-        let rules = &rules[place];
-        let entry = zone_names::add(&mut builder, zone, place, rules, &apexes, children)?;
-        entries.push((place, entry));
-    }
-    entries.sort_by_key(|(place, _)| *place);
-    Ok((builder.finish(), entries.into_iter().map(|(_, entry)| entry).collect()))
 }
 
 /// The rules met so far. Rules that say the same share one entry, and rules that order the same

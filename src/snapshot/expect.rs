@@ -7,11 +7,11 @@
 use super::Snapshot;
 use super::explain::{Decided, Question, decide, with_outages};
 use super::find::{Found, QueryName};
-use super::names::Flags;
+use crate::model::names::Flags;
 use crate::model::topology::{AnswerClaim, Claim, EndpointAt, Expectation, Outage, Want};
 use crate::model::{
-    Diagnostic, EndpointHealth, EndpointId, Prefix, Record, RecordType, RegionId, Report, Span,
-    TargetHost, Zone,
+    Diagnostic, EndpointHealth, EndpointId, Prefix, RecordType, RegionId, Report, Span, TargetHost,
+    Zone,
 };
 use crate::steer::{Drawn, Family, Preference, Selected, Why, select};
 
@@ -55,17 +55,18 @@ fn check_answer(
                 down: &claim.down,
                 random: 0,
             };
-            let decided = decide(snapshot, &question, record.link());
+            let decided = decide(snapshot, &question, snapshot.rule_of(record));
             if !is_met(&decided, &claim.want) {
                 let hint = hint_of(&decided);
                 report.push(fail(answered_text(&decided)).hint(hint));
             }
         }
         Some(Found::Name(record)) => {
-            let own = snapshot.zones()[record.zone()].records.iter();
-            let own = own.filter(|r| r.owner.as_wire().eq_ignore_ascii_case(record.name()));
+            let rrset = record.rrset(claim.qtype);
+            let own = rrset.map(|rrset| crate::zone::unfold(record.name(), rrset));
+            let own = own.unwrap_or_default().into_iter();
             let answered: Vec<TargetHost> =
-                own.filter(|r| r.rtype == claim.qtype).filter_map(host_of).collect();
+                own.filter_map(|(_, rdata)| host_of(claim.qtype, &rdata)).collect();
             if !is_same(&answered, &claim.want) {
                 report.push(fail(format!("but the zone's own records say {}", list(&answered))));
             }
@@ -115,19 +116,19 @@ fn hosts_of(decided: &Decided<'_>, endpoints: &[EndpointId]) -> Vec<TargetHost> 
     endpoints.iter().filter_map(one).collect()
 }
 
-fn host_of(record: &Record) -> Option<TargetHost> {
-    match record.rtype {
+fn host_of(rtype: RecordType, rdata: &[u8]) -> Option<TargetHost> {
+    match rtype {
         RecordType::A => {
-            let octets: [u8; 4] = (*record.rdata).try_into().ok()?;
+            let octets: [u8; 4] = rdata.try_into().ok()?;
             Some(TargetHost::Address(octets.into()))
         }
         RecordType::AAAA => {
-            let octets: [u8; 16] = (*record.rdata).try_into().ok()?;
+            let octets: [u8; 16] = rdata.try_into().ok()?;
             Some(TargetHost::Address(octets.into()))
         }
-        RecordType::CNAME => crate::model::Name::from_wire(&record.rdata)
-            .ok()
-            .map(|(name, _)| TargetHost::Name(name)),
+        RecordType::CNAME => {
+            crate::model::Name::from_wire(rdata).ok().map(|(name, _)| TargetHost::Name(name))
+        }
         _ => None,
     }
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use super::find::{Found, QueryName};
-use super::names::{Flags, NameRecord};
 use super::rules::CompiledRule;
 use crate::geo::{Located, distance};
+use crate::model::names::{Flags, NameRecord, Rrset};
 use crate::model::topology::{EndpointAt, Outage};
 use crate::model::{
     ClientSubnet, EndpointHealth, EndpointId, Name, Prefix, RecordType, Steer, TargetHealth,
@@ -181,13 +181,13 @@ fn explain_name(
         return (found, "NOERROR");
     }
     if !is_steered {
-        explanation.answer = static_records(zone, record.name(), question.qtype);
+        explanation.answer = static_records(record, question.qtype);
         return (found, if explanation.answer.is_empty() { "NODATA" } else { "NOERROR" });
     }
-    if snapshot.rule(record.link()).family_of(question.qtype).is_none() {
+    if snapshot.rule(snapshot.rule_of(record)).family_of(question.qtype).is_none() {
         return (found, "NODATA");
     }
-    let decided = decide(snapshot, question, record.link());
+    let decided = decide(snapshot, question, snapshot.rule_of(record));
     explanation.answer = records_of(zone, &decided.choice, decided.family);
     explanation.decision = Some(decision_of(&decided, located));
     let result = match decided.choice.drawn {
@@ -374,13 +374,12 @@ fn records_of(zone: &Zone, choice: &Choice, family: Family) -> Vec<String> {
     endpoints.iter().filter_map(one).collect()
 }
 
-fn static_records(zone: &Zone, owner: &[u8], qtype: RecordType) -> Vec<String> {
-    let is_meant = |record: &&crate::model::Record| {
-        record.owner.as_wire().eq_ignore_ascii_case(owner)
-            && (record.rtype == qtype || record.rtype == RecordType::CNAME)
+fn static_records(record: NameRecord<'_>, qtype: RecordType) -> Vec<String> {
+    let is_meant = |rrset: &Rrset<'_>| rrset.rtype == qtype || rrset.rtype == RecordType::CNAME;
+    let texts = |rrset: Rrset<'_>| {
+        let records = crate::zone::unfold(record.name(), rrset).into_iter();
+        let text = move |rdata: &[u8]| crate::zone::rdata_to_text(rrset.rtype, rdata);
+        records.map(move |(_, rdata)| format!("{} {}", rrset.rtype, text(&rdata)))
     };
-    let text = |record: &crate::model::Record| {
-        format!("{} {}", record.rtype, crate::zone::rdata_to_text(record.rtype, &record.rdata))
-    };
-    zone.records.iter().filter(is_meant).map(text).collect()
+    record.rrsets().filter(is_meant).flat_map(texts).collect()
 }

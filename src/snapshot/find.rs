@@ -14,9 +14,10 @@
 //!
 //! The closest encloser is unique, because every name between an apex and a record exists.
 
-use super::names::{Flags, NameRecord, NameTable};
+use super::names::NameTable;
 use crate::model::RecordType;
 use crate::model::name::NAME_LEN_MAX;
+use crate::model::names::{Flags, NameRecord};
 
 /// A name as it was asked for: lower case, wire form, its labels counted.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,7 @@ impl NameTable {
     fn found_there<'a>(&'a self, record: NameRecord<'a>, qtype: RecordType) -> Found<'a> {
         let flags = record.flags();
         if flags.has(Flags::OCCLUDED) {
-            Found::Referral(self.at(record.link()))
+            Found::Referral(self.linked(record))
         } else if flags.has(Flags::CUT) && qtype != RecordType::DS {
             Found::Referral(record)
         } else {
@@ -112,7 +113,7 @@ impl NameTable {
             let Some(encloser) = self.get(&wire[start..name.len()]) else { continue };
             let flags = encloser.flags();
             if flags.has(Flags::OCCLUDED) {
-                return Found::Referral(self.at(encloser.link()));
+                return Found::Referral(self.linked(encloser));
             }
             if flags.has(Flags::CUT) {
                 return Found::Referral(encloser);

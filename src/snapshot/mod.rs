@@ -4,20 +4,18 @@
 //! changes, [`Snapshot::with_health`] makes the next one, which shares all that has not changed. The
 //! shell swaps one for the other behind one pointer, so a query sees either all of a change or none.
 //!
-//! Reading order: `image` (records ahead of the question) → `names` (the table) → `find` (RFC 1034
-//! §4.3.2) → `zone_names` (a zone into the table) → `rules` (answers by class) → `compile`.
+//! Reading order: `names` (the table of all names) → `find` (RFC 1034 §4.3.2) → `rules` (answers by
+//! class) → `compile`.
 
 mod compile;
 pub mod expect;
 pub mod explain;
 pub(crate) mod find;
 pub mod gate;
-pub(crate) mod image;
 pub(crate) mod names;
 pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
-pub(crate) mod zone_names;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,13 +23,13 @@ use std::sync::Arc;
 pub use compile::{Blueprint, CompileError};
 
 use crate::model::diagnostic::closest;
+use crate::model::names::NameRecord;
 use crate::model::topology::Outage;
 use crate::model::{EndpointHealth, EndpointId, Name, Target, TargetHealth, Zone};
 use compile::Fixed;
 use gate::Gate;
 use names::NameTable;
 use rules::CompiledRule;
-use zone_names::ZoneEntry;
 
 /// Everything that a query may look at.
 #[derive(Clone, Debug)]
@@ -180,8 +178,13 @@ impl Snapshot {
         &self.fixed.names
     }
 
-    pub(crate) fn zone(&self, place: usize) -> &ZoneEntry {
-        &self.fixed.zones[place]
+    pub(crate) fn zone(&self, place: usize) -> &Zone {
+        &self.fixed.blueprint.zones[place]
+    }
+
+    /// The place of the rule that steers a name.
+    pub(crate) fn rule_of(&self, record: NameRecord<'_>) -> u32 {
+        self.fixed.rules_by_zone[record.zone()][record.link() as usize]
     }
 
     pub(crate) fn rule(&self, place: u32) -> &CompiledRule {

@@ -1,144 +1,54 @@
 //! Every name that we answer for, in one table.
 //!
-//! One open-addressing table over all zones leads from the hash of a name to its record: flags, zone,
-//! the name itself and its ready images, all in one stretch of memory, so that a look-up costs two
-//! cache misses whatever the number of names and zones. Names that exist only because something lies
-//! below them (empty non-terminals, RFC 4592 §2.2.2) have records, too.
+//! One open-addressing table over all zones leads from the hash of a name to its record, so that a
+//! look-up costs two cache misses whatever the number of names and zones. The records stay where each
+//! zone has them (`model::names`), shared with other snapshots; the table sees all zones as pages of one
+//! address space:
 //!
 //! ```text
-//! slots: [ tag, offset ]*           a power of two, at most half full; offset 0 is free
-//! arena: record*
-//!   record: name_len u8 │ flags u8 │ rrsets u16 │ zone u32 │ link u32 │ name │ heads │ images
-//!   head:   type u16 │ records u16 │ octets u16 │ pointers u16
-//!   image:  octets │ pointers × u16
+//! slots: [ tag, place ]*      place: page << 14 │ unit
+//! pages: [ octets, zone ]*    64 KiB of a zone's arena, or its end
 //! ```
 //!
 //! How a look-up goes on when a name is not there is [`find`](super::find)'s business.
 
-use super::image::Image;
-use crate::model::{Name, RecordType};
+use std::collections::{HashMap, HashSet};
 
-/// What a record's name is in its zone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Flags(u8);
+use bytes::Bytes;
 
-impl Flags {
-    /// The top of a zone.
-    pub(crate) const APEX: Self = Self(1);
-    /// NS records delegate it and what is below; link: its referral.
-    pub(crate) const CUT: Self = Self(2);
-    /// It lies below a cut; link: the record of the cut.
-    pub(crate) const OCCLUDED: Self = Self(4);
-    /// It has a child `*`.
-    pub(crate) const WILDCARD_BELOW: Self = Self(8);
-    /// A DNAME redirects everything below it.
-    pub(crate) const DNAME: Self = Self(16);
-    /// A CNAME stands there.
-    pub(crate) const CNAME: Self = Self(32);
-    /// Some types are steered; link: the rule.
-    pub(crate) const STEERED: Self = Self(64);
+use crate::model::names::{
+    Flags, NameRecord, Records, Referral, Slots, UNIT, close_record, hash_of, label_count,
+    open_record, parent_of,
+};
+use crate::model::{Name, Zone};
 
-    pub(crate) const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
+/// Units of a page.
+const PAGE_UNITS: usize = 1 << PAGE_BITS;
+const PAGE_BITS: u32 = 14;
 
-    pub(crate) const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
+/// Part of a zone's arena.
+#[derive(Debug)]
+struct Page {
+    /// From where the page starts to the end of the arena: a record may reach into the next page.
+    octets: Bytes,
+    /// The zone, by place in the snapshot.
+    zone: u32,
+    /// The page that links of its records are counted from.
+    first: u32,
 }
 
-/// One ready rrset.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rrset<'a> {
-    /// Its type.
-    pub(crate) rtype: RecordType,
-    /// How many records.
-    pub(crate) count: u16,
-    /// Them, made to stand behind the question.
-    pub(crate) bytes: &'a [u8],
-    /// Pairs of octets: where pointers stand that move with the question ([`Image::pointers`]).
-    pub(crate) pointers: &'a [u8],
-}
-
-/// What a referral is made of. Each piece is made to stand right behind the one before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Referral<'a> {
-    /// The name that is delegated, in lower case and wire form.
-    pub(crate) cut: &'a [u8],
-    /// Its NS records.
-    pub(crate) ns: Rrset<'a>,
-    /// Addresses of name servers at or below the cut: without them nobody gets there.
-    pub(crate) glue: Rrset<'a>,
-    /// Addresses of its other name servers.
-    pub(crate) rest: Rrset<'a>,
-}
-
-/// A name's record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NameRecord<'a> {
-    bytes: &'a [u8],
-}
-
-const FIXED_LEN: usize = 12;
-const HEAD_LEN: usize = 8;
-
-impl<'a> NameRecord<'a> {
-    /// What it is in its zone.
-    pub(crate) fn flags(self) -> Flags {
-        Flags(self.bytes[1])
-    }
-
-    /// Its zone, by place in the snapshot.
-    pub(crate) fn zone(self) -> usize {
-        u32_at(self.bytes, 4) as usize
-    }
-
-    /// A rule, or the offset of another record; see [`Flags`].
-    pub(crate) fn link(self) -> u32 {
-        u32_at(self.bytes, 8)
-    }
-
-    /// The name in lower case and wire form.
-    pub(crate) fn name(self) -> &'a [u8] {
-        &self.bytes[FIXED_LEN..FIXED_LEN + usize::from(self.bytes[0])]
-    }
-
-    fn rrset_count(self) -> usize {
-        usize::from(u16_at(self.bytes, 2))
-    }
-
-    /// Its rrsets, by rising type.
-    pub(crate) fn rrsets(self) -> impl Iterator<Item = Rrset<'a>> {
-        let heads = FIXED_LEN + usize::from(self.bytes[0]);
-        let count = self.rrset_count();
-        let bytes = self.bytes;
-        let mut image = heads + count * HEAD_LEN;
-        (0..count).map(move |n| {
-            let head = heads + n * HEAD_LEN;
-            let len = usize::from(u16_at(bytes, head + 4));
-            let pointers_len = 2 * usize::from(u16_at(bytes, head + 6));
-            let rrset = Rrset {
-                rtype: RecordType(u16_at(bytes, head)),
-                count: u16_at(bytes, head + 2),
-                bytes: &bytes[image..image + len],
-                pointers: &bytes[image + len..image + len + pointers_len],
-            };
-            image += len + pointers_len;
-            rrset
-        })
-    }
-
-    /// Its rrset of that type.
-    pub(crate) fn rrset(self, rtype: RecordType) -> Option<Rrset<'a>> {
-        self.rrsets().find(|rrset| rrset.rtype == rtype)
-    }
+/// The record at a place.
+fn at(pages: &[Page], place: u32) -> NameRecord<'_> {
+    let page = &pages[(place >> PAGE_BITS) as usize];
+    let unit = place as usize % PAGE_UNITS;
+    NameRecord::new(&page.octets[unit * UNIT..], page.zone, page.first << PAGE_BITS)
 }
 
 /// The table.
 #[derive(Debug)]
 pub(crate) struct NameTable {
-    slots: Box<[(u32, u32)]>,
-    arena: Box<[u8]>,
+    slots: Slots,
+    pages: Box<[Page]>,
     /// The most labels that any name has: a longer name cannot be there.
     labels_max: usize,
 }
@@ -156,36 +66,25 @@ impl NameTable {
 
     /// Every record of a name, the one that hides the others first.
     fn all<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = NameRecord<'a>> + use<'a, 'n> {
-        let mask = self.slots.len() - 1;
-        let (mut slot, tag) = split(hash_of(name), mask);
-        std::iter::from_fn(move || {
-            loop {
-                let (found, offset) = self.slots[slot];
-                if offset == 0 {
-                    return None;
-                }
-                slot = (slot + 1) & mask;
-                if found == tag {
-                    let record = self.at(offset);
-                    if record.name() == name {
-                        return Some(record);
-                    }
-                }
-            }
-        })
+        let records = self.slots.candidates(hash_of(name)).map(|place| self.at(place));
+        records.filter(move |record| record.name() == name)
+    }
+
+    fn at(&self, place: u32) -> NameRecord<'_> {
+        at(&self.pages, place)
+    }
+
+    /// The record that another one links to.
+    pub(crate) fn linked(&self, record: NameRecord<'_>) -> NameRecord<'_> {
+        self.at(record.base() + record.link())
     }
 
     /// What the record of a cut links to.
     pub(crate) fn referral(&self, cut: NameRecord<'_>) -> Referral<'_> {
-        let record = self.at(cut.link());
+        let record = self.linked(cut);
         let mut pieces = record.rrsets();
         let mut piece = || pieces.next().expect("a cut links to three pieces");
         Referral { cut: record.name(), ns: piece(), glue: piece(), rest: piece() }
-    }
-
-    /// The record at an offset of this table.
-    pub(crate) fn at(&self, offset: u32) -> NameRecord<'_> {
-        NameRecord { bytes: &self.arena[offset as usize..] }
     }
 
     /// The most labels that any name has.
@@ -194,159 +93,181 @@ impl NameTable {
     }
 }
 
-/// Slot and tag of a hash.
-#[expect(clippy::cast_possible_truncation, reason = "two halves of a hash")]
-const fn split(hash: u64, mask: usize) -> (usize, u32) {
-    (hash as usize & mask, (hash >> 32) as u32)
-}
-
-/// A hash that is quick on names of a few dozen octets: folded multiplication, eight at a time. It
-/// need not withstand an adversary: who asks cannot add names, only look for them.
-fn hash_of(name: &[u8]) -> u64 {
-    let mut hash = name.len() as u64;
-    let mut words = name.chunks_exact(8);
-    for word in &mut words {
-        hash = fold(hash, u64::from_le_bytes(word.try_into().expect("eight octets")));
-    }
-    let mut last = [0; 8];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    fold(hash, u64::from_le_bytes(last) ^ 0x9e37_79b9_7f4a_7c15)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "folding the halves of a product")]
-fn fold(hash: u64, word: u64) -> u64 {
-    let product = u128::from(hash ^ word) * 0xb4a5_21f1_d546_8a0f;
-    product as u64 ^ (product >> 64) as u64
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
 /// Why names do not fit into a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TableError {
-    /// The records of all names together pass 4 GiB.
+    /// The records of all names together pass 16 GiB, or there are more than 262,144 zones.
     TooLarge,
 }
 
-/// Builds a [`NameTable`].
-#[derive(Debug)]
-pub(crate) struct TableBuilder {
-    arena: Vec<u8>,
-    /// (hash, offset) of every record that can be found by name.
-    entries: Vec<(u64, u32)>,
+impl NameTable {
+    /// The names of all zones. A child zone's names hide its parent's.
+    pub(crate) fn new(zones: &[Zone]) -> Result<Self, TableError> {
+        let nesting = Nesting::of(zones);
+        let names: usize = zones.iter().map(|zone| zone.names.names).sum();
+        // Each zone may need a name more, in the zone above.
+        let slots = Slots::with_capacity(names + nesting.children.values().flatten().count());
+        let mut builder = Builder { slots, pages: Vec::new(), labels_max: 0 };
+        // What is added first is found first, so children come first.
+        let mut order: Vec<usize> = (0..zones.len()).collect();
+        order.sort_by_key(|place| std::cmp::Reverse(zones[*place].apex.label_count()));
+        for place in order {
+            builder.add(&zones[place], place, &nesting)?;
+        }
+        let Builder { slots, pages, labels_max } = builder;
+        Ok(Self { slots, pages: pages.into(), labels_max })
+    }
+}
+
+/// Which zones lie inside others of ours. All names are in lower case and wire form.
+struct Nesting {
+    apexes: HashSet<Box<[u8]>>,
+    /// By apex, those of the zones right below.
+    children: HashMap<Box<[u8]>, Vec<Box<[u8]>>>,
+}
+
+impl Nesting {
+    fn of(zones: &[Zone]) -> Self {
+        let lower = |name: &Name| Box::<[u8]>::from(name.as_wire().to_ascii_lowercase());
+        let apexes: HashSet<Box<[u8]>> = zones.iter().map(|zone| lower(&zone.apex)).collect();
+        let mut children: HashMap<Box<[u8]>, Vec<Box<[u8]>>> = HashMap::new();
+        for apex in &apexes {
+            let mut above = std::iter::successors(parent_of(apex), |name| parent_of(name));
+            if let Some(parent) = above.find(|name| apexes.contains(*name)) {
+                children.entry(parent.into()).or_default().push(apex.clone());
+            }
+        }
+        // Not in the order of a hash: tables of the same zones are the same.
+        children.values_mut().for_each(|children| children.sort());
+        Self { apexes, children }
+    }
+
+    /// Whether `owner`, a name of the zone `apex`, lies strictly below the apex of another of our zones
+    /// inside this one: that zone answers for it. (At that apex itself this zone still has the
+    /// delegation.)
+    fn is_below_other(&self, owner: &[u8], apex: &[u8]) -> bool {
+        let above = std::iter::successors(parent_of(owner), |name| parent_of(name));
+        let mut inside = above.take_while(|name| name.len() > apex.len());
+        inside.any(|name| self.apexes.contains(name))
+    }
+}
+
+struct Builder {
+    slots: Slots,
+    pages: Vec<Page>,
     labels_max: usize,
 }
 
-impl TableBuilder {
-    pub(crate) fn new() -> Self {
-        // Offset 0 marks a free slot, so no record may stand there.
-        Self { arena: vec![0; 4], entries: Vec::new(), labels_max: 0 }
-    }
-
-    /// Adds a record that its name leads to; a later one of the same name hides an earlier one.
-    pub(crate) fn add(
-        &mut self,
-        name: &Name,
-        flags: Flags,
-        zone: usize,
-        link: u32,
-        rrsets: &[(RecordType, u16, Image)],
-    ) -> Result<u32, TableError> {
-        let offset = self.add_hidden(name, flags, zone, link, rrsets)?;
-        let lower = name.to_lowercase();
-        self.entries.push((hash_of(lower.as_wire()), offset));
-        self.labels_max = self.labels_max.max(name.label_count());
-        Ok(offset)
-    }
-
-    /// Adds a record that only a link leads to.
-    pub(crate) fn add_hidden(
-        &mut self,
-        name: &Name,
-        flags: Flags,
-        zone: usize,
-        link: u32,
-        rrsets: &[(RecordType, u16, Image)],
-    ) -> Result<u32, TableError> {
-        let offset = u32::try_from(self.arena.len()).map_err(|_| TableError::TooLarge)?;
-        let zone = u32::try_from(zone).map_err(|_| TableError::TooLarge)?;
-        let count = |len: usize| u16::try_from(len).map_err(|_| TableError::TooLarge);
-        let name = name.to_lowercase();
-        let name_len = u8::try_from(name.as_wire().len()).expect("a name has at most 255 octets");
-        self.arena.extend_from_slice(&[name_len, flags.0]);
-        self.arena.extend_from_slice(&count(rrsets.len())?.to_be_bytes());
-        self.arena.extend_from_slice(&zone.to_be_bytes());
-        self.arena.extend_from_slice(&link.to_be_bytes());
-        self.arena.extend_from_slice(name.as_wire());
-        for (rtype, records, image) in rrsets {
-            self.arena.extend_from_slice(&rtype.0.to_be_bytes());
-            self.arena.extend_from_slice(&records.to_be_bytes());
-            self.arena.extend_from_slice(&count(image.bytes.len())?.to_be_bytes());
-            self.arena.extend_from_slice(&count(image.pointers.len())?.to_be_bytes());
-        }
-        for (_, _, image) in rrsets {
-            self.arena.extend_from_slice(&image.bytes);
-            for pointer in &image.pointers {
-                self.arena.extend_from_slice(&pointer.to_be_bytes());
+impl Builder {
+    fn add(&mut self, zone: &Zone, place: usize, nesting: &Nesting) -> Result<(), TableError> {
+        let zone_number = u32::try_from(place).map_err(|_| TableError::TooLarge)?;
+        let apex = zone.apex.to_lowercase();
+        let apex = apex.as_wire();
+        let children = nesting.children.get(apex).map_or(&[][..], Vec::as_slice);
+        self.labels_max = self.labels_max.max(zone.names.labels_max);
+        let first = u32::try_from(self.pages.len()).map_err(|_| TableError::TooLarge)?;
+        let base = self.add_pages(&zone.names.arena, zone_number, first)?;
+        let mut missing: HashSet<&[u8]> = children.iter().map(|child| &**child).collect();
+        for (at, record) in zone.names.iter() {
+            let is_found = !record.flags().has(Flags::HIDDEN)
+                && (children.is_empty() || !nesting.is_below_other(record.name(), apex));
+            if is_found {
+                self.slots.insert(hash_of(record.name()), base + at);
+                missing.remove(record.name());
             }
         }
-        Ok(offset)
+        // Whether a child has a DS is for its parent to say (RFC 4035 §3.1.4.1), also if that has no
+        // delegation to it.
+        let mut arena = Vec::new();
+        for child in children.iter().filter(|child| missing.contains(&***child)) {
+            let cut = self.cut_above(child, zone_number);
+            let flags = if cut.is_some() { Flags::OCCLUDED } else { Flags::default() };
+            open_record(&mut arena, child, flags, 0, cut.map_or(0, |cut| cut - base));
+            close_record(&mut arena);
+            self.labels_max = self.labels_max.max(label_count(child));
+        }
+        let arena = Bytes::from(arena);
+        let base = self.add_pages(&arena, zone_number, first)?;
+        for (at, record) in Records::new(&arena, 0) {
+            self.slots.insert(hash_of(record.name()), base + at);
+        }
+        Ok(())
     }
 
-    pub(crate) fn finish(self) -> NameTable {
-        let len = (self.entries.len() * 2).next_power_of_two().max(2);
-        let mut slots = vec![(0, 0); len].into_boxed_slice();
-        // Backwards, so that the last record of a name is met first.
-        for (hash, offset) in self.entries.into_iter().rev() {
-            let (mut slot, tag) = split(hash, len - 1);
-            while slots[slot].1 != 0 {
-                slot = (slot + 1) & (len - 1);
-            }
-            slots[slot] = (tag, offset);
+    /// Appends the pages of an arena whose links are counted from page `first`; returns the place where
+    /// it starts.
+    fn add_pages(&mut self, arena: &Bytes, zone: u32, first: u32) -> Result<u32, TableError> {
+        let start = u32::try_from(self.pages.len()).map_err(|_| TableError::TooLarge)?;
+        for offset in (0..arena.len()).step_by(PAGE_UNITS * UNIT) {
+            self.pages.push(Page { octets: arena.slice(offset..), zone, first });
         }
-        NameTable { slots, arena: self.arena.into(), labels_max: self.labels_max }
+        // The last place of all must be a number, too.
+        let is_within = self.pages.len() < 1 << (32 - PAGE_BITS);
+        if is_within { Ok(start << PAGE_BITS) } else { Err(TableError::TooLarge) }
+    }
+
+    /// The place of the highest delegation of that zone that `name` lies below.
+    fn cut_above(&self, name: &[u8], zone: u32) -> Option<u32> {
+        let is_cut = |name: &[u8], place: u32| {
+            let record = at(&self.pages, place);
+            record.zone() == zone as usize
+                && record.flags().has(Flags::CUT)
+                && record.name() == name
+        };
+        let above = std::iter::successors(parent_of(name), |name| parent_of(name));
+        let cuts = above.filter_map(|name| {
+            self.slots.candidates(hash_of(name)).find(|place| is_cut(name, *place))
+        });
+        cuts.last()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    #[test]
-    fn every_name_is_found_and_no_other() {
-        let mut builder = TableBuilder::new();
-        let names: Vec<Name> = (0..3000).map(|n| format!("h{n}.test.").parse().unwrap()).collect();
-        for (n, name) in names.iter().enumerate() {
-            let image = Image { bytes: n.to_be_bytes().to_vec(), pointers: vec![7] };
-            builder.add(name, Flags::APEX, n, 9, &[(RecordType::A, 1, image)]).unwrap();
+    use super::*;
+    use crate::model::{RecordType, Report, Span};
+    use crate::zone::{NamesBuilder, RecordRef};
+
+    fn zone(apex: &str, owners: &[String]) -> Zone {
+        let apex: Name = apex.parse().unwrap();
+        let span = Span::new(Report::new().add_source("", ""), 0..0);
+        let mut names = NamesBuilder::new(&apex);
+        for (n, owner) in owners.iter().enumerate() {
+            let address = u32::try_from(n).unwrap().to_be_bytes();
+            let owner = &Name::parse(owner, &apex).unwrap();
+            names.add(RecordRef { owner, rtype: RecordType::A, ttl: 1, rdata: &address, span });
         }
-        let table = builder.finish();
-        for (n, name) in names.iter().enumerate() {
-            let record = table.get(name.as_wire()).unwrap();
-            let rrset = record.rrset(RecordType::A).unwrap();
-            assert_eq!((record.zone(), record.link(), rrset.count), (n, 9, 1));
-            assert_eq!((rrset.bytes, rrset.pointers), (&n.to_be_bytes()[..], &[0, 7][..]));
-            assert!(record.rrset(RecordType::AAAA).is_none());
-        }
-        let missing: Name = "h3000.test.".parse().unwrap();
-        assert!(table.get(missing.as_wire()).is_none());
-        assert_eq!(table.labels_max(), 2);
+        Zone { names: Arc::new(names.finish([])), ..Zone::empty(apex) }
     }
 
     #[test]
-    fn the_last_record_of_a_name_hides_the_others() {
-        let mut builder = TableBuilder::new();
-        let name: Name = "sub.Test.".parse().unwrap();
-        builder.add(&name, Flags::OCCLUDED, 0, 0, &[]).unwrap();
-        builder.add(&name, Flags::APEX, 1, 0, &[]).unwrap();
-        let table = builder.finish();
-        let name = name.to_lowercase();
+    fn every_name_of_every_zone_is_found_and_no_other() {
+        let owners: Vec<String> = (0..9000).map(|n| format!("h{n}")).collect();
+        let zones = ["a.test.", "b.test.", "test."].map(|apex| zone(apex, &owners));
+        let table = NameTable::new(&zones).unwrap();
+        for (place, zone) in zones.iter().enumerate() {
+            for (n, owner) in owners.iter().enumerate() {
+                let name = Name::parse(owner, &zone.apex).unwrap();
+                let record = table.get(name.as_wire()).unwrap();
+                let rrset = record.rrset(RecordType::A).unwrap();
+                let address = u32::try_from(n).unwrap().to_be_bytes();
+                assert_eq!((record.zone(), rrset.count), (place, 1));
+                assert_eq!(rrset.bytes[12..], address);
+                assert!(record.rrset(RecordType::AAAA).is_none());
+            }
+        }
+        let missing: Name = "h9000.test.".parse().unwrap();
+        assert!(table.get(missing.as_wire()).is_none());
+        assert_eq!(table.labels_max(), 3);
+    }
+
+    #[test]
+    fn a_zone_hides_what_the_one_above_says_of_its_apex() {
+        let zones = [zone("test.", &[]), zone("sub.test.", &["x".to_owned()])];
+        let table = NameTable::new(&zones).unwrap();
+        let name: Name = "sub.test.".parse().unwrap();
         assert_eq!(table.get(name.as_wire()).unwrap().zone(), 1);
         assert_eq!(table.get_hidden(name.as_wire()).unwrap().zone(), 0);
     }

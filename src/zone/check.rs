@@ -1,6 +1,6 @@
 //! What can be wrong with a zone's records as a whole.
 //!
-//! [`check`] looks at static records together and reports what no single line shows. Errors are
+//! [`NamesBuilder::check`] looks at static records together and reports what no single line shows. Errors are
 //! zones that cannot be served as written; warnings are zones that probably do not say what was
 //! meant:
 //!
@@ -27,9 +27,11 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use super::build::{Draft, DraftRecord, NamesBuilder};
+use super::image::unfold;
+use super::master::RecordRef;
+use crate::model::names::{Flags, NameRecord, hash_of, is_at_or_below, to_name};
 use crate::model::{Diagnostic, Name, Record, RecordType, Report, Severity, Span};
-
-use super::canonical::{Key, Keyed, Keys, Sorted};
 
 /// After so many findings no more are looked for.
 const FINDINGS_MAX: usize = 200;
@@ -45,127 +47,102 @@ const MINIMUM_SECS_LARGE: u32 = 86_400;
 /// Checks the records of the zone `apex`, in any order, and reports what is wrong. `apex_span` is
 /// where the zone is declared, for what is missing.
 pub fn check(report: &mut Report, apex: &Name, apex_span: Option<Span>, records: &[Record]) {
-    let keys = Keys::of(records);
-    let zone = Zone::new(apex, Sorted::new(records, &keys));
-    let mut findings = Vec::new();
-    check_apex(&zone, apex_span, &mut findings);
-    let mut dname: Option<Keyed<'_>> = None;
-    for name in zone.sorted.as_slice().chunk_by(|a, b| a.key == b.key) {
+    let mut names = NamesBuilder::new(apex);
+    for record in records {
+        names.add(record.into());
+    }
+    names.check(report, apex_span);
+}
+
+impl NamesBuilder {
+    /// Reports what is wrong with the records so far. `apex_span` is where the zone is declared, for
+    /// what is missing.
+    pub fn check(&mut self, report: &mut Report, apex_span: Option<Span>) {
+        self.close_draft();
+        let mut findings = std::mem::take(&mut self.findings);
+        self.check_apex(apex_span, &mut findings);
+        if !(self.cuts.is_empty() && self.dnames.is_empty()) {
+            self.check_below(&mut findings);
+        }
+        for at in &self.pointing {
+            if findings.len() > FINDINGS_MAX {
+                break;
+            }
+            self.check_targets(*at, &mut findings);
+        }
+        // A name that is come back to is judged again.
+        findings.sort_by_key(place_of);
+        findings.dedup_by(|a, b| a.message == b.message && place_of(a) == place_of(b));
         if findings.len() > FINDINGS_MAX {
-            break;
+            let message = format!("more than {FINDINGS_MAX} findings: the others are not shown");
+            let more = Diagnostic::error_without_place(message);
+            findings.truncate(FINDINGS_MAX);
+            findings.push(Diagnostic { severity: Severity::Warning, ..more });
         }
-        if !zone.has(name[0].key) {
-            findings.push(out_of_zone(&zone, name[0].record));
-            continue;
+        for finding in findings {
+            report.push(finding);
         }
-        match dname.filter(|dname| name[0].key.starts_with(dname.key)) {
-            Some(above) => findings.push(below_dname(name[0].record, above.record)),
-            None => {
-                let is_dname = |keyed: &&Keyed<'_>| keyed.record.rtype == RecordType::DNAME;
-                dname = name.iter().find(is_dname).copied();
-            }
-        }
-        check_name(&zone, name, &mut findings);
-    }
-    if findings.len() > FINDINGS_MAX {
-        let message = format!("more than {FINDINGS_MAX} findings: the others are not shown");
-        let more = Diagnostic::error_without_place(message);
-        findings.truncate(FINDINGS_MAX);
-        findings.push(Diagnostic { severity: Severity::Warning, ..more });
-    }
-    for finding in findings {
-        report.push(finding);
     }
 }
 
-/// What the checks of a name need to know about the others.
-struct Zone<'a> {
-    apex: &'a Name,
-    apex_key: Key,
-    /// The apex with its labels twice: what a complete name becomes when its dot is forgotten.
-    /// `None` for the root.
-    apex_twice: Option<Key>,
-    sorted: Sorted<'a>,
-    /// The owners of delegations, ascending, none below another.
-    cuts: Vec<Keyed<'a>>,
-    /// The names of all name servers.
-    servers: HashSet<Key>,
+/// Findings are told in the order of the text.
+fn place_of(finding: &Diagnostic) -> Option<(crate::model::SourceId, u32)> {
+    finding.labels.first().map(|(span, _)| (span.source, span.start))
 }
 
-impl<'a> Zone<'a> {
-    fn new(apex: &'a Name, sorted: Sorted<'a>) -> Self {
-        let apex_key = Key::of(apex);
-        let mut cuts: Vec<Keyed<'_>> = Vec::new();
-        let mut servers = HashSet::new();
-        let is_ns = |keyed: &&Keyed<'_>| {
-            keyed.record.rtype == RecordType::NS && keyed.key.starts_with(apex_key.as_slice())
-        };
-        for keyed in sorted.as_slice().iter().filter(is_ns) {
-            servers.extend(target(keyed.record).map(|target| Key::of(&target)));
-            let is_hidden = cuts.last().is_some_and(|cut| keyed.key.starts_with(cut.key));
-            if keyed.key != apex_key.as_slice() && !is_hidden {
-                cuts.push(*keyed);
-            }
-        }
-        let apex_twice = (!apex.is_root()).then(|| apex_key.doubled());
-        Self { apex, apex_key, apex_twice, sorted, cuts, servers }
-    }
-
-    fn has(&self, key: &[u8]) -> bool {
-        key.starts_with(self.apex_key.as_slice())
-    }
-
-    /// The delegation that `key` is at or below.
-    fn cut_above(&self, key: &[u8]) -> Option<Keyed<'a>> {
-        let behind = self.cuts.partition_point(|cut| cut.key <= key);
-        let cut = self.cuts[..behind].last()?;
-        key.starts_with(cut.key).then_some(*cut)
-    }
-
-    fn has_address(&self, key: &[u8]) -> bool {
-        [RecordType::A, RecordType::AAAA]
-            .iter()
-            .any(|rtype| self.sorted.find(key, *rtype).is_some())
+/// Where the name stands that a record points to.
+const fn target_start(rtype: RecordType) -> Option<usize> {
+    match rtype {
+        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => Some(0),
+        RecordType::MX => Some(2),
+        RecordType::SRV => Some(6),
+        _ => None,
     }
 }
 
-/// The name that a record points to.
-fn target(record: &Record) -> Option<Name> {
-    let start = match record.rtype {
-        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => 0,
-        RecordType::MX => 2,
-        RecordType::SRV => 6,
-        _ => return None,
-    };
-    Some(Name::from_wire(record.rdata.get(start..)?).ok()?.0)
+/// Whether such records point to what must be a host with addresses, not an alias.
+pub(super) const fn points_to_host(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::NS | RecordType::MX | RecordType::SRV)
+}
+
+/// The name that a record points to, in lower case and wire form.
+fn target(rtype: RecordType, rdata: &[u8]) -> Option<Vec<u8>> {
+    let rest = rdata.get(target_start(rtype)?..)?;
+    let (_, len) = Name::from_wire(rest).ok()?;
+    Some(rest[..len].to_ascii_lowercase())
 }
 
 // ---- The apex ----
 
-fn check_apex(zone: &Zone<'_>, apex_span: Option<Span>, findings: &mut Vec<Diagnostic>) {
-    let missing = |what: &str, place: Option<Span>, hint: &str| {
-        let message = format!("zone `{}` has no {what}", zone.apex);
-        place
-            .map_or_else(
-                || Diagnostic::error_without_place(&*message),
-                |place| Diagnostic::error(place, &*message),
-            )
-            .hint(hint)
-    };
-    let apex_key = zone.apex_key.as_slice();
-    let soa = zone.sorted.find(apex_key, RecordType::SOA);
-    match soa {
-        Some(soa) => check_soa_times(soa, findings),
-        None => findings.push(missing("SOA", apex_span, "add `@ SOA …` at its apex")),
-    }
-    if zone.sorted.find(apex_key, RecordType::NS).is_none() {
-        let place = apex_span.or_else(|| soa.map(|soa| soa.span));
-        findings.push(missing("name servers", place, "add at least one `@ NS …`"));
+impl NamesBuilder {
+    fn check_apex(&self, apex_span: Option<Span>, findings: &mut Vec<Diagnostic>) {
+        let missing = |what: &str, place: Option<Span>, hint: &str| {
+            let message = format!("zone `{}` has no {what}", self.apex);
+            place
+                .map_or_else(
+                    || Diagnostic::error_without_place(&*message),
+                    |place| Diagnostic::error(place, &*message),
+                )
+                .hint(hint)
+        };
+        let at = self.at(&self.apex_wire);
+        let place = |rtype| at.and_then(|at| self.place_of(at, rtype));
+        let soa = place(RecordType::SOA);
+        match (soa, at.and_then(|at| self.record(at).rrset(RecordType::SOA))) {
+            (Some(place), Some(soa)) => {
+                let soa = unfold(&self.apex_wire, soa).into_iter().next();
+                check_soa_times(&soa.unwrap_or_default().1, place, findings);
+            }
+            _ => findings.push(missing("SOA", apex_span, "add `@ SOA …` at its apex")),
+        }
+        if place(RecordType::NS).is_none() {
+            findings.push(missing("name servers", apex_span.or(soa), "add at least one `@ NS …`"));
+        }
     }
 }
 
-fn check_soa_times(soa: &Record, findings: &mut Vec<Diagnostic>) {
-    let mut times = soa.rdata.rchunks_exact(4).filter_map(|time| time.try_into().ok());
+fn check_soa_times(soa: &[u8], place: Span, findings: &mut Vec<Diagnostic>) {
+    let mut times = soa.rchunks_exact(4).filter_map(|time| time.try_into().ok());
     let mut next = || times.next().map(u32::from_be_bytes);
     let (Some(minimum), Some(expire), Some(retry), Some(refresh)) =
         (next(), next(), next(), next())
@@ -173,7 +150,7 @@ fn check_soa_times(soa: &Record, findings: &mut Vec<Diagnostic>) {
         return;
     };
     let mut warn = |message: String, hint: &str| {
-        findings.push(Diagnostic::warning(soa.span, message).hint(hint));
+        findings.push(Diagnostic::warning(place, message).hint(hint));
     };
     if retry >= refresh {
         warn(
@@ -197,46 +174,59 @@ fn check_soa_times(soa: &Record, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-// ---- Names ----
+// ---- The records of one name ----
 
-fn check_name(zone: &Zone<'_>, name: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
-    let first = name[0].record;
-    if zone.apex_twice.as_ref().is_some_and(|twice| name[0].key.starts_with(twice.as_slice())) {
-        findings.push(apex_twice(zone, first, &first.owner));
-    }
-    check_exclusive(name, findings);
-    for rrset in name.chunk_by(|a, b| a.record.rtype == b.record.rtype) {
-        check_hidden(zone, rrset[0], findings);
-        check_rrset(zone, rrset, findings);
-        for keyed in rrset {
-            check_target(zone, *keyed, findings);
-        }
-    }
-}
-
-fn out_of_zone(zone: &Zone<'_>, record: &Record) -> Diagnostic {
-    let message = format!("`{}` is not in zone `{}`", record.owner, zone.apex);
+/// A record outside the zone.
+pub(super) fn out_of_zone(apex: &Name, record: RecordRef<'_>) -> Diagnostic {
+    let message = format!("`{}` is not in zone `{apex}`", record.owner);
     Diagnostic::error(record.span, message)
         .hint("remove it, or serve it as a zone of its own; a dot at the end makes a name complete")
 }
 
-fn below_dname(record: &Record, dname: &Record) -> Diagnostic {
-    let message = format!("`{}` lies below the DNAME of `{}`", record.owner, dname.owner);
-    Diagnostic::error(record.span, message)
-        .also(dname.span, "this DNAME answers for all names below its own")
-}
+impl NamesBuilder {
+    /// Notices what is wrong with the records of one name, which are sorted by type.
+    pub(super) fn judge_name(&mut self, name: &Draft) {
+        if self.findings.len() > FINDINGS_MAX {
+            return;
+        }
+        if self.has_apex_twice(&name.owner) {
+            self.findings.push(self.apex_twice(name.records[0].place, &name.owner));
+        }
+        judge_alias(name, &mut self.findings);
+        for rrset in name.records.chunk_by(|a, b| a.rtype == b.rtype) {
+            let first = rrset[0];
+            if first.rtype == RecordType::SOA && !self.is_apex(&name.owner) {
+                let (owner, apex) = (to_name(&name.owner), &self.apex);
+                let message = format!("an SOA at `{owner}`, which is not the apex `{apex}`");
+                self.findings.push(Diagnostic::error(first.place, message));
+            }
+            if rrset.len() > 1 {
+                judge_rrset(name, rrset, &mut self.findings);
+            }
+            for record in rrset.iter().filter(|_| target_start(first.rtype).is_some()) {
+                let target = target(first.rtype, name.rdata(record));
+                if let Some(target) = target.filter(|target| self.has_apex_twice(target)) {
+                    self.findings.push(self.apex_twice(record.place, &target));
+                }
+            }
+        }
+    }
 
-fn apex_twice(zone: &Zone<'_>, record: &Record, name: &Name) -> Diagnostic {
-    let message = format!("`{name}` has the name of zone `{}` in it twice", zone.apex);
-    Diagnostic::warning(record.span, message).hint("a name that is complete ends with a dot")
+    fn has_apex_twice(&self, name: &[u8]) -> bool {
+        self.apex_twice.as_ref().is_some_and(|twice| is_at_or_below(name, twice))
+    }
+
+    fn apex_twice(&self, place: Span, name: &[u8]) -> Diagnostic {
+        let (name, apex) = (to_name(name), &self.apex);
+        let message = format!("`{name}` has the name of zone `{apex}` in it twice");
+        Diagnostic::warning(place, message).hint("a name that is complete ends with a dot")
+    }
 }
 
 /// CNAME beside anything but DNSSEC's own types (RFC 2181 §10.1, RFC 4034 §2.5).
-fn check_exclusive(name: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
-    let is_cname = |record: &Record| record.rtype == RecordType::CNAME;
-    let Some(cname) = name.iter().map(|keyed| keyed.record).find(|record| is_cname(record)) else {
-        return;
-    };
+fn judge_alias(name: &Draft, findings: &mut Vec<Diagnostic>) {
+    let is_cname = |record: &&DraftRecord| record.rtype == RecordType::CNAME;
+    let Some(cname) = name.records.iter().find(is_cname) else { return };
     let may_be_beside = |rtype| {
         matches!(
             rtype,
@@ -248,115 +238,176 @@ fn check_exclusive(name: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
                 | RecordType::NXT
         )
     };
-    if let Some(other) = name.iter().find(|keyed| !may_be_beside(keyed.record.rtype)) {
-        let message = format!("`{}` has a CNAME and other data", cname.owner);
-        let finding = Diagnostic::error(cname.span, message).label("an alias has no other data");
-        findings.push(finding.also(other.record.span, format!("{}", other.record.rtype)));
+    if let Some(other) = name.records.iter().find(|record| !may_be_beside(record.rtype)) {
+        let message = format!("`{}` has a CNAME and other data", to_name(&name.owner));
+        let finding = Diagnostic::error(cname.place, message).label("an alias has no other data");
+        findings.push(finding.also(other.place, format!("{}", other.rtype)));
     }
 }
 
-/// Data at or below a cut that only the zone below may have.
-fn check_hidden(zone: &Zone<'_>, first: Keyed<'_>, findings: &mut Vec<Diagnostic>) {
-    let Some(cut) = zone.cut_above(first.key) else { return };
-    let record = first.record;
-    let is_glue = || zone.servers.contains(&Key::of(&record.owner));
-    let belongs = match record.rtype {
-        RecordType::A | RecordType::AAAA => is_glue(),
-        RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG => {
-            first.key == cut.key
-        }
-        _ => false,
-    };
-    if !belongs {
-        let message = format!(
-            "the {} of `{}` is hidden by the delegation of `{}`",
-            record.rtype, record.owner, cut.record.owner
-        );
-        let finding = Diagnostic::warning(record.span, message).label("never answered");
-        findings.push(finding.also(cut.record.span, "delegated here"));
-    }
-}
-
-// ---- Rrsets ----
-
-fn check_rrset(zone: &Zone<'_>, rrset: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
-    let first = rrset[0].record;
-    let (owner, rtype) = (&first.owner, first.rtype);
-    if rtype == RecordType::SOA && rrset[0].key != zone.apex_key.as_slice() {
-        let message = format!("an SOA at `{owner}`, which is not the apex `{}`", zone.apex);
-        findings.push(Diagnostic::error(first.span, message));
-    }
-    if rrset.len() == 1 {
-        return;
-    }
-    let mut by_data: Vec<_> = rrset.iter().map(|keyed| keyed.record).collect();
-    by_data.sort_by(|a, b| a.rdata.cmp(&b.rdata));
-    for same in by_data.windows(2).filter(|pair| pair[0].rdata == pair[1].rdata) {
+/// An rrset of several records.
+fn judge_rrset(name: &Draft, rrset: &[DraftRecord], findings: &mut Vec<Diagnostic>) {
+    let (owner, rtype) = (to_name(&name.owner), rrset[0].rtype);
+    let mut by_data: Vec<&DraftRecord> = rrset.iter().collect();
+    by_data.sort_by(|a, b| name.rdata(a).cmp(name.rdata(b)));
+    for same in by_data.windows(2).filter(|pair| name.rdata(pair[0]) == name.rdata(pair[1])) {
         let message = format!("the same {rtype} record of `{owner}` twice");
-        findings.push(Diagnostic::warning(same[1].span, message).also(same[0].span, "also here"));
+        findings.push(Diagnostic::warning(same[1].place, message).also(same[0].place, "also here"));
     }
-    by_data.dedup_by(|a, b| a.rdata == b.rdata);
+    by_data.dedup_by(|a, b| name.rdata(a) == name.rdata(b));
     let is_singleton = matches!(rtype, RecordType::SOA | RecordType::CNAME | RecordType::DNAME);
     if is_singleton && let [one, other, ..] = by_data[..] {
         let (one, other) =
-            if one.span.start < other.span.start { (one, other) } else { (other, one) };
+            if one.place.start < other.place.start { (one, other) } else { (other, one) };
         let message = format!("`{owner}` has several {rtype} records");
-        findings.push(Diagnostic::error(other.span, message).also(one.span, "the other one"));
+        findings.push(Diagnostic::error(other.place, message).also(one.place, "the other one"));
     }
-    check_ttls(rrset, findings);
-    check_size(&by_data, findings);
+    judge_ttls(&owner, rrset, findings);
+    let len = by_data.iter().map(|record| name.rdata(record).len() + RECORD_OVERHEAD).sum();
+    judge_size(&owner, rrset[0], by_data.len(), len, findings);
 }
 
 /// Different TTLs in an rrset. Signatures of different types are different rrsets.
-fn check_ttls(rrset: &[Keyed<'_>], findings: &mut Vec<Diagnostic>) {
-    let first = rrset[0].record;
-    let other = rrset.iter().map(|keyed| keyed.record).find(|record| record.ttl != first.ttl);
+fn judge_ttls(owner: &Name, rrset: &[DraftRecord], findings: &mut Vec<Diagnostic>) {
+    let first = rrset[0];
+    let other = rrset.iter().find(|record| record.ttl != first.ttl);
     let Some(other) = other.filter(|_| first.rtype != RecordType::RRSIG) else { return };
-    let lowest = rrset.iter().map(|keyed| keyed.record.ttl).min().unwrap_or(first.ttl);
+    let lowest = rrset.iter().map(|record| record.ttl).min().unwrap_or(first.ttl);
     let message = format!(
-        "the {} records of `{}` have different TTLs; {lowest} is used for all",
-        first.rtype, first.owner
+        "the {} records of `{owner}` have different TTLs; {lowest} is used for all",
+        first.rtype
     );
-    let finding = Diagnostic::warning(other.span, message).label(format!("{} here", other.ttl));
-    findings.push(finding.also(first.span, format!("{} here", first.ttl)));
+    let finding = Diagnostic::warning(other.place, message).label(format!("{} here", other.ttl));
+    findings.push(finding.also(first.place, format!("{} here", first.ttl)));
 }
 
-fn check_size(rrset: &[&Record], findings: &mut Vec<Diagnostic>) {
-    let Some(first) = rrset.iter().min_by_key(|record| record.span.start) else { return };
-    let len: usize = rrset.iter().map(|record| record.rdata.len() + RECORD_OVERHEAD).sum();
-    let mut message = format!("`{}` has {} {} records", first.owner, rrset.len(), first.rtype);
+fn judge_size(
+    owner: &Name,
+    first: DraftRecord,
+    count: usize,
+    len: usize,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let mut message = format!("`{owner}` has {count} {} records", first.rtype);
     if len > MESSAGE_LEN_MAX {
         write!(message, " of {len} octets; no message holds them").expect("a String takes all");
-        findings.push(Diagnostic::error(first.span, message).label("the first one"));
-    } else if rrset.len() > RRSET_LEN_LARGE {
-        findings.push(Diagnostic::warning(first.span, message).label("the first one"));
+        findings.push(Diagnostic::error(first.place, message).label("the first one"));
+    } else if count > RRSET_LEN_LARGE {
+        findings.push(Diagnostic::warning(first.place, message).label("the first one"));
+    }
+}
+
+// ---- Delegations and redirections ----
+
+impl NamesBuilder {
+    /// Looks for data that a cut or a DNAME above hides.
+    fn check_below(&self, findings: &mut Vec<Diagnostic>) {
+        let servers = self.servers_by_hash();
+        for (at, record) in self.named() {
+            if findings.len() > FINDINGS_MAX {
+                return;
+            }
+            if !self.dnames.is_empty() {
+                findings.extend(self.below_dname(at, record));
+            }
+            if let Some(cut) = self.highest(record.name(), Flags::CUT) {
+                self.check_hidden(at, record, cut, &servers, findings);
+            }
+        }
+    }
+
+    /// The hashes of the names of all name servers.
+    fn servers_by_hash(&self) -> HashSet<u64> {
+        let targets = |at: &u32| {
+            let record = self.record(*at);
+            let servers = record.rrset(RecordType::NS).map(|ns| unfold(record.name(), ns));
+            servers.unwrap_or_default().into_iter().map(|(_, server)| server.to_ascii_lowercase())
+        };
+        self.pointing.iter().flat_map(targets).map(|server| hash_of(&server)).collect()
+    }
+
+    fn below_dname(&self, at: u32, record: NameRecord<'_>) -> Option<Diagnostic> {
+        let parent = crate::model::names::parent_of(record.name())?;
+        let dname_at = self.highest(parent, Flags::DNAME)?;
+        let dname = self.record(dname_at);
+        let (name, above) = (to_name(record.name()), to_name(dname.name()));
+        let message = format!("`{name}` lies below the DNAME of `{above}`");
+        let first = record.rrsets().next()?.rtype;
+        let finding = Diagnostic::error(self.place_of(at, first)?, message);
+        let dname_place = self.place_of(dname_at, RecordType::DNAME)?;
+        Some(finding.also(dname_place, "this DNAME answers for all names below its own"))
+    }
+
+    /// Data at or below a cut that only the zone below may have.
+    fn check_hidden(
+        &self,
+        at: u32,
+        record: NameRecord<'_>,
+        cut: u32,
+        servers: &HashSet<u64>,
+        findings: &mut Vec<Diagnostic>,
+    ) {
+        for rrset in record.rrsets() {
+            let belongs = match rrset.rtype {
+                RecordType::A | RecordType::AAAA => servers.contains(&hash_of(record.name())),
+                RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG => at == cut,
+                _ => false,
+            };
+            let places = (self.place_of(at, rrset.rtype), self.place_of(cut, RecordType::NS));
+            if let (Some(place), Some(cut_place), false) = (places.0, places.1, belongs) {
+                let (owner, cut) = (to_name(record.name()), to_name(self.record(cut).name()));
+                let message = format!(
+                    "the {} of `{owner}` is hidden by the delegation of `{cut}`",
+                    rrset.rtype
+                );
+                let finding = Diagnostic::warning(place, message).label("never answered");
+                findings.push(finding.also(cut_place, "delegated here"));
+            }
+        }
     }
 }
 
 // ---- Targets ----
 
-fn check_target(zone: &Zone<'_>, keyed: Keyed<'_>, findings: &mut Vec<Diagnostic>) {
-    let record = keyed.record;
-    let Some(target) = target(record) else { return };
-    let key = Key::of(&target);
-    if !zone.has(key.as_slice()) {
-        return;
+impl NamesBuilder {
+    /// Looks at what the records of a name point to.
+    fn check_targets(&self, at: u32, findings: &mut Vec<Diagnostic>) {
+        let record = self.record(at);
+        for rrset in record.rrsets().filter(|rrset| points_to_host(rrset.rtype)) {
+            let Some(first) = self.places_of(at, rrset.rtype) else { continue };
+            for (n, (_, rdata)) in unfold(record.name(), rrset).iter().enumerate() {
+                if let (Some(target), Some(place)) = (target(rrset.rtype, rdata), first.get(n)) {
+                    findings.extend(self.judge_target(record, rrset.rtype, &target, *place));
+                }
+            }
+        }
     }
-    if zone.apex_twice.as_ref().is_some_and(|twice| key.as_slice().starts_with(twice.as_slice())) {
-        findings.push(apex_twice(zone, record, &target));
-    }
-    let Record { owner, rtype, span, .. } = record;
-    let must_be_host = matches!(*rtype, RecordType::NS | RecordType::MX | RecordType::SRV);
-    if must_be_host && let Some(cname) = zone.sorted.find(key.as_slice(), RecordType::CNAME) {
-        let message = format!("the {rtype} of `{owner}` points to the alias `{target}`");
-        let finding = Diagnostic::warning(*span, message).also(cname.span, "this is the alias");
-        findings.push(finding.hint("many resolvers do not follow it: name the host itself"));
-    } else if *rtype == RecordType::NS
-        && zone.cut_above(key.as_slice()).is_some()
-        && !zone.has_address(key.as_slice())
-    {
-        let message = format!("name server `{target}` of `{owner}` has no address");
-        let finding = Diagnostic::warning(*span, message).label("it cannot be found without");
-        findings.push(finding.hint(format!("add glue: `{target} A …`")));
+
+    fn judge_target(
+        &self,
+        record: NameRecord<'_>,
+        rtype: RecordType,
+        target: &[u8],
+        place: Span,
+    ) -> Option<Diagnostic> {
+        if !is_at_or_below(target, &self.apex_wire) {
+            return None;
+        }
+        let (owner, name) = (to_name(record.name()), to_name(target));
+        let at = self.at(target);
+        if let Some(alias) = at.and_then(|at| self.place_of(at, RecordType::CNAME)) {
+            let message = format!("the {rtype} of `{owner}` points to the alias `{name}`");
+            let finding = Diagnostic::warning(place, message).also(alias, "this is the alias");
+            return Some(finding.hint("many resolvers do not follow it: name the host itself"));
+        }
+        let known = at.map(|at| self.record(at));
+        let has = |rtype| known.is_some_and(|known| known.rrset(rtype).is_some());
+        let has_address = has(RecordType::A) || has(RecordType::AAAA);
+        if rtype == RecordType::NS && !has_address && self.highest(target, Flags::CUT).is_some() {
+            let message = format!("name server `{name}` of `{owner}` has no address");
+            let finding = Diagnostic::warning(place, message).label("it cannot be found without");
+            return Some(finding.hint(format!("add glue: `{name} A …`")));
+        }
+        None
     }
 }

@@ -53,6 +53,13 @@ pub struct RecordRef<'a> {
     pub span: Span,
 }
 
+impl<'a> From<&'a Record> for RecordRef<'a> {
+    fn from(record: &'a Record) -> Self {
+        let Record { owner, rtype, ttl, rdata, span } = record;
+        Self { owner, rtype: *rtype, ttl: *ttl, rdata, span: *span }
+    }
+}
+
 impl RecordRef<'_> {
     /// A copy that can be kept.
     #[must_use]

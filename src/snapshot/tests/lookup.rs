@@ -10,6 +10,7 @@ use crate::geo::Atlas;
 use crate::model::{Name, Record, RecordType, Report, Span, TargetHealth, Zone};
 use crate::snapshot::find::{Found, QueryName};
 use crate::snapshot::{Blueprint, Snapshot};
+use crate::zone::NamesBuilder;
 
 /// The types at each name of a zone.
 type Types = BTreeMap<Name, BTreeSet<RecordType>>;
@@ -175,20 +176,11 @@ fn compile(zones: &[Plain]) -> Snapshot {
             };
             Record { owner: owner.clone(), rtype, ttl: 60, rdata, span }
         };
-        let records = plain
-            .types
-            .iter()
-            .flat_map(|(owner, types)| types.iter().map(move |t| record(owner, *t)));
-        Zone {
-            apex: plain.apex.clone(),
-            records: records.collect(),
-            regions: Vec::new(),
-            checks: Vec::new(),
-            pools: Vec::new(),
-            endpoints: Vec::new(),
-            steers: Vec::new(),
-            expectations: Vec::new(),
+        let mut names = NamesBuilder::new(&plain.apex);
+        for (owner, types) in &plain.types {
+            types.iter().for_each(|rtype| names.add((&record(owner, *rtype)).into()));
         }
+        Zone { names: Arc::new(names.finish([])), ..Zone::empty(plain.apex.clone()) }
     };
     let zones = zones.iter().map(zone).collect();
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };

@@ -190,7 +190,7 @@ fn empty_zone(policy: Policy) -> Zone {
     };
     Zone {
         apex: "test.".parse().unwrap(),
-        records: Vec::new(),
+        names: std::sync::Arc::default(),
         regions: Vec::new(),
         checks: Vec::new(),
         pools: Vec::new(),

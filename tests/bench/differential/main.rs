@@ -32,7 +32,7 @@ use message::{Answer, Question, name_text};
 use questions::Questions;
 use tokio::signal::unix::{SignalKind, signal};
 use verdict::{Case, EXPLAINED, Part, Verdict, judge};
-use windrose::model::Zone;
+use zones::ZoneRecords;
 
 /// Questions that are under way at once.
 const WINDOW: usize = 32;
@@ -157,8 +157,9 @@ fn compare(
     let mut lines: Vec<Line> = running.iter().map(Contender::line).collect::<io::Result<_>>()?;
     let apexes: Vec<Vec<u8>> =
         zones.iter().map(|zone| zone.apex.to_lowercase().as_wire().to_vec()).collect();
-    let is_wanted =
-        |zone: &&Zone| options.zone.as_ref().is_none_or(|name| zone.apex.to_string() == *name);
+    let is_wanted = |zone: &&ZoneRecords| {
+        options.zone.as_ref().is_none_or(|name| zone.apex.to_string() == *name)
+    };
     for zone in zones.iter().filter(is_wanted) {
         let mut questions = Questions::new(zone, &zones, options.seed);
         let mut row = Row::default();

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windrose::model::{Name, RecordType, Zone};
+use windrose::model::{Name, RecordType};
 
 use crate::message::Question;
+use crate::zones::ZoneRecords;
 
 /// Types that are asked for without regard to what is there. The first are asked for more often.
 const TYPES: [RecordType; 32] = [
@@ -104,7 +105,7 @@ pub(crate) struct Questions {
 
 impl Questions {
     /// About `zone`, which is served together with `all`.
-    pub(crate) fn new(zone: &Zone, all: &[Zone], seed: u64) -> Self {
+    pub(crate) fn new(zone: &ZoneRecords, all: &[ZoneRecords], seed: u64) -> Self {
         let apex = labels_of(&zone.apex);
         let mut names: BTreeSet<Labels> = BTreeSet::from([apex.clone()]);
         let mut types: BTreeMap<Labels, Vec<RecordType>> = BTreeMap::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use windrose::files::ZoneDirectory;
-use windrose::model::{Record, RecordType, Report, Zone};
+use windrose::model::{Name, Record, RecordType, Report, Zone};
 
 use crate::contenders::find_program;
 
@@ -27,6 +27,12 @@ const BY_NUMBER: [RecordType; 9] = [
     RecordType::L64,
 ];
 
+/// A zone's records, as they are written.
+pub(crate) struct ZoneRecords {
+    pub(crate) apex: Name,
+    pub(crate) records: Vec<Record>,
+}
+
 /// A zone and where it is written.
 pub(crate) struct ZoneFile {
     /// The zone's name, `.` for the root.
@@ -39,7 +45,10 @@ pub(crate) struct ZoneFile {
 
 /// Reads the zones of `source` and lays them out in `directory`: the originals in `zones`, each called
 /// like its zone.
-pub(crate) fn lay_out(source: &Path, directory: &Path) -> io::Result<(Vec<Zone>, Vec<ZoneFile>)> {
+pub(crate) fn lay_out(
+    source: &Path,
+    directory: &Path,
+) -> io::Result<(Vec<ZoneRecords>, Vec<ZoneFile>)> {
     let originals = directory.join("zones");
     fs::create_dir_all(&originals)?;
     for entry in fs::read_dir(source)? {
@@ -50,10 +59,12 @@ pub(crate) fn lay_out(source: &Path, directory: &Path) -> io::Result<(Vec<Zone>,
     }
     let mut report = Report::new();
     let zones = windrose::config::read_zones(&mut report, &ZoneDirectory::new(&originals));
+    let read = |zone: &Zone| read_records(&mut report, &originals, &zone.apex);
+    let zones = zones.iter().map(read).collect::<io::Result<Vec<_>>>()?;
     if report.has_errors() {
         return Err(io::Error::other(report.render(false)));
     }
-    let of_zone = |zone: &Zone| {
+    let of_zone = |zone: &ZoneRecords| {
         let shown = zone.apex.to_string();
         let apex = if shown == "." { &shown } else { shown.trim_end_matches('.') };
         let original = originals.join(format!("{apex}.zone"));
@@ -65,7 +76,19 @@ pub(crate) fn lay_out(source: &Path, directory: &Path) -> io::Result<(Vec<Zone>,
     Ok((zones, files))
 }
 
-fn write_plain(zone: &Zone, file: &ZoneFile) -> io::Result<()> {
+/// All records of the zone `apex`, also those that none of its answers shows.
+fn read_records(report: &mut Report, directory: &Path, apex: &Name) -> io::Result<ZoneRecords> {
+    let shown = apex.to_string();
+    let stem = if shown == "." { &shown } else { shown.trim_end_matches('.') };
+    let path = directory.join(format!("{stem}.zone"));
+    let source = report.add_source(path.display().to_string(), fs::read_to_string(&path)?);
+    let mut include =
+        |_: &mut Report, _: &str| Err("the zones of this test include nothing".to_owned());
+    let records = windrose::zone::read_records(report, source, apex, &mut include);
+    Ok(ZoneRecords { apex: apex.clone(), records })
+}
+
+fn write_plain(zone: &ZoneRecords, file: &ZoneFile) -> io::Result<()> {
     let mut command = Command::new(find_program("named-compilezone")?);
     command.args(["-q", "-i", "none", "-k", "ignore", "-n", "ignore", "-W", "ignore"]);
     command.args(["-m", "ignore", "-M", "ignore", "-S", "ignore", "-o", "-"]);

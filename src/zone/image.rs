@@ -1,51 +1,17 @@
-//! Pieces of answers in wire form, made ahead.
+//! Making images: records compressed ahead of any question, and read again.
 //!
-//! An [`Image`] is a run of resource records made to stand right behind the question. Its owner names
-//! and compressible rdata names (RFC 1035 §4.1.4, only of the types that RFC 3597 §4 allows) are
-//! pointers to the question's name or to names earlier in the image:
-//!
-//! ```text
-//!  0        12              12+n   16+n
-//!  │ header │ qname (n)      │ …   │ image …
-//!             ▲──── C0 0C          └ C0 xx: a suffix of qname, or a name in the image
-//! ```
-//!
-//! A query's name may be longer than the name that the image was made for (a wildcard, an NXDOMAIN
-//! below the apex, a referral): then everything that a pointer can lead to lies further behind by the
-//! same number of octets, so all [`Image::pointers`] move by that number and nothing else changes.
+//! See [`model::image`](crate::model::image) for what an image is.
 
-use crate::model::{Name, RecordType};
-use crate::zone::compressible;
+use super::rdata::compressible;
+use crate::model::image::{HEADER_LEN, Image, MadeFor};
+use crate::model::names::{Flags, Rrset, to_name};
+use crate::model::{Name, RecordType, ZoneNames};
 
-/// Octets of a message header.
-pub(crate) const HEADER_LEN: usize = 12;
 /// The last offset that a pointer may lead to, less what it may still have to move by.
 const POINTER_TARGET_MAX: usize = 0x3fff - 255;
 
-/// Resource records made to stand right behind the question.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub(crate) struct Image {
-    /// The records.
-    pub(crate) bytes: Vec<u8>,
-    /// Where in `bytes` pointers stand that must move with the length of the query's name.
-    pub(crate) pointers: Vec<u16>,
-}
-
-impl Image {
-    /// Splits it before octet `at`, where a record starts: what is returned is made to stand right
-    /// behind what is left.
-    pub(crate) fn split_off(&mut self, at: usize) -> Self {
-        let bytes = self.bytes.split_off(at);
-        let split = self.pointers.partition_point(|pointer| usize::from(*pointer) < at);
-        let mut pointers = self.pointers.split_off(split);
-        let at = u16::try_from(at).unwrap_or(u16::MAX);
-        pointers.iter_mut().for_each(|pointer| *pointer -= at);
-        Self { bytes, pointers }
-    }
-}
-
 /// Makes an [`Image`].
-pub(crate) struct ImageBuilder<'a> {
+pub(super) struct ImageBuilder<'a> {
     /// The name that stands in the question.
     qname: &'a [u8],
     /// Whether records of owner `qname` stand for any longer name, too (a wildcard's do).
@@ -57,26 +23,21 @@ pub(crate) struct ImageBuilder<'a> {
 
 impl<'a> ImageBuilder<'a> {
     /// An image for questions of exactly `qname`, or, for a wildcard, of what it covers.
-    pub(crate) fn for_owner(qname: &'a Name) -> Self {
-        Self {
-            qname: qname.as_wire(),
-            owner_is_query: true,
-            image: Image::default(),
-            starts: Vec::new(),
-        }
+    pub(super) fn for_owner(qname: &'a [u8]) -> Self {
+        Self { qname, owner_is_query: true, image: Image::default(), starts: Vec::new() }
     }
 
     /// An image for questions of `qname` or anything below it.
-    pub(crate) fn for_ancestor(qname: &'a Name) -> Self {
+    pub(super) fn for_ancestor(qname: &'a [u8]) -> Self {
         Self { owner_is_query: false, ..Self::for_owner(qname) }
     }
 
     /// Appends a record.
-    pub(crate) fn record(&mut self, owner: &Name, rtype: RecordType, ttl: u32, rdata: &[u8]) {
-        if self.owner_is_query && owner.as_wire() == self.qname {
+    pub(super) fn record(&mut self, owner: &[u8], rtype: RecordType, ttl: u32, rdata: &[u8]) {
+        if self.owner_is_query && owner == self.qname {
             self.image.bytes.extend_from_slice(&[0xc0, 0x0c]);
         } else {
-            self.name(owner.as_wire());
+            self.name(owner);
         }
         self.image.bytes.extend_from_slice(&rtype.0.to_be_bytes());
         self.image.bytes.extend_from_slice(&1_u16.to_be_bytes());
@@ -90,12 +51,12 @@ impl<'a> ImageBuilder<'a> {
     }
 
     /// Octets so far.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.image.bytes.len()
     }
 
     /// The image.
-    pub(crate) fn finish(self) -> Image {
+    pub(super) fn finish(self) -> Image {
         self.image
     }
 
@@ -188,6 +149,42 @@ impl<'a> ImageBuilder<'a> {
     }
 }
 
+/// The records of an rrset of `owner`, as they were before they were compressed: TTL and rdata.
+pub(crate) fn unfold(owner: &[u8], rrset: Rrset<'_>) -> Vec<(u32, Vec<u8>)> {
+    let made = MadeFor::question(owner, rrset.bytes);
+    let mut records = Vec::with_capacity(usize::from(rrset.count));
+    let mut at = 0;
+    while let Some((_, owner_len)) = made.name(at).filter(|_| at < rrset.bytes.len()) {
+        at += owner_len;
+        let Some(fixed) = rrset.bytes.get(at..at + 10) else { break };
+        let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+        let end = at + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        let (prefix_len, names) = compressible(rrset.rtype);
+        let mut from = (at + 10 + prefix_len).min(end);
+        let mut rdata = rrset.bytes[at + 10..from].to_vec();
+        for _ in 0..names {
+            let Some((name, taken)) = made.name(from).filter(|_| from < end) else { break };
+            rdata.extend_from_slice(name.as_wire());
+            from += taken;
+        }
+        rdata.extend_from_slice(rrset.bytes.get(from..end).unwrap_or_default());
+        records.push((ttl, rdata));
+        at = end;
+    }
+    records
+}
+
+/// Every record of a zone as it was before it was compressed: owner in lower case, type, TTL, rdata. What a
+/// delegation hides is not kept.
+pub fn records(names: &ZoneNames) -> impl Iterator<Item = (Name, RecordType, u32, Vec<u8>)> {
+    let named = names.iter().filter(|(_, record)| !record.flags().has(Flags::HIDDEN));
+    let rrsets = named.flat_map(|(_, record)| record.rrsets().map(move |rrset| (record, rrset)));
+    rrsets.flat_map(|(record, rrset)| {
+        let unfolded = unfold(record.name(), rrset).into_iter();
+        unfolded.map(move |(ttl, rdata)| (to_name(record.name()), rrset.rtype, ttl, rdata))
+    })
+}
+
 /// Whether a label of `name` starts at `at`.
 fn is_label_start(name: &[u8], at: usize) -> bool {
     let mut start = 0;
@@ -208,11 +205,11 @@ mod tests {
     #[test]
     fn names_are_pointers_to_the_question_and_to_earlier_names() {
         let owner = name("example.com.");
-        let mut builder = ImageBuilder::for_owner(&owner);
+        let mut builder = ImageBuilder::for_owner(owner.as_wire());
         let mx = |target: &str| [&[0, 10], name(target).as_wire()].concat();
-        builder.record(&owner, RecordType::MX, 300, &mx("mail.example.com."));
-        builder.record(&owner, RecordType::MX, 300, &mx("MAIL.example.com."));
-        builder.record(&owner, RecordType::MX, 300, &mx("mx.example.net."));
+        builder.record(owner.as_wire(), RecordType::MX, 300, &mx("mail.example.com."));
+        builder.record(owner.as_wire(), RecordType::MX, 300, &mx("MAIL.example.com."));
+        builder.record(owner.as_wire(), RecordType::MX, 300, &mx("mx.example.net."));
         let image = builder.finish();
         // The question ends at 12 + 13 + 4 = 29; the first rdata name stands at 29 + 12 + 2 = 43.
         let head = [0xc0, 0x0c, 0, 15, 0, 1, 0, 0, 1, 44];
@@ -226,8 +223,8 @@ mod tests {
     #[test]
     fn a_wildcards_own_first_label_is_never_pointed_to() {
         let owner = name("*.example.com.");
-        let mut builder = ImageBuilder::for_owner(&owner);
-        builder.record(&owner, RecordType::CNAME, 60, name("*.example.com.").as_wire());
+        let mut builder = ImageBuilder::for_owner(owner.as_wire());
+        builder.record(owner.as_wire(), RecordType::CNAME, 60, name("*.example.com.").as_wire());
         let image = builder.finish();
         let rdata = &image.bytes[12..];
         assert_eq!(rdata, [1, b'*', 0xc0, 14]);
@@ -236,9 +233,9 @@ mod tests {
     #[test]
     fn types_after_rfc_1035_are_never_compressed() {
         let owner = name("example.com.");
-        let mut builder = ImageBuilder::for_owner(&owner);
+        let mut builder = ImageBuilder::for_owner(owner.as_wire());
         let srv = [&[0, 1, 0, 2, 0, 80], owner.as_wire()].concat();
-        builder.record(&owner, RecordType::SRV, 60, &srv);
+        builder.record(owner.as_wire(), RecordType::SRV, 60, &srv);
         assert!(builder.finish().bytes.ends_with(owner.as_wire()));
     }
 }

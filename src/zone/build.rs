@@ -1,0 +1,604 @@
+//! From records to the names of a zone.
+//!
+//! A [`NamesBuilder`] takes records one by one, in any order, and compiles each name as soon as the next
+//! one begins: a zone of a million names is never held as a list of records. Files that come back to a
+//! name have its record taken apart and made anew. What is wrong with the records of one name is noticed
+//! here on the way; what is wrong between names is [`check`](super::check)'s business, and both are told
+//! by [`NamesBuilder::check`] only.
+//!
+//! [`NamesBuilder::finish`] adds what exists without records (empty non-terminals, steered names) and
+//! links what belongs together: delegations to their referrals, what lies below a cut to the cut,
+//! wildcards to their parents.
+
+use std::collections::HashSet;
+
+use super::check::{out_of_zone, points_to_host};
+use super::image::{ImageBuilder, unfold};
+use super::master::RecordRef;
+use crate::model::image::Image;
+use crate::model::name::NAME_LEN_MAX;
+use crate::model::names::{
+    Flags, NameRecord, Records, Slots, UNIT, ZoneNames, close_record, hash_of, is_at_or_below,
+    label_count, open_record, parent_of, push_address, push_rrset, set_flags, set_link,
+    set_rrset_count,
+};
+use crate::model::{Diagnostic, Name, RecordType, Span};
+
+/// Octets of a record without its data, its owner a pointer.
+const RECORD_OVERHEAD: usize = 12;
+
+/// Takes records, gives [`ZoneNames`].
+#[derive(Debug)]
+pub struct NamesBuilder {
+    pub(super) apex: Name,
+    /// The apex in lower case and wire form.
+    pub(super) apex_wire: Box<[u8]>,
+    /// The apex with its labels twice: what a complete name becomes when its dot is forgotten.
+    /// `None` for the root.
+    pub(super) apex_twice: Option<Box<[u8]>>,
+    pub(super) arena: Vec<u8>,
+    slots: Slots,
+    draft: Draft,
+    /// Where every record was written, in the order of the arena.
+    places: Vec<Span>,
+    /// Which of `places` belong to a record of the arena: where it starts, and its first. Rising.
+    placed: Vec<(u32, u32)>,
+    /// Octets that hidden records take.
+    dead: usize,
+    labels_max: usize,
+    /// The last owner outside the zone, told once.
+    stray: Option<Name>,
+    pub(super) cuts: Vec<u32>,
+    pub(super) dnames: Vec<u32>,
+    /// Names with records that point to hosts: NS, MX, SRV.
+    pub(super) pointing: Vec<u32>,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+/// The records of the name that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// In lower case and wire form.
+    pub(super) owner: Vec<u8>,
+    pub(super) records: Vec<DraftRecord>,
+    /// Their data, one after the other.
+    data: Vec<u8>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DraftRecord {
+    pub(super) rtype: RecordType,
+    pub(super) ttl: u32,
+    pub(super) place: Span,
+    start: usize,
+    end: usize,
+}
+
+impl Draft {
+    pub(super) fn rdata(&self, record: &DraftRecord) -> &[u8] {
+        &self.data[record.start..record.end]
+    }
+
+    fn push(&mut self, rtype: RecordType, ttl: u32, rdata: &[u8], place: Span) {
+        let start = self.data.len();
+        self.data.extend_from_slice(rdata);
+        self.records.push(DraftRecord { rtype, ttl, place, start, end: self.data.len() });
+    }
+}
+
+impl NamesBuilder {
+    /// A builder for the zone `apex`.
+    #[must_use]
+    pub fn new(apex: &Name) -> Self {
+        let apex_wire: Box<[u8]> = apex.to_lowercase().as_wire().into();
+        let labels = &apex_wire[..apex_wire.len() - 1];
+        let apex_twice = (!labels.is_empty()).then(|| [labels, &*apex_wire].concat().into());
+        Self {
+            apex: apex.clone(),
+            apex_wire,
+            apex_twice,
+            arena: Vec::new(),
+            slots: Slots::with_capacity(8),
+            draft: Draft::default(),
+            places: Vec::new(),
+            placed: Vec::new(),
+            dead: 0,
+            labels_max: 0,
+            stray: None,
+            cuts: Vec::new(),
+            dnames: Vec::new(),
+            pointing: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Adds a record. One outside the zone is left out, and an error.
+    pub fn add(&mut self, record: RecordRef<'_>) {
+        let owner = record.owner.as_wire();
+        if !owner.eq_ignore_ascii_case(&self.draft.owner) {
+            self.close_draft();
+            if !record.owner.is_at_or_below(&self.apex) {
+                if self.stray.as_ref() != Some(record.owner) {
+                    self.findings.push(out_of_zone(&self.apex, record));
+                    self.stray = Some(record.owner.clone());
+                }
+                return;
+            }
+            self.draft.owner.extend(owner.iter().map(u8::to_ascii_lowercase));
+        }
+        self.draft.push(record.rtype, record.ttl, record.rdata, record.span);
+    }
+
+    /// The types that `owner` has, and where the first record of each was written.
+    pub fn types_at(&mut self, owner: &Name) -> Vec<(RecordType, Span)> {
+        self.close_draft();
+        let owner = owner.to_lowercase();
+        let Some(at) = self.at(owner.as_wire()) else { return Vec::new() };
+        let mut place = self.first_place(at);
+        let rrsets = self.record(at).rrsets();
+        let types = rrsets.map(|rrset| {
+            let first = self.places[place];
+            place += usize::from(rrset.count);
+            (rrset.rtype, first)
+        });
+        types.collect()
+    }
+
+    /// The data of the records of `owner` of that type.
+    pub fn rdatas_at(&mut self, owner: &Name, rtype: RecordType) -> Vec<Vec<u8>> {
+        self.close_draft();
+        let owner = owner.to_lowercase();
+        let record = self.at(owner.as_wire()).map(|at| self.record(at));
+        let rrset = record.and_then(|record| record.rrset(rtype));
+        let records = rrset.map(|rrset| unfold(owner.as_wire(), rrset)).unwrap_or_default();
+        records.into_iter().map(|(_, rdata)| rdata).collect()
+    }
+
+    /// All names so far, as octets: the same for the same records in the same order.
+    pub fn octets(&mut self) -> &[u8] {
+        self.close_draft();
+        &self.arena
+    }
+
+    // ---- Names ----
+
+    /// The record that starts at `at`.
+    pub(super) fn record(&self, at: u32) -> NameRecord<'_> {
+        NameRecord::new(&self.arena[at as usize * UNIT..], 0, 0)
+    }
+
+    /// Where the record of a name is.
+    pub(super) fn at(&self, name: &[u8]) -> Option<u32> {
+        self.slots.candidates(hash_of(name)).find(|at| self.record(*at).name() == name)
+    }
+
+    /// The record of a name.
+    pub(super) fn get(&self, name: &[u8]) -> Option<NameRecord<'_>> {
+        self.at(name).map(|at| self.record(at))
+    }
+
+    /// Every record that its name leads to.
+    pub(super) fn named(&self) -> impl Iterator<Item = (u32, NameRecord<'_>)> {
+        let all = Records::new(&self.arena, 0);
+        all.filter(|(_, record)| !record.flags().has(Flags::HIDDEN))
+    }
+
+    /// The first of the places of the record at `at`, which has records.
+    fn first_place(&self, at: u32) -> usize {
+        let found = self.placed.binary_search_by_key(&at, |(at, _)| *at);
+        found.map_or(0, |index| self.placed[index].1 as usize)
+    }
+
+    /// Where the records of that type were written at the name whose record is at `at`.
+    pub(super) fn places_of(&self, at: u32, rtype: RecordType) -> Option<&[Span]> {
+        let mut place = self.first_place(at);
+        for rrset in self.record(at).rrsets() {
+            let end = place + usize::from(rrset.count);
+            if rrset.rtype == rtype {
+                return self.places.get(place..end);
+            }
+            place = end;
+        }
+        None
+    }
+
+    /// Where the first of them was written.
+    pub(super) fn place_of(&self, at: u32, rtype: RecordType) -> Option<Span> {
+        self.places_of(at, rtype)?.first().copied()
+    }
+
+    /// The highest name with that flag that `name` is at or below.
+    pub(super) fn highest(&self, name: &[u8], flag: Flags) -> Option<u32> {
+        let above = std::iter::successors(Some(name), |name| parent_of(name));
+        let above = above.take_while(|name| name.len() >= self.apex_wire.len());
+        let with_flag = |at: &u32| self.record(*at).flags().has(flag);
+        above.filter_map(|name| self.at(name).filter(with_flag)).last()
+    }
+
+    pub(super) fn is_apex(&self, name: &[u8]) -> bool {
+        *name == *self.apex_wire
+    }
+
+    // ---- Writing ----
+
+    /// Compiles the name that was read last.
+    pub(super) fn close_draft(&mut self) {
+        if self.draft.records.is_empty() {
+            self.draft.owner.clear();
+            return;
+        }
+        let mut draft = std::mem::take(&mut self.draft);
+        let earlier = self.at(&draft.owner);
+        if let Some(at) = earlier {
+            self.take_apart(at, &mut draft);
+        }
+        draft.records.sort_by_key(|record| record.rtype);
+        self.judge_name(&draft);
+        let at = self.write_draft(&draft);
+        match earlier {
+            Some(earlier) => self.slots.redirect(hash_of(&draft.owner), earlier, at),
+            None => self.add_slot(&draft.owner, at),
+        }
+        draft.owner.clear();
+        draft.records.clear();
+        draft.data.clear();
+        self.draft = draft;
+    }
+
+    /// Puts the records at `at` before those of `draft` and hides them.
+    fn take_apart(&mut self, at: u32, draft: &mut Draft) {
+        let mut place = self.first_place(at);
+        let later = std::mem::take(&mut draft.records);
+        let record = self.record(at);
+        for rrset in record.rrsets() {
+            for (ttl, rdata) in unfold(record.name(), rrset) {
+                draft.push(rrset.rtype, ttl, &rdata, self.places[place]);
+                place += 1;
+            }
+        }
+        draft.records.extend(later);
+        self.hide(at);
+    }
+
+    fn hide(&mut self, at: u32) {
+        let record = self.record(at);
+        let flags = record.flags().with(Flags::HIDDEN);
+        self.dead += record.len();
+        for list in [&mut self.cuts, &mut self.dnames, &mut self.pointing] {
+            // What is taken apart was, as a rule, written a moment ago.
+            if let Some(index) = list.iter().rposition(|known| *known == at) {
+                list.remove(index);
+            }
+        }
+        set_flags(&mut self.arena, at, flags);
+    }
+
+    /// Appends the record of `draft`, whose records are sorted; returns where it starts.
+    fn write_draft(&mut self, draft: &Draft) -> u32 {
+        let (at, first_place) = (self.next_at(), self.places.len());
+        let flags = self.flags_of(draft);
+        if flags.has(Flags::CUT) {
+            self.cuts.push(at);
+        }
+        if flags.has(Flags::DNAME) {
+            self.dnames.push(at);
+        }
+        if draft.records.iter().any(|record| points_to_host(record.rtype)) {
+            self.pointing.push(at);
+        }
+        open_record(&mut self.arena, &draft.owner, flags, 0, 0);
+        let mut count = 0;
+        for rrset in draft.records.chunk_by(|a, b| a.rtype == b.rtype) {
+            count += u16::from(self.write_rrset(draft, rrset));
+        }
+        set_rrset_count(&mut self.arena, at, count);
+        close_record(&mut self.arena);
+        if self.places.len() > first_place {
+            let first_place = u32::try_from(first_place).expect("fewer than 2^32 records");
+            self.placed.push((at, first_place));
+        }
+        at
+    }
+
+    fn flags_of(&self, draft: &Draft) -> Flags {
+        let is_apex = self.is_apex(&draft.owner);
+        let own = if is_apex { Flags::APEX } else { Flags::default() };
+        draft.records.iter().fold(own, |flags, record| match record.rtype {
+            RecordType::NS if !is_apex => flags.with(Flags::CUT),
+            RecordType::DNAME => flags.with(Flags::DNAME),
+            RecordType::CNAME => flags.with(Flags::CNAME),
+            _ => flags,
+        })
+    }
+
+    /// Appends an rrset, each record once, all with the lowest TTL. One too large for any message is
+    /// left out; returns whether it was written.
+    fn write_rrset(&mut self, draft: &Draft, rrset: &[DraftRecord]) -> bool {
+        let ttl = rrset.iter().map(|record| record.ttl).min().unwrap_or(0);
+        if let [only] = rrset
+            && matches!(
+                (only.rtype, only.end - only.start),
+                (RecordType::A, 4) | (RecordType::AAAA, 16)
+            )
+        {
+            push_address(&mut self.arena, only.rtype, ttl, draft.rdata(only));
+            self.places.push(only.place);
+            return true;
+        }
+        let mut image = ImageBuilder::for_owner(&draft.owner);
+        let mut seen = HashSet::new();
+        let mut count = 0;
+        let places = self.places.len();
+        for record in rrset.iter().filter(|record| seen.insert(draft.rdata(record))) {
+            image.record(&draft.owner, record.rtype, ttl, draft.rdata(record));
+            self.places.push(record.place);
+            count += 1;
+        }
+        let image = image.finish();
+        let fits = image.bytes.len() <= usize::from(u16::MAX);
+        match u16::try_from(count).ok().filter(|_| fits) {
+            Some(count) => push_rrset(&mut self.arena, rrset[0].rtype, count, &image),
+            None => self.places.truncate(places),
+        }
+        fits
+    }
+
+    /// Where the next record will start.
+    fn next_at(&self) -> u32 {
+        // A master file has less than 4 GiB, and a record takes at most some times its text.
+        u32::try_from(self.arena.len() / UNIT).expect("a zone has less than 16 GiB")
+    }
+
+    fn add_slot(&mut self, name: &[u8], at: u32) {
+        if !self.slots.has_room() {
+            let mut slots = Slots::with_capacity(self.slots.len() * 2);
+            for (at, record) in self.named().filter(|(known, _)| *known != at) {
+                slots.insert(hash_of(record.name()), at);
+            }
+            self.slots = slots;
+        }
+        self.slots.insert(hash_of(name), at);
+        self.labels_max = self.labels_max.max(label_count(name));
+    }
+
+    /// Appends a record that holds nothing; returns where it starts.
+    fn add_bare(&mut self, name: &[u8], flags: Flags, link: u32) -> u32 {
+        let at = self.next_at();
+        open_record(&mut self.arena, name, flags, 0, link);
+        close_record(&mut self.arena);
+        self.add_slot(name, at);
+        at
+    }
+
+    /// Appends a record in place of the one at `at`, with that link, and its rrsets if they are kept.
+    fn replace(&mut self, at: u32, flags: Flags, link: u32, keeps_rrsets: bool) {
+        let (new, record) = (self.next_at(), self.record(at));
+        let name = record.name().to_vec();
+        let (count, rrsets) = record.raw_rrsets();
+        let rrsets = if keeps_rrsets { rrsets.to_vec() } else { Vec::new() };
+        let count = if keeps_rrsets { count } else { 0 };
+        self.hide(at);
+        open_record(&mut self.arena, &name, flags, count, link);
+        self.arena.extend_from_slice(&rrsets);
+        close_record(&mut self.arena);
+        self.slots.redirect(hash_of(&name), at, new);
+    }
+
+    // ---- Finishing ----
+
+    /// The names of the zone, of which those of `steered` are steered: each leads to its place in that
+    /// list.
+    #[must_use]
+    pub fn finish<'n>(mut self, steered: impl IntoIterator<Item = &'n Name>) -> ZoneNames {
+        self.close_draft();
+        // Places are for findings, and these have been told.
+        self.places = Vec::new();
+        self.placed = Vec::new();
+        let records = self.named().flat_map(|(_, record)| record.rrsets());
+        let records = records.map(|rrset| usize::from(rrset.count)).sum();
+        self.drop_dead();
+        for (place, owner) in steered.into_iter().enumerate() {
+            self.add_steered(owner, u32::try_from(place).expect("fewer than 2^32 steers"));
+        }
+        self.add_ancestors();
+        self.mark_wildcards();
+        self.link_cuts();
+        let (negative, servers) = (self.negative(), self.servers());
+        let names = self.slots.len();
+        self.arena.shrink_to_fit();
+        ZoneNames {
+            arena: self.arena.into(),
+            records,
+            names,
+            labels_max: self.labels_max,
+            negative,
+            servers,
+        }
+    }
+
+    /// Writes the arena anew when much of it is hidden.
+    fn drop_dead(&mut self) {
+        if self.dead <= self.arena.len() / 8 {
+            return;
+        }
+        let old = std::mem::take(&mut self.arena);
+        let mut slots = Slots::with_capacity(self.slots.len());
+        (self.cuts, self.dnames, self.pointing) = (Vec::new(), Vec::new(), Vec::new());
+        let all = Records::new(&old, 0).filter(|(_, record)| !record.flags().has(Flags::HIDDEN));
+        for (_, record) in all {
+            let at = self.next_at();
+            slots.insert(hash_of(record.name()), at);
+            self.arena.extend_from_slice(record.octets());
+            close_record(&mut self.arena);
+            if record.flags().has(Flags::CUT) {
+                self.cuts.push(at);
+            }
+        }
+        self.slots = slots;
+        self.dead = 0;
+    }
+
+    fn add_steered(&mut self, owner: &Name, place: u32) {
+        let owner = owner.to_lowercase();
+        let owner = owner.as_wire();
+        match self.at(owner) {
+            None => {
+                let flags = if self.is_apex(owner) { Flags::APEX } else { Flags::default() };
+                self.add_bare(owner, flags.with(Flags::STEERED), place);
+            }
+            Some(at) => {
+                let flags = self.record(at).flags();
+                // What is delegated is not ours to steer; whoever wrote it has been told.
+                if !flags.has(Flags::CUT) {
+                    self.replace(at, flags.with(Flags::STEERED), place, true);
+                }
+            }
+        }
+    }
+
+    /// The names between a record and the apex exist, even without records (RFC 4592 §2.2.2), and so
+    /// does the apex.
+    fn add_ancestors(&mut self) {
+        if self.at(&self.apex_wire).is_none() {
+            let apex = self.apex_wire.clone();
+            self.add_bare(&apex, Flags::APEX, 0);
+        }
+        let mut at = 0;
+        let mut known: Vec<u8> = Vec::new();
+        while let Some((_, record)) = Records::new(&self.arena, at).next() {
+            at += record.len().next_multiple_of(UNIT);
+            let parent = parent_of(record.name()).filter(|parent| {
+                parent.len() > self.apex_wire.len()
+                    && !record.flags().has(Flags::HIDDEN)
+                    && *parent != known
+            });
+            let Some(parent) = parent else { continue };
+            known.clear();
+            known.extend_from_slice(parent);
+            if self.at(&known).is_none() {
+                // Its own parent is seen to when the loop gets there.
+                self.add_bare(&known, Flags::default(), 0);
+            }
+        }
+    }
+
+    fn mark_wildcards(&mut self) {
+        let wildcards = self.named().filter(|(_, record)| record.name().starts_with(b"\x01*"));
+        let parents: Vec<u32> =
+            wildcards.filter_map(|(_, record)| self.at(&record.name()[2..])).collect();
+        for parent in parents {
+            let flags = self.record(parent).flags().with(Flags::WILDCARD_BELOW);
+            set_flags(&mut self.arena, parent, flags);
+        }
+    }
+
+    /// Gives every delegation its referral, and hides what lies below.
+    fn link_cuts(&mut self) {
+        if self.cuts.is_empty() {
+            return;
+        }
+        let below = |(at, record): (u32, NameRecord<'_>)| {
+            let cut = self.highest(parent_of(record.name())?, Flags::CUT)?;
+            Some((at, cut))
+        };
+        let occluded: Vec<(u32, u32)> = self.named().filter_map(below).collect();
+        for cut in std::mem::take(&mut self.cuts) {
+            if occluded.binary_search_by_key(&cut, |(at, _)| *at).is_err() {
+                let link = self.next_at();
+                let pieces = self.referral_of(self.record(cut));
+                let name = self.record(cut).name().to_vec();
+                open_record(&mut self.arena, &name, Flags::HIDDEN, 3, 0);
+                for (rtype, count, image) in pieces {
+                    push_rrset(&mut self.arena, rtype, count, &image);
+                }
+                close_record(&mut self.arena);
+                set_link(&mut self.arena, cut, link);
+            }
+        }
+        for (at, cut) in occluded {
+            self.replace(at, Flags::OCCLUDED, cut, false);
+        }
+    }
+
+    /// What a referral is made of, as three images of which each is made to stand right behind the one
+    /// before: the NS records of the cut; the addresses of name servers at or below it, without which
+    /// nobody gets there (RFC 9471 §2.1); and those of its other name servers that the zone knows.
+    fn referral_of(&self, cut: NameRecord<'_>) -> [(RecordType, u16, Image); 3] {
+        let mut image = ImageBuilder::for_ancestor(cut.name());
+        let servers = add_rrset(&mut image, cut, RecordType::NS);
+        let ns_end = image.len();
+        let is_needed = |server: &[u8]| is_at_or_below(server, cut.name());
+        let glue_count = self.add_addresses(&mut image, cut, &is_needed);
+        let glue_end = image.len();
+        let rest_count = self.add_addresses(&mut image, cut, &|server| !is_needed(server));
+        let mut ns = image.finish();
+        let mut glue = ns.split_off(ns_end);
+        let rest = glue.split_off(glue_end - ns_end);
+        [
+            (RecordType::NS, servers, ns),
+            (RecordType::A, glue_count, glue),
+            (RecordType::A, rest_count, rest),
+        ]
+    }
+
+    fn servers(&self) -> (u16, Image) {
+        let Some(apex) = self.get(&self.apex_wire) else { return (0, Image::default()) };
+        let mut image = ImageBuilder::for_owner(apex.name());
+        add_rrset(&mut image, apex, RecordType::NS);
+        let ns_end = image.len();
+        let count = self.add_addresses(&mut image, apex, &|_| true);
+        (count, image.finish().split_off(ns_end))
+    }
+
+    /// Adds the addresses of those name servers of `owner` that the zone knows and that are `wanted`;
+    /// says how many.
+    fn add_addresses(
+        &self,
+        image: &mut ImageBuilder<'_>,
+        owner: NameRecord<'_>,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> u16 {
+        let Some(servers) = owner.rrset(RecordType::NS) else { return 0 };
+        let mut seen = HashSet::new();
+        let mut count = 0;
+        for (_, mut server) in unfold(owner.name(), servers) {
+            server.make_ascii_lowercase();
+            let Some(known) = self.get(&server).filter(|_| wanted(&server)) else { continue };
+            // Servers that differ in case only are one.
+            if seen.insert(server) {
+                count += add_rrset(image, known, RecordType::A);
+                count += add_rrset(image, known, RecordType::AAAA);
+            }
+        }
+        count
+    }
+
+    fn negative(&self) -> Image {
+        let mut image = ImageBuilder::for_ancestor(&self.apex_wire);
+        let soa = self.get(&self.apex_wire).and_then(|apex| apex.rrset(RecordType::SOA));
+        if let Some(soa) = soa
+            && let Some((ttl, rdata)) = unfold(&self.apex_wire, soa).into_iter().next()
+            && let Some(minimum) = rdata.last_chunk::<4>()
+        {
+            let ttl = ttl.min(u32::from_be_bytes(*minimum));
+            image.record(&self.apex_wire, RecordType::SOA, ttl, &rdata);
+        }
+        image.finish()
+    }
+}
+
+/// Adds an rrset unless no message would hold it and what is there already; says how many records
+/// were added.
+fn add_rrset(image: &mut ImageBuilder<'_>, owner: NameRecord<'_>, rtype: RecordType) -> u16 {
+    let Some(rrset) = owner.rrset(rtype) else { return 0 };
+    let records = unfold(owner.name(), rrset);
+    let len: usize = records.iter().map(|(_, rdata)| RECORD_OVERHEAD + rdata.len()).sum();
+    if image.len() + NAME_LEN_MAX + len > usize::from(u16::MAX) {
+        return 0;
+    }
+    for (ttl, rdata) in &records {
+        image.record(owner.name(), rtype, *ttl, rdata);
+    }
+    u16::try_from(records.len()).expect("records that 64 KiB hold")
+}

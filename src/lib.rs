@@ -47,6 +47,7 @@ pub mod files;
 pub mod intake;
 pub mod listen;
 pub mod load;
+pub mod memory;
 pub mod metrics;
 pub mod probe;
 pub mod state;

@@ -11,6 +11,7 @@ use crate::config::{self, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
+use crate::memory::prefer_huge_pages;
 use crate::model::topology::{Policy, Where};
 use crate::model::{Diagnostic, Report, Severity, TargetHealth, Zone};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
@@ -132,10 +133,17 @@ pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Load
     let loaded = load_zones(&directory, &mut geo_of, generation, &mut report);
     match loaded {
         Some((snapshot, geo)) if !report.has_errors() => {
+            place_in_memory(&snapshot);
             Ok(Loaded { config, snapshot: snapshot.with_gate(gate), geo, report })
         }
         _ => Err(report),
     }
+}
+
+/// Queries jump about in the names of large zones.
+fn place_in_memory(snapshot: &Snapshot) {
+    prefer_huge_pages(snapshot.name_slots());
+    snapshot.zones().iter().for_each(|zone| prefer_huge_pages(zone.names.octets()));
 }
 
 /// Whether any rule asks where clients are. Where none does, databases would be read, and kept in memory,

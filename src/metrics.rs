@@ -32,6 +32,18 @@ impl Counters {
         }
     }
 
+    /// Counts a packet, for a thread that has these counters to itself: an addition in memory, where
+    /// [`add`](Self::add) has to keep others out of it.
+    pub fn add_alone(&self, outcome: &Outcome) {
+        let add = |count: &AtomicU64| {
+            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        };
+        add(&self.answers[outcome.kind as usize]);
+        if outcome.is_truncated {
+            add(&self.truncated);
+        }
+    }
+
     /// Counts a packet.
     pub fn add(&self, outcome: &Outcome) {
         self.answers[outcome.kind as usize].fetch_add(1, Ordering::Relaxed);

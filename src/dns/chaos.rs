@@ -4,6 +4,7 @@ use super::edns::ExtendedError;
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::{Reply, Section};
+use crate::model::names::is_asked;
 use crate::model::{RecordClass, RecordType};
 use crate::snapshot::gate::Gate;
 
@@ -14,15 +15,19 @@ const TEXT_MAX: usize = 255;
 
 /// Answers what `gate` tells; everything else is refused.
 pub(super) fn answer(query: &Query<'_>, gate: &Gate, mut reply: Reply<'_>) -> Outcome {
-    let text = match query.name.as_wire() {
-        b"\x07version\x04bind\0" | b"\x07version\x06server\0" => &gate.server_version,
-        b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => &gate.server_id,
-        _ => "",
-    };
-    let is_asked = query.class == RecordClass::CH
+    let texts: [(&[u8], &str); 4] = [
+        (b"\x07version\x04bind\0", &gate.server_version),
+        (b"\x07version\x06server\0", &gate.server_version),
+        (b"\x02id\x06server\0", &gate.server_id),
+        (b"\x08hostname\x04bind\0", &gate.server_id),
+    ];
+    let name = query.name.as_wire();
+    let text = texts.into_iter().find(|(known, _)| is_asked(known, name));
+    let text = text.map_or("", |(_, text)| text);
+    let is_told = query.class == RecordClass::CH
         && matches!(query.qtype, RecordType::TXT | RecordType::ANY)
         && !text.is_empty();
-    let Some(text) = text.as_bytes().get(..text.len().min(TEXT_MAX)).filter(|_| is_asked) else {
+    let Some(text) = text.as_bytes().get(..text.len().min(TEXT_MAX)).filter(|_| is_told) else {
         return reply.refuse(Rcode::REFUSED, Kind::Refused, ExtendedError::NOT_AUTHORITATIVE);
     };
     let len = u8::try_from(text.len()).expect("cut to 255");

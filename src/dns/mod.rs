@@ -64,21 +64,74 @@ pub fn handle(
     dice: &mut Dice,
     out: &mut [u8],
 ) -> Outcome {
-    let query = match query::parse(packet) {
-        Ok(query) => query,
-        Err(Reject::Silence) => return Outcome::dropped(),
-        Err(Reject::Error(rcode, edns)) => return reply::error(packet, rcode, edns, out),
-    };
-    let mut reply = Reply::new(&query, snapshot.gate(), arrival, out);
+    Read::new(packet).answer(snapshot, arrival, dice, out)
+}
+
+/// A message that was read and is not yet answered.
+///
+/// Of several messages, all can be read first and what they ask for be fetched into the caches side by
+/// side: [`fetch_slot`](Self::fetch_slot) of all, then [`fetch_record`](Self::fetch_record) of all. Both
+/// are for speed alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    packet: &'a [u8],
+    query: Result<Query<'a>, Reject>,
+}
+
+impl<'a> Read<'a> {
+    /// Reads a message.
+    #[must_use]
+    pub fn new(packet: &'a [u8]) -> Self {
+        Self { packet, query: query::parse(packet) }
+    }
+
+    /// Starts to fetch where the table of names says what is asked for.
+    pub fn fetch_slot(&self, snapshot: &Snapshot) {
+        if let Ok(query) = &self.query {
+            snapshot.names().prefetch_slot(query.name.hash());
+        }
+    }
+
+    /// Starts to fetch what is asked for.
+    pub fn fetch_record(&self, snapshot: &Snapshot) {
+        if let Ok(query) = &self.query {
+            snapshot.names().prefetch_record(query.name.hash());
+        }
+    }
+
+    /// Answers it: see [`handle`].
+    pub fn answer(
+        &self,
+        snapshot: &Snapshot,
+        arrival: Arrival,
+        dice: &mut Dice,
+        out: &mut [u8],
+    ) -> Outcome {
+        match &self.query {
+            Ok(query) => respond(snapshot, query, arrival, dice, out),
+            Err(Reject::Silence) => Outcome::dropped(),
+            Err(Reject::Error(rcode, parts)) => reply::error(self.packet, *rcode, *parts, out),
+        }
+    }
+}
+
+fn respond(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    arrival: Arrival,
+    dice: &mut Dice,
+    out: &mut [u8],
+) -> Outcome {
+    let mut reply = Reply::new(query, snapshot.gate(), arrival, out);
     match query.class {
         RecordClass::IN => {}
         RecordClass::ANY => reply.never_authoritative(),
-        _ => return chaos::answer(&query, snapshot.gate(), reply),
+        _ => return chaos::answer(query, snapshot.gate(), reply),
     }
     if matches!(query.qtype, RecordType::AXFR | RecordType::IXFR) {
-        return refuse_transfer(snapshot, &query, reply);
+        return refuse_transfer(snapshot, query, reply);
     }
-    let asked = Asked { snapshot, query: &query, arrival };
+    let asked = Asked { snapshot, query, arrival };
     match snapshot.names().find(&query.name, query.qtype) {
         Found::Name(record) => answer(asked, record, dice, reply),
         Found::Referral(cut) => reply.referral(snapshot.names().referral(cut)),

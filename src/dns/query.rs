@@ -11,12 +11,12 @@ use crate::model::{RecordClass, RecordType};
 use crate::snapshot::find::QueryName;
 
 /// A query that can be answered.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Query<'a> {
     /// The packet.
     pub(super) packet: &'a [u8],
-    /// The name, in lower case.
-    pub(super) name: QueryName,
+    /// The name.
+    pub(super) name: QueryName<'a>,
     /// The type asked for.
     pub(super) qtype: RecordType,
     /// The class asked for.

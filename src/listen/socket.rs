@@ -36,8 +36,21 @@ fn bind_one_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
     if address.ip().is_unspecified() {
         // A wildcard socket must answer from the address that was asked.
-        set_packet_info(&socket, address)?;
+        let (level, option) = match address {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        };
+        set_option(&socket, level, option, 1)?;
     }
+    // Path MTUs that somebody may have forged make no fragments of replies (RFC 9715 §3.1). A kernel that
+    // does not know the option does as it always did.
+    let (level, option, value) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        SocketAddr::V6(_) => {
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
+        }
+    };
+    let _ = set_option(&socket, level, option, value);
     socket.bind(&address.into()).map_err(|error| at(error, "UDP", address))?;
     Ok(socket.into())
 }
@@ -111,19 +124,19 @@ fn at(error: io::Error, transport: &str, address: SocketAddr) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {transport} {address}: {error}{hint}"))
 }
 
-/// Asks the kernel to say with every packet which of our addresses it was sent to.
+/// Sets an option that is an integer.
 #[expect(unsafe_code, reason = "setsockopt for options that socket2 does not know")]
-fn set_packet_info(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    let (level, option) = if address.is_ipv4() {
-        (libc::IPPROTO_IP, libc::IP_PKTINFO)
-    } else {
-        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
-    };
-    let on: libc::c_int = 1;
-    let len = libc::socklen_t::try_from(size_of_val(&on)).expect("four octets");
+fn set_option(
+    socket: &Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of_val(&value)).expect("four octets");
     // SAFETY: the descriptor is open for the whole call, and the option's value is `len` octets of
     // an initialised integer.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), len) };
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), len)
+    };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -5,7 +5,7 @@
 //! whether it should stop. A panic in one packet is counted and costs that packet only.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +15,10 @@ use std::time::Duration;
 use tracing::error;
 
 use super::Current;
-use super::udp_batch::{Batch, REPLY_MAX};
+use super::udp_batch::{BATCH, Batch, REPLY_MAX};
 use crate::clock::Clock;
-use crate::dns::{self, Arrival, Dice};
+use crate::dns::{Arrival, Dice, Read};
 use crate::metrics::Counters;
-use crate::snapshot::Snapshot;
 
 /// How long a thread waits for packets before it looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -132,40 +131,43 @@ impl Worker {
         }
     }
 
+    /// Answers the first `count` packets of the batch: reads all of them and lets what they ask for be
+    /// fetched while the others are read.
     fn answer(&mut self, count: usize) {
         let snapshot = self.current.load();
         let unix_secs = self.clock.unix_secs();
-        for n in 0..count {
-            let len = self.answer_one(&snapshot, unix_secs, n);
-            if len > 0 {
-                self.batch.reply(n, len);
+        let (packets, mut replies) = self.batch.split();
+        let mut asked: [Option<(Read<'_>, IpAddr)>; BATCH] = [const { None }; BATCH];
+        for (n, asked) in asked[..count].iter_mut().enumerate() {
+            // Port 0 cannot be answered, and whoever sends from it does not want to be.
+            let packet = packets.get(n).filter(|(_, client)| client.port() != 0);
+            *asked = packet.map(|(packet, client)| (Read::new(packet), client.ip()));
+            if let Some((read, _)) = asked {
+                read.fetch_slot(&snapshot);
             }
+        }
+        for (read, _) in asked[..count].iter().flatten() {
+            read.fetch_record(&snapshot);
+        }
+        let mut lens = [0; BATCH];
+        for (n, asked) in asked[..count].iter().enumerate() {
+            let Some((read, client)) = asked else { continue };
+            let arrival = Arrival { client: *client, is_udp: true, unix_secs };
+            let out = &mut replies.room(n)[..self.payload_max];
+            let dice = &mut self.dice;
+            let answer = || read.answer(&snapshot, arrival, dice, out);
+            match catch_unwind(AssertUnwindSafe(answer)) {
+                Ok(outcome) => {
+                    self.counters.add_alone(&outcome);
+                    lens[n] = outcome.len;
+                }
+                Err(_) => self.counters.add_panic(),
+            }
+        }
+        for (n, len) in lens[..count].iter().enumerate().filter(|(_, len)| **len > 0) {
+            self.batch.reply(n, *len);
         }
         let lost = self.batch.send(&self.socket);
         self.counters.add_unsent(lost);
-    }
-
-    /// Octets of the reply to the `n`th packet.
-    fn answer_one(&mut self, snapshot: &Snapshot, unix_secs: u32, n: usize) -> usize {
-        let Some((packet, client, out)) = self.batch.packet(n) else { return 0 };
-        // Port 0 cannot be answered, and whoever sends from it does not want to be.
-        if client.port() == 0 {
-            return 0;
-        }
-        let arrival = Arrival { client: client.ip(), is_udp: true, unix_secs };
-        let out = &mut out[..self.payload_max];
-        let dice = &mut self.dice;
-        let handled =
-            catch_unwind(AssertUnwindSafe(|| dns::handle(snapshot, packet, arrival, dice, out)));
-        match handled {
-            Ok(outcome) => {
-                self.counters.add(&outcome);
-                outcome.len
-            }
-            Err(_) => {
-                self.counters.add_panic();
-                0
-            }
-        }
     }
 }

@@ -18,6 +18,9 @@ pub(super) const BATCH: usize = 32;
 const QUERY_MAX: usize = 4096;
 /// Octets that a reply over UDP may have, whatever the server file says.
 pub(super) const REPLY_MAX: usize = 4096;
+/// Octets between the buffers of a batch: no power of two, or the first lines of all of them would fight
+/// for the same few places in the cache.
+const STRIDE: usize = 4096 + 3 * 64;
 /// Octets of a control message with an `in6_pktinfo`, the larger of the two.
 const CONTROL_MAX: usize = 64;
 
@@ -32,12 +35,43 @@ pub(super) struct Batch {
 }
 
 struct Buffers {
-    queries: [[u8; QUERY_MAX]; BATCH],
-    replies: [[u8; REPLY_MAX]; BATCH],
+    queries: [[u8; STRIDE]; BATCH],
+    replies: [[u8; STRIDE]; BATCH],
     clients: [libc::sockaddr_storage; BATCH],
     controls: [[u64; CONTROL_MAX / 8]; BATCH],
     receive_parts: [libc::iovec; BATCH],
     send_parts: [libc::iovec; BATCH],
+}
+
+/// The packets of a batch.
+pub(super) struct Packets<'a> {
+    headers: &'a [libc::mmsghdr; BATCH],
+    queries: &'a [[u8; STRIDE]; BATCH],
+    clients: &'a [libc::sockaddr_storage; BATCH],
+}
+
+impl<'a> Packets<'a> {
+    /// The `n`th packet and who sent it. `None` for one that is larger than any query or whose sender is
+    /// not an IP address.
+    pub(super) fn get(&self, n: usize) -> Option<(&'a [u8], SocketAddr)> {
+        let message = &self.headers[n];
+        if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            return None;
+        }
+        let client = socket_address(&self.clients[n])?;
+        let len = usize::try_from(message.msg_len).ok()?;
+        Some((&self.queries[n][..len], client))
+    }
+}
+
+/// Room for the replies of a batch.
+pub(super) struct Replies<'a>(&'a mut [[u8; STRIDE]; BATCH]);
+
+impl Replies<'_> {
+    /// Room for the `n`th reply.
+    pub(super) fn room(&mut self, n: usize) -> &mut [u8] {
+        &mut self.0[n][..REPLY_MAX]
+    }
 }
 
 // SAFETY: the raw pointers lead into boxes that the batch owns alone.
@@ -91,16 +125,10 @@ impl Batch {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// The `n`th packet, who sent it, and room for its reply. `None` for one that is larger than any
-    /// query or whose sender is not an IP address.
-    pub(super) fn packet(&mut self, n: usize) -> Option<(&[u8], SocketAddr, &mut [u8])> {
-        let message = &self.receive[n];
-        if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
-            return None;
-        }
-        let client = socket_address(&self.buffers.clients[n])?;
-        let len = usize::try_from(message.msg_len).ok()?;
-        Some((&self.buffers.queries[n][..len], client, &mut self.buffers.replies[n]))
+    /// The packets that were received, and room for their replies.
+    pub(super) fn split(&mut self) -> (Packets<'_>, Replies<'_>) {
+        let Buffers { queries, replies, clients, .. } = &mut *self.buffers;
+        (Packets { headers: &self.receive, queries, clients }, Replies(replies))
     }
 
     /// Marks the first `len` octets of the `n`th packet's room as its reply.

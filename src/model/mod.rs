@@ -12,6 +12,7 @@ pub(crate) mod image;
 pub mod location;
 pub mod name;
 pub mod names;
+pub(crate) mod prefetch;
 pub mod record;
 pub mod time;
 pub mod topology;

@@ -17,21 +17,20 @@
 use super::names::NameTable;
 use crate::model::RecordType;
 use crate::model::name::NAME_LEN_MAX;
-use crate::model::names::{Flags, NameRecord};
+use crate::model::names::{Flags, NameRecord, hash_asked};
 
-/// A name as it was asked for: lower case, wire form, its labels counted.
+/// A name as it was asked for: wire form, in any case, its labels counted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct QueryName {
-    wire: [u8; NAME_LEN_MAX + 1],
-    len: u8,
+pub(crate) struct QueryName<'a> {
+    wire: &'a [u8],
+    hash: u64,
     labels: u8,
 }
 
-impl QueryName {
+impl<'a> QueryName<'a> {
     /// Reads the name at the start of `bytes`, which must not be compressed.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut name = Self { wire: [0; NAME_LEN_MAX + 1], len: 0, labels: 0 };
-        let mut at = 0_usize;
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (mut at, mut labels) = (0_usize, 0);
         loop {
             let len = usize::from(*bytes.get(at)?);
             if len > 63 || at + len >= NAME_LEN_MAX {
@@ -39,25 +38,26 @@ impl QueryName {
             }
             at += 1 + len;
             if len == 0 {
-                break;
+                let wire = bytes.get(..at)?;
+                return Some(Self { wire, hash: hash_asked(wire), labels });
             }
-            name.labels += 1;
+            labels += 1;
         }
-        name.wire[..at].copy_from_slice(bytes.get(..at)?);
-        // Label lengths are below 64 and thus no letters.
-        name.wire[..at].make_ascii_lowercase();
-        name.len = u8::try_from(at).ok()?;
-        Some(name)
+    }
+
+    /// Its hash.
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// Octets in wire form.
     pub(crate) const fn len(&self) -> usize {
-        self.len as usize
+        self.wire.len()
     }
 
-    /// The name in lower case and wire form.
-    pub(crate) fn as_wire(&self) -> &[u8] {
-        &self.wire[..self.len()]
+    /// The name in wire form.
+    pub(crate) const fn as_wire(&self) -> &'a [u8] {
+        self.wire
     }
 }
 
@@ -78,8 +78,8 @@ pub(crate) enum Found<'a> {
 
 impl NameTable {
     /// Where `name` leads when asked for `qtype`.
-    pub(crate) fn find(&self, name: &QueryName, qtype: RecordType) -> Found<'_> {
-        match self.get(name.as_wire()) {
+    pub(crate) fn find(&self, name: &QueryName<'_>, qtype: RecordType) -> Found<'_> {
+        match self.get_hashed(name.as_wire(), name.hash()) {
             Some(record) if qtype == RecordType::DS && record.flags().has(Flags::APEX) => {
                 // RFC 4035 §3.1.4.1: DS belongs to the zone above, should that be ours as well.
                 let above = self.get_hidden(name.as_wire());
@@ -102,15 +102,14 @@ impl NameTable {
     }
 
     /// The name is not in the table: what its closest encloser says.
-    fn found_missing(&self, name: &QueryName) -> Found<'_> {
-        let mut wire = name.wire;
-        let mut start = 0;
+    fn found_missing(&self, name: &QueryName<'_>) -> Found<'_> {
+        let mut rest = name.as_wire();
         for labels in (0..name.labels).rev() {
-            start += 1 + usize::from(wire[start]);
+            rest = &rest[1 + usize::from(rest[0])..];
             if usize::from(labels) > self.labels_max() {
                 continue;
             }
-            let Some(encloser) = self.get(&wire[start..name.len()]) else { continue };
+            let Some(encloser) = self.get(rest) else { continue };
             let flags = encloser.flags();
             if flags.has(Flags::OCCLUDED) {
                 return Found::Referral(self.linked(encloser));
@@ -123,8 +122,11 @@ impl NameTable {
             }
             if flags.has(Flags::WILDCARD_BELOW) {
                 // The label before the encloser has at least two octets: room for `*`.
-                wire[start - 2..start].copy_from_slice(b"\x01*");
-                if let Some(wildcard) = self.get(&wire[start - 2..name.len()]) {
+                let mut wildcard = [0; NAME_LEN_MAX];
+                let wildcard = &mut wildcard[..2 + rest.len()];
+                wildcard[..2].copy_from_slice(b"\x01*");
+                wildcard[2..].copy_from_slice(rest);
+                if let Some(wildcard) = self.get(wildcard) {
                     return Found::Name(wildcard);
                 }
             }

@@ -174,6 +174,12 @@ impl Snapshot {
         Err(format!("`{word}` is no region, pool or endpoint of {}{hint}", zone.apex))
     }
 
+    /// The slots of the table of names.
+    #[must_use]
+    pub fn name_slots(&self) -> &[(u32, u32)] {
+        self.fixed.names.slots()
+    }
+
     pub(crate) fn names(&self) -> &NameTable {
         &self.fixed.names
     }

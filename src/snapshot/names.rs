@@ -17,8 +17,8 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 
 use crate::model::names::{
-    Flags, NameRecord, Records, Referral, Slots, UNIT, close_record, hash_of, label_count,
-    open_record, parent_of,
+    Flags, NameRecord, Records, Referral, Slots, UNIT, close_record, hash_asked, hash_of, is_asked,
+    label_count, open_record, parent_of,
 };
 use crate::model::{Name, Zone};
 
@@ -54,20 +54,46 @@ pub(crate) struct NameTable {
 }
 
 impl NameTable {
-    /// The record of a name given in lower case and wire form.
+    /// The record of a name given in wire form, in any case.
     pub(crate) fn get(&self, name: &[u8]) -> Option<NameRecord<'_>> {
-        self.all(name).next()
+        self.get_hashed(name, hash_asked(name))
+    }
+
+    /// The same for a name whose hash, by [`hash_asked`], is known.
+    pub(crate) fn get_hashed(&self, name: &[u8], hash: u64) -> Option<NameRecord<'_>> {
+        self.all(name, hash).next()
     }
 
     /// What the zone above says of a name that is the apex of another zone of ours, if anything.
     pub(crate) fn get_hidden(&self, name: &[u8]) -> Option<NameRecord<'_>> {
-        self.all(name).nth(1)
+        self.all(name, hash_asked(name)).nth(1)
     }
 
     /// Every record of a name, the one that hides the others first.
-    fn all<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = NameRecord<'a>> + use<'a, 'n> {
-        let records = self.slots.candidates(hash_of(name)).map(|place| self.at(place));
-        records.filter(move |record| record.name() == name)
+    fn all<'a, 'n>(
+        &'a self,
+        name: &'n [u8],
+        hash: u64,
+    ) -> impl Iterator<Item = NameRecord<'a>> + use<'a, 'n> {
+        let records = self.slots.candidates(hash).map(|place| self.at(place));
+        records.filter(move |record| is_asked(record.name(), name))
+    }
+
+    /// Starts to fetch the slot of a hash.
+    pub(crate) fn prefetch_slot(&self, hash: u64) {
+        self.slots.prefetch(hash);
+    }
+
+    /// Starts to fetch the record that a slot leads to, which should be there by now.
+    pub(crate) fn prefetch_record(&self, hash: u64) {
+        if let Some(place) = self.slots.candidates(hash).next() {
+            self.at(place).prefetch();
+        }
+    }
+
+    /// Its slots, for whoever wants to place them well in memory.
+    pub(crate) const fn slots(&self) -> &[(u32, u32)] {
+        self.slots.as_slice()
     }
 
     fn at(&self, place: u32) -> NameRecord<'_> {

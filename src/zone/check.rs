@@ -41,6 +41,9 @@ const RRSET_LEN_LARGE: usize = 100;
 const MESSAGE_LEN_MAX: usize = 65_535;
 /// Octets around the data of a record whose owner is compressed.
 const RECORD_OVERHEAD: usize = 12;
+/// Delegations that are gone through in search of one server's address: a file may chain as many as it
+/// likes.
+const DETOURS_MAX: usize = 8;
 /// Longer negative answers are more trouble than use (RFC 2308 §5).
 const MINIMUM_SECS_LARGE: u32 = 86_400;
 
@@ -370,6 +373,39 @@ impl NamesBuilder {
 // ---- Targets ----
 
 impl NamesBuilder {
+    fn has_address(&self, name: &[u8]) -> bool {
+        let has = |record: NameRecord<'_>, rtype| record.rrset(rtype).is_some();
+        let record = self.get(name);
+        record.is_some_and(|known| has(known, RecordType::A) || has(known, RecordType::AAAA))
+    }
+
+    /// Whether the server `target`, to which names of `owner` are delegated, cannot be found by what the
+    /// zone says of it.
+    ///
+    /// A server inside of what it serves needs glue (RFC 9471 §3.1). One that lies in another delegation
+    /// can be looked for there, unless that one leads to no server either.
+    fn needs_glue(&self, owner: &[u8], target: &[u8]) -> bool {
+        self.highest(target, Flags::CUT).is_some()
+            && !self.has_address(target)
+            && (is_at_or_below(target, owner) || !self.is_found(target, &mut Vec::new()))
+    }
+
+    /// Whether the address of a server can be found without what is below the cuts in `passed`.
+    fn is_found(&self, server: &[u8], passed: &mut Vec<u32>) -> bool {
+        let Some(cut) = self.highest(server, Flags::CUT) else { return true };
+        if self.has_address(server) {
+            return true;
+        }
+        if passed.contains(&cut) || passed.len() == DETOURS_MAX {
+            return false;
+        }
+        passed.push(cut);
+        let cut = self.record(cut);
+        let others = cut.rrset(RecordType::NS).map(|ns| unfold(cut.name(), ns));
+        let mut others = others.unwrap_or_default().into_iter();
+        others.any(|(_, other)| self.is_found(&other.to_ascii_lowercase(), passed))
+    }
+
     /// Looks at what the records of a name point to.
     fn check_targets(&self, at: u32, findings: &mut Vec<Diagnostic>) {
         let record = self.record(at);
@@ -400,10 +436,7 @@ impl NamesBuilder {
             let finding = Diagnostic::warning(place, message).also(alias, "this is the alias");
             return Some(finding.hint("many resolvers do not follow it: name the host itself"));
         }
-        let known = at.map(|at| self.record(at));
-        let has = |rtype| known.is_some_and(|known| known.rrset(rtype).is_some());
-        let has_address = has(RecordType::A) || has(RecordType::AAAA);
-        if rtype == RecordType::NS && !has_address && self.highest(target, Flags::CUT).is_some() {
+        if rtype == RecordType::NS && self.needs_glue(record.name(), target) {
             let message = format!("name server `{name}` of `{owner}` has no address");
             let finding = Diagnostic::warning(place, message).label("it cannot be found without");
             return Some(finding.hint(format!("add glue: `{name} A …`")));

@@ -535,6 +535,10 @@ fn what_is_wrong_with_a_zone_is_shown_with_both_places() {
         ("data below a DNAME", "d DNAME other.\na.b.d A 192.0.2.1\n"),
         ("different TTLs", "www 300 A 192.0.2.1\nwww 60 A 192.0.2.2\n"),
         ("missing glue", "sub NS ns.sub\n"),
+        (
+            "servers that each lie in the other's delegation, beside some that can be found",
+            "a NS ns.b\nb NS ns.a\nc NS ns.d\nd NS ns.e\ne NS ns.e\nns.e A 192.0.2.1\n",
+        ),
         ("hidden data", "sub NS ns.other.\nsub TXT a\nwww.sub A 192.0.2.1\n"),
         ("targets that are aliases", "a CNAME www\n@ MX 1 a\nx SRV 0 0 1 a\nsub NS a\n"),
         ("the same record twice", "www A 192.0.2.1\nWWW A 192.0.2.1\n"),

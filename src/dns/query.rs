@@ -65,12 +65,12 @@ pub(super) fn parse(packet: &[u8]) -> Result<Query<'_>, Reject> {
     }
     let count = |at| u16::from_be_bytes([header[at], header[at + 1]]);
     if header[2] & 0x78 != 0 {
-        return Err(Reject::Error(Rcode::NOTIMP, ErrorParts::default()));
+        return Err(Reject::Error(Rcode::NOTIMP, unread(packet, count)));
+    }
+    if count(4) != 1 {
+        return Err(Reject::Error(Rcode::FORMERR, unread(packet, count)));
     }
     let mut parts = ErrorParts::default();
-    if count(4) != 1 {
-        return Err(Reject::Error(Rcode::FORMERR, parts));
-    }
     let formerr = |parts| Reject::Error(Rcode::FORMERR, parts);
     let name = QueryName::parse(behind).ok_or_else(|| formerr(parts))?;
     let fixed = behind.get(name.len()..name.len() + 4).ok_or_else(|| formerr(parts))?;
@@ -97,6 +97,22 @@ pub(super) fn parse(packet: &[u8]) -> Result<Query<'_>, Reject> {
         class: RecordClass(u16::from_be_bytes([fixed[2], fixed[3]])),
         edns,
     })
+}
+
+/// What an error can repeat of a packet that is not read as a query: all operations have the same four
+/// sections (RFC 1035 §4.1, RFC 2136 §2), so that an OPT record is seen whatever it is.
+#[cold]
+fn unread(packet: &[u8], count: impl Fn(usize) -> u16) -> ErrorParts {
+    let behind_question =
+        |at: usize, _| skip_name(packet, at).map(|(name_len, _)| at + name_len + 4);
+    let has_edns = (0..count(4)).try_fold(HEADER_LEN, behind_question).is_some_and(|start| {
+        let records = usize::from(count(6)) + usize::from(count(8));
+        match find_opt(packet, start, records, usize::from(count(10))) {
+            Ok(opt) => opt.is_some(),
+            Err(has_edns) => has_edns,
+        }
+    });
+    ErrorParts { question_len: 0, has_edns }
 }
 
 /// Class, TTL and rdata of an OPT record.

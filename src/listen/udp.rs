@@ -17,7 +17,7 @@ use tracing::error;
 use super::Current;
 use super::udp_batch::{BATCH, Batch, REPLY_MAX};
 use crate::clock::Clock;
-use crate::dns::{Arrival, Dice, Read};
+use crate::dns::{Arrival, Dice, Outcome, Read};
 use crate::metrics::Counters;
 
 /// How long a thread waits for packets before it looks whether it should stop.
@@ -80,6 +80,16 @@ impl UdpThreads {
     }
 }
 
+/// Whether a port is one that no client asks from: a packet from it was forged, to set two servers on
+/// each other. Port 0 cannot be answered at all. Behind the others stand services of old that answer
+/// whatever they get, and most of what they say reads as a query: daytime, quotes and characters are text,
+/// which has no QR bit and an operation that nobody implements. So an error to one would be answered for
+/// ever. BIND drops the same ports but 17; NSD, Knot and gdnsd answer all but port 0.
+const fn never_asks(port: u16) -> bool {
+    // echo, daytime, quote of the day, character generator, time
+    matches!(port, 0 | 7 | 13 | 17 | 19 | 37)
+}
+
 /// The timeout, a signal, or an ICMP error for an earlier reply: nothing to do about any of them.
 fn is_expected(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
@@ -139,12 +149,13 @@ impl Worker {
         let (packets, mut replies) = self.batch.split();
         let mut asked: [Option<(Read<'_>, IpAddr)>; BATCH] = [const { None }; BATCH];
         for (n, asked) in asked[..count].iter_mut().enumerate() {
-            // Port 0 cannot be answered, and whoever sends from it does not want to be.
-            let packet = packets.get(n).filter(|(_, client)| client.port() != 0);
-            *asked = packet.map(|(packet, client)| (Read::new(packet), client.ip()));
-            if let Some((read, _)) = asked {
-                read.fetch_slot(&snapshot);
+            let Some((packet, client)) = packets.get(n) else { continue };
+            if never_asks(client.port()) {
+                self.counters.add_alone(&Outcome::dropped());
+                continue;
             }
+            let (read, _) = asked.insert((Read::new(packet), client.ip()));
+            read.fetch_slot(&snapshot);
         }
         for (read, _) in asked[..count].iter().flatten() {
             read.fetch_record(&snapshot);
@@ -169,5 +180,17 @@ impl Worker {
         }
         let lost = self.batch.send(&self.socket);
         self.counters.add_unsent(lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::never_asks;
+
+    #[test]
+    fn ports_of_services_that_answer_everything_are_not_answered() {
+        let met: Vec<u16> = (0..=u16::MAX).filter(|port| never_asks(*port)).collect();
+        // 53 is where old resolvers ask from, and 464 and others are somebody's.
+        assert_eq!(met, [0, 7, 13, 17, 19, 37]);
     }
 }

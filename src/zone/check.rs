@@ -37,8 +37,9 @@ use crate::model::{Diagnostic, Name, Record, RecordType, Report, Severity, Span}
 const FINDINGS_MAX: usize = 200;
 /// A larger rrset than this is probably a mistake, and makes for large answers.
 const RRSET_LEN_LARGE: usize = 100;
-/// Octets that a message holds.
-const MESSAGE_LEN_MAX: usize = 65_535;
+/// Octets of records that a message holds beside its header, the longest question, and an OPT record with
+/// all options that we know.
+const RRSET_OCTETS_MAX: usize = 65_535 - 512;
 /// Octets around the data of a record whose owner is compressed.
 const RECORD_OVERHEAD: usize = 12;
 /// Delegations that are gone through in search of one server's address: a file may chain as many as it
@@ -203,9 +204,7 @@ impl NamesBuilder {
                 let message = format!("an SOA at `{owner}`, which is not the apex `{apex}`");
                 self.findings.push(Diagnostic::error(first.place, message));
             }
-            if rrset.len() > 1 {
-                judge_rrset(name, rrset, &mut self.findings);
-            }
+            judge_rrset(name, rrset, &mut self.findings);
             for record in rrset.iter().filter(|_| target_start(first.rtype).is_some()) {
                 let target = target(first.rtype, name.rdata(record));
                 if let Some(target) = target.filter(|target| self.has_apex_twice(target)) {
@@ -248,8 +247,15 @@ fn judge_alias(name: &Draft, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// An rrset of several records.
+/// What is wrong with an rrset by itself.
 fn judge_rrset(name: &Draft, rrset: &[DraftRecord], findings: &mut Vec<Diagnostic>) {
+    if let [only] = rrset {
+        let len = name.rdata(only).len() + RECORD_OVERHEAD;
+        if len > RRSET_OCTETS_MAX {
+            judge_size(&to_name(&name.owner), *only, 1, len, findings);
+        }
+        return;
+    }
     let (owner, rtype) = (to_name(&name.owner), rrset[0].rtype);
     let mut by_data: Vec<&DraftRecord> = rrset.iter().collect();
     by_data.sort_by(|a, b| name.rdata(a).cmp(name.rdata(b)));
@@ -292,7 +298,7 @@ fn judge_size(
     findings: &mut Vec<Diagnostic>,
 ) {
     let mut message = format!("`{owner}` has {count} {} records", first.rtype);
-    if len > MESSAGE_LEN_MAX {
+    if len > RRSET_OCTETS_MAX {
         write!(message, " of {len} octets; no message holds them").expect("a String takes all");
         findings.push(Diagnostic::error(first.place, message).label("the first one"));
     } else if count > RRSET_LEN_LARGE {

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module a subject.
 
 mod allocations;
+mod attacks;
 mod binary;
 mod cli;
 mod config;

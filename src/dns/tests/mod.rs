@@ -1,6 +1,7 @@
 //! `handle` as its clients see it: transcripts, tables of duties, and any bytes at all.
 
 mod any_bytes;
+mod attacks;
 mod duties;
 mod server;
 mod transcript;

@@ -49,10 +49,15 @@ pub(super) struct Ask {
 
 impl Server {
     pub(super) fn new() -> Self {
-        let zones = testing::zones(&[
+        Self::of(&[
             ("example.test.toml", include_str!("example.test.toml")),
             ("example.test.zone", include_str!("example.test.zone")),
-        ]);
+        ])
+    }
+
+    /// A server of other zones, given by their files.
+    pub(super) fn of(files: &[(&str, &str)]) -> Self {
+        let zones = testing::zones(files);
         let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
         let down = TargetHealth {
             verdict: Verdict::Down,

@@ -2,6 +2,7 @@
 
 mod any_bytes;
 mod attacks;
+mod client_subnets;
 mod duties;
 mod server;
 mod transcript;

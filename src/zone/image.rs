@@ -74,10 +74,12 @@ impl<'a> ImageBuilder<'a> {
 
     /// Appends a name: labels until a suffix stands in the message already, then a pointer to it.
     fn name(&mut self, name: &[u8]) {
+        // The labels of this name are no place to point to before it is whole.
+        let whole = self.starts.len();
         let mut rest = 0;
         while name[rest] != 0 {
             let suffix = &name[rest..];
-            if let Some(target) = self.place_of(suffix) {
+            if let Some(target) = self.place_of(suffix, whole) {
                 let pointer = 0xc000 | u16::try_from(target).expect("a target is below 2^14");
                 let at = u16::try_from(self.image.bytes.len());
                 // Past 64 KiB nothing can be sent, so nothing need move either.
@@ -96,8 +98,8 @@ impl<'a> ImageBuilder<'a> {
         self.image.bytes.push(0);
     }
 
-    /// Where `suffix` stands in the message.
-    fn place_of(&self, suffix: &[u8]) -> Option<usize> {
+    /// Where `suffix` stands in the message, in the question or at one of the first `whole` starts.
+    fn place_of(&self, suffix: &[u8], whole: usize) -> Option<usize> {
         let in_qname = self.qname.len().checked_sub(suffix.len()).filter(|start| {
             // The first label of an image that serves longer names is not in their question; and a
             // suffix of equal length need not start at a label, but equal octets at the end do.
@@ -108,7 +110,8 @@ impl<'a> ImageBuilder<'a> {
         {
             return Some(HEADER_LEN + start);
         }
-        self.starts.iter().copied().find(|start| self.is_name_at(*start, suffix))
+        let mut starts = self.starts[..whole].iter().copied();
+        starts.find(|start| self.is_name_at(*start, suffix))
     }
 
     /// Whether the question's name may be longer than `qname` in a way that replaces its first label.
@@ -218,6 +221,20 @@ mod tests {
         let third = [&head[..], &[0, 18, 0, 10, 2], b"mx\x07example\x03net", &[0]].concat();
         assert_eq!(image.bytes, [first, second, third].concat());
         assert_eq!(image.pointers, [19, 35]);
+    }
+
+    #[test]
+    fn a_name_is_never_compared_with_itself_while_it_is_written() {
+        let owner = name("example.com.");
+        let mut builder = ImageBuilder::for_owner(owner.as_wire());
+        let target = name("foo.foo.foo.example.com.");
+        builder.record(owner.as_wire(), RecordType::CNAME, 60, target.as_wire());
+        let target = name("x.foo.foo.example.com.");
+        builder.record(owner.as_wire(), RecordType::CNAME, 60, target.as_wire());
+        let image = builder.finish();
+        assert_eq!(image.bytes[12..26], *b"\x03foo\x03foo\x03foo\xc0\x0c");
+        // `x`, then a pointer to the second `foo`: 29 + 12 + 4.
+        assert!(image.bytes.ends_with(&[1, b'x', 0xc0, 45]));
     }
 
     #[test]

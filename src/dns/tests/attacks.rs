@@ -15,13 +15,15 @@
 //! | 19 | answers of many records | `thousands_of_records_…`, `a_crowd_of_name_servers_…` |
 //! | 20 | names of many labels | `the_deepest_names_…` |
 //! | 21 | large messages | `a_message_of_64_kib_…` |
-//! | 42 | compression and case | `a_set_made_to_be_hard_to_pack_…`, `names_past_16_kib_…` |
+//! | 42 | compression and case | `a_set_made_to_be_hard_to_pack_…`, `whatever_the_names_…`, `names_past_16_kib_…` |
 //! | 43 | limits | `names_at_the_limit_…`, `the_largest_rrset_…` |
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use hickory_proto::op::{Message, OpCode};
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::server::{Ask, Server, UDP_MAX, arrival, opt};
 use crate::dns::{Kind, Outcome, Rcode};
@@ -544,6 +546,35 @@ fn a_set_made_to_be_hard_to_pack_is_packed_as_tightly_as_can_be() {
     let cname = 12 + wire("pack.torture").len() - wire("x").len() + 4;
     let least = least_len(&packet, &before, &names, 2) + cname;
     assert!(reply.len() <= least + least / 10, "{} is more than {least}", reply.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Names of few different labels repeat and share all that names can.
+    #[test]
+    fn whatever_the_names_they_are_packed_as_tightly_as_can_be_and_read_back(
+        names in prop::collection::vec(prop::collection::vec(select(vec!["a", "b", "ab"]), 1..7), 1..12),
+    ) {
+        let names: BTreeSet<String> = names.iter().map(|labels| labels.join(".")).collect();
+        let mut records = "alias CNAME a.b\n".to_owned();
+        for exchange in &names {
+            writeln!(records, "a.b MX 7 {exchange}").unwrap();
+        }
+        let mut server = server_of(&records);
+        let wire = |name: &str| Ask::read(&format!("{name}.many.test. MX")).name.as_wire().to_vec();
+        let wires: Vec<_> = names.iter().map(|name| wire(name)).collect();
+        let packet = ask("a.b.", "MX");
+        let (_, reply) = sent_to(&mut server, &packet, false);
+        prop_assert_eq!(reply.len(), least_len(&packet, &[wire("a.b")], &wires, 2));
+        for (owner, before) in [("a.b.", 0), ("alias.", 1)] {
+            let (_, reply) = sent_to(&mut server, &ask(owner, "MX"), false);
+            let answers = read(&reply).answers;
+            let exchanges: Vec<_> = answers[before..].iter().map(|a| a.data.to_string()).collect();
+            let said = names.iter().map(|name| format!("7 {name}.many.test."));
+            prop_assert_eq!(exchanges, said.collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]

@@ -54,6 +54,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "sub DS",
             "host.sub DS",
             "host.sub A +edns 1232",
+            "host.twin A",
             "intosub A",
             "x.near A",
         ],

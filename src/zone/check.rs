@@ -11,10 +11,12 @@
 //! | error | an owner outside the zone | 1035 §5.2 |
 //! | error | several CNAMEs, or one beside other data | 2181 §10.1 |
 //! | error | several DNAMEs at a name, data below one | 6672 §2.4 |
+//! | error | a delegation beside a DNAME | 6672 §2.3 |
 //! | error | an rrset that no message can hold | 1035 §4.2.2 |
 //! | warning | an rrset with several TTLs; the lowest is used | 2181 §5.2 |
 //! | warning | a name server below a cut without address | 1034 §4.2.1 |
 //! | warning | data that a cut hides | 2181 §6.1 |
+//! | warning | a DS that is at no cut, or whose digest has a wrong length | 4035 §2.4, 4034 §5.1 |
 //! | warning | NS, MX or SRV to an alias | 2181 §10.3 |
 //! | warning | the same record twice | 2181 §5 |
 //! | warning | a very large rrset | |
@@ -197,6 +199,7 @@ impl NamesBuilder {
             self.findings.push(self.apex_twice(name.records[0].place, &name.owner));
         }
         judge_alias(name, &mut self.findings);
+        judge_delegation(name, self.is_apex(&name.owner), &mut self.findings);
         for rrset in name.records.chunk_by(|a, b| a.rtype == b.rtype) {
             let first = rrset[0];
             if first.rtype == RecordType::SOA && !self.is_apex(&name.owner) {
@@ -244,6 +247,43 @@ fn judge_alias(name: &Draft, findings: &mut Vec<Diagnostic>) {
         let message = format!("`{}` has a CNAME and other data", to_name(&name.owner));
         let finding = Diagnostic::error(cname.place, message).label("an alias has no other data");
         findings.push(finding.also(other.place, format!("{}", other.rtype)));
+    }
+}
+
+/// A DNAME beside NS: the zone below would answer for what the DNAME redirects (RFC 6672 §2.3). The
+/// apex may have both.
+fn judge_delegation(name: &Draft, is_apex: bool, findings: &mut Vec<Diagnostic>) {
+    let find = |rtype| name.records.iter().find(|record| record.rtype == rtype);
+    let ns = find(RecordType::NS).filter(|_| !is_apex);
+    if let (Some(ns), Some(dname)) = (ns, find(RecordType::DNAME)) {
+        let message = format!("`{}` is delegated, and has a DNAME", to_name(&name.owner));
+        findings.push(Diagnostic::error(dname.place, message).also(ns.place, "delegated here"));
+    }
+    if let Some(ds) = find(RecordType::DS).filter(|_| ns.is_none()) {
+        let message = format!("the DS of `{}` is at no delegation", to_name(&name.owner));
+        let hint =
+            if is_apex { "it belongs into the zone above" } else { "add `NS`, or remove it" };
+        findings.push(Diagnostic::warning(ds.place, message).hint(hint));
+    }
+    for ds in name.records.iter().filter(|record| record.rtype == RecordType::DS) {
+        judge_digest(name, ds, findings);
+    }
+}
+
+/// The length of a DS's digest, where the registry says what it is.
+fn judge_digest(name: &Draft, ds: &DraftRecord, findings: &mut Vec<Diagnostic>) {
+    let [_, _, _, digest_type, digest @ ..] = name.rdata(ds) else { return };
+    let len = match digest_type {
+        1 => 20,
+        2 | 3 => 32,
+        4 => 48,
+        _ => return,
+    };
+    if digest.len() != len {
+        let (owner, own_len) = (to_name(&name.owner), digest.len());
+        let message = format!("the digest in the DS of `{owner}` is {own_len} octets long");
+        let label = format!("one of type {digest_type} is {len} long");
+        findings.push(Diagnostic::warning(ds.place, message).label(label));
     }
 }
 
@@ -360,6 +400,8 @@ impl NamesBuilder {
             let belongs = match rrset.rtype {
                 RecordType::A | RecordType::AAAA => servers.contains(&hash_of(record.name())),
                 RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG => at == cut,
+                // An error of its own.
+                RecordType::DNAME => at == cut,
                 _ => false,
             };
             let places = (self.place_of(at, rrset.rtype), self.place_of(cut, RecordType::NS));

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod encrypted;
 mod master;
+mod master_cases;
 mod node;
 mod probing;
 mod reloading;

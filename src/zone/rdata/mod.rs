@@ -12,8 +12,8 @@ mod gateway;
 mod loc;
 mod parse;
 mod print;
+mod services;
 mod svcb;
-
 mod text;
 
 use crate::model::RecordType;
@@ -38,6 +38,7 @@ enum Kind {
     U8,
     U16,
     U32,
+    U64,
     /// Seconds in 32 bits, with units allowed.
     Period,
     Ipv4,
@@ -58,6 +59,8 @@ enum Kind {
     Base64,
     /// The rest in base 64; perhaps nothing.
     OptionalBase64,
+    /// The rest in base 64; `-` for nothing.
+    DashedBase64,
     /// Hexadecimal behind a count; `-` for none (RFC 5155 §3.3).
     Salt,
     /// Base 32 with extended hex behind a count (RFC 5155 §3.3).
@@ -80,6 +83,8 @@ enum Kind {
     Eui64,
     /// `0x` and hexadecimal with dots between (RFC 1706).
     Nsap,
+    /// All of WKS behind its address.
+    Services,
     /// All of LOC.
     Loc,
     /// All of APL.
@@ -118,6 +123,7 @@ const fn layout(rtype: RecordType) -> Option<&'static [Field]> {
             ("expire time", Period),
             ("minimum", Period),
         ],
+        RecordType::WKS => &[("address", Ipv4), ("services", Services)],
         RecordType::HINFO => &[("CPU", CharString), ("operating system", CharString)],
         RecordType::MINFO => {
             &[("mailbox", CompressibleName), ("mailbox for errors", CompressibleName)]
@@ -128,7 +134,8 @@ const fn layout(rtype: RecordType) -> Option<&'static [Field]> {
         | RecordType::NINFO
         | RecordType::AVC
         | RecordType::WALLET
-        | RecordType::RESINFO => &[("text", CharStrings)],
+        | RecordType::RESINFO
+        | RecordType::CLA => &[("text", CharStrings)],
         RecordType::RP => &[("mailbox", Name), ("name with text", Name)],
         RecordType::AFSDB => &[("subtype", U16), ("host", Name)],
         RecordType::RT => &[("preference", U16), ("host", Name)],
@@ -183,7 +190,9 @@ const fn layout(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::DNSKEY | RecordType::CDNSKEY => {
             &[("flags", U16), ("protocol", U8), ("algorithm", Algorithm), ("key", Base64)]
         }
-        RecordType::DHCID | RecordType::OPENPGPKEY => &[("data", Base64)],
+        RecordType::DHCID | RecordType::OPENPGPKEY | RecordType::HHIT | RecordType::BRID => {
+            &[("data", Base64)]
+        }
         RecordType::NSEC3 => &[
             ("hash algorithm", U8),
             ("flags", U8),
@@ -214,6 +223,17 @@ const fn layout(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::EUI48 => &[("address", Eui48)],
         RecordType::EUI64 => &[("address", Eui64)],
         RecordType::URI => &[("priority", U16), ("weight", U16), ("target", Text)],
+        RecordType::IPN => &[("node number", U64)],
+        RecordType::DOA => &[
+            ("enterprise", U32),
+            ("type", U32),
+            ("location", U8),
+            ("media type", CharString),
+            ("data", DashedBase64),
+        ],
+        RecordType::SINK => {
+            &[("meaning", U8), ("coding", U8), ("subcoding", U8), ("data", OptionalBase64)]
+        }
         RecordType::CAA => &[("flags", U8), ("tag", Tag), ("value", Text)],
         _ => return None,
     })

@@ -8,7 +8,7 @@ use crate::zone::ttl;
 
 use super::fields::Fields;
 use super::text::{self, Base64};
-use super::{Field, Kind, address, bitmap, check_wire, gateway, loc, svcb};
+use super::{Field, Kind, address, bitmap, check_wire, gateway, loc, services, svcb};
 
 /// Octets that a character string may have (RFC 1035 §3.3).
 const CHAR_STRING_LEN_MAX: usize = 255;
@@ -62,6 +62,11 @@ pub(super) fn field(
         Kind::U8 => out.push(number(fields, name)?),
         Kind::U16 => out.extend(number::<u16>(fields, name)?.to_be_bytes()),
         Kind::U32 => out.extend(number::<u32>(fields, name)?.to_be_bytes()),
+        Kind::U64 => {
+            let read = |text: &str| text.parse().ok().filter(|_: &u64| !text.starts_with('+'));
+            let number = fields.parse(name, "a number up to 18446744073709551615", read)?;
+            out.extend(number.to_be_bytes());
+        }
         Kind::Period => {
             let read = |text: &str| u32::try_from(ttl::parse(text)?).ok();
             let secs = fields.parse(name, "seconds, or a period like `1h30m`", read)?;
@@ -101,6 +106,13 @@ pub(super) fn field(
         Kind::Base64 => base64(fields, name, out)?,
         Kind::OptionalBase64 => {
             if let Some(token) = fields.next()? {
+                fields.lexer.unread(token);
+                base64(fields, name, out)?;
+            }
+        }
+        Kind::DashedBase64 => {
+            let token = fields.required(name, "base 64, or `-` for nothing")?;
+            if fields.lexer.raw(token) != "-" {
                 fields.lexer.unread(token);
                 base64(fields, name, out)?;
             }
@@ -156,6 +168,7 @@ pub(super) fn field(
             let what = "`0x` and hexadecimal digits, dots allowed between";
             out.extend(fields.parse(name, what, address::nsap)?);
         }
+        Kind::Services => services::read(fields, out)?,
         Kind::Loc => loc::read(fields, out)?,
         Kind::AddressPrefixes => address::read_prefixes(fields, out)?,
         Kind::IpsecGateway => gateway::read_ipsec(fields, out)?,
@@ -204,7 +217,10 @@ pub(super) fn number<T: TryFrom<u32>>(fields: &mut Fields<'_, '_>, name: &str) -
     fields.parse(name, what, digits)
 }
 
-fn mnemonic<T: TryFrom<u16> + TryFrom<u32>>(known: &[(&str, u16)], text: &str) -> Option<T> {
+pub(super) fn mnemonic<T: TryFrom<u16> + TryFrom<u32>>(
+    known: &[(&str, u16)],
+    text: &str,
+) -> Option<T> {
     let named = known.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(text));
     named.map_or_else(|| digits(text), |(_, number)| T::try_from(*number).ok())
 }

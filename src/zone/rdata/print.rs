@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::model::{Name, RecordType};
 
 use super::parse::{CERT_TYPES, SCHEMES, is_tag};
-use super::{Kind, address, bitmap, gateway, loc, svcb, text};
+use super::{Kind, address, bitmap, gateway, loc, services, svcb, text};
 
 /// The wire form is not that of the field.
 pub(super) struct Malformed;
@@ -89,6 +89,7 @@ pub(super) fn field(
         Kind::U8 | Kind::Algorithm => printer.word(wire.u8()?),
         Kind::U16 => printer.word(wire.u16()?),
         Kind::U32 | Kind::Period => printer.word(wire.u32()?),
+        Kind::U64 => printer.word(u64::from_be_bytes(wire.array()?)),
         Kind::Ipv4 => printer.word(Ipv4Addr::from(wire.array()?)),
         Kind::Ipv6 => printer.word(Ipv6Addr::from(wire.array()?)),
         Kind::CharString => printer.word(text::quoted(wire.counted()?)),
@@ -115,6 +116,10 @@ pub(super) fn field(
                 printer.word(text::to_base64(wire.rest()));
             }
         }
+        Kind::DashedBase64 => match wire.rest() {
+            [] => printer.word("-"),
+            data => printer.word(text::to_base64(data)),
+        },
         Kind::Salt => match wire.counted()? {
             [] => printer.word("-"),
             salt => printer.word(text::to_hex(salt)),
@@ -132,6 +137,7 @@ pub(super) fn field(
         Kind::Eui48 => printer.word(address::eui_text(&wire.array::<6>()?)),
         Kind::Eui64 => printer.word(address::eui_text(&wire.array::<8>()?)),
         Kind::Nsap => printer.word(format!("0x{}", text::to_hex(wire.some_rest()?))),
+        Kind::Services => services::print(wire, printer)?,
         Kind::Loc => loc::print(wire, printer)?,
         Kind::AddressPrefixes => address::print_prefixes(wire, printer)?,
         Kind::IpsecGateway => gateway::print_ipsec(wire, printer)?,

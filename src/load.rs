@@ -247,6 +247,17 @@ pub fn load_files(
     report: &mut Report,
 ) -> Option<(Snapshot, Geo)> {
     let zones = config::read_zones(report, files);
+    compile(zones, geo_of, generation, report)
+}
+
+/// Compiles zones that have been read and runs their expectations, as [`load_files`] does; `None` when
+/// anything in `report` is an error.
+pub fn compile(
+    zones: Vec<Zone>,
+    geo_of: &mut dyn FnMut(&[Zone], &mut Report) -> Geo,
+    generation: u64,
+    report: &mut Report,
+) -> Option<(Snapshot, Geo)> {
     if report.has_errors() {
         return None;
     }

@@ -9,8 +9,9 @@ use super::{CheckArguments, Console, Exit, Failure, counted, write_json};
 use crate::config::{ServerConfig, ZoneFiles, is_server_text};
 use crate::files::ZoneDirectory;
 use crate::load::{self, Place};
-use crate::model::{Diagnostic, Report, Severity, Zone};
+use crate::model::{Diagnostic, Name, Report, Severity, Zone};
 use crate::snapshot::Snapshot;
+use crate::zone;
 
 pub(super) fn run(
     console: &mut Console<'_>,
@@ -18,7 +19,12 @@ pub(super) fn run(
     arguments: &CheckArguments,
 ) -> Result<Exit, Failure> {
     let mut report = Report::new();
-    let snapshot = read_all(place, arguments.path.as_deref(), &mut report);
+    let CheckArguments { path, origin, .. } = arguments;
+    if origin.is_some() && !path.as_deref().is_some_and(is_master_file) {
+        let words = "`--origin` says which zone a master file is; there is none here".to_owned();
+        return Err(Failure::Said(Exit::Usage, words));
+    }
+    let snapshot = read_all(place, path.as_deref(), origin.as_ref(), &mut report);
     if arguments.json {
         write_json(console, &findings(&report))?;
     } else {
@@ -29,7 +35,12 @@ pub(super) fn run(
 }
 
 /// Everything that `serve` would read; of a server file when `path` is one, else only the zones there.
-fn read_all(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<Snapshot> {
+fn read_all(
+    place: &Place,
+    path: Option<&Path>,
+    origin: Option<&Name>,
+    report: &mut Report,
+) -> Option<Snapshot> {
     let Some(path) = path else {
         let config = load::read_server(place, report)?;
         load::load_certificates(place, &config, report);
@@ -37,10 +48,13 @@ fn read_all(place: &Place, path: Option<&Path>, report: &mut Report) -> Option<S
         return read_zones(place, &config, &directory, report);
     };
     if is_server_file(path) {
-        return read_all(&Place::new(Some(path.to_owned())), None, report);
+        return read_all(&Place::new(Some(path.to_owned())), None, None, report);
     }
     // Without certificates: whoever checks zones somewhere else has no keys there.
     let config = load::read_server(place, report)?;
+    if is_master_file(path) {
+        return read_master(place, &config, path, origin, report);
+    }
     read_zones(place, &config, path, report)
 }
 
@@ -71,13 +85,48 @@ fn read_zones(
     loaded.map(|(snapshot, _)| snapshot)
 }
 
+/// A master file by itself, whatever it is called.
+fn read_master(
+    place: &Place,
+    config: &ServerConfig,
+    path: &Path,
+    origin: Option<&Name>,
+    report: &mut Report,
+) -> Option<Snapshot> {
+    let file = OneFile::new(path);
+    let Some(apex) = origin.cloned().or_else(|| apex_of(path)) else {
+        report.push(no_zone(path));
+        return None;
+    };
+    let zone = crate::config::read_master(report, &file, &file.name, apex);
+    let mut geo_of = |_: &[Zone], report: &mut Report| load::load_geo(place, config, None, report);
+    load::compile(Vec::from_iter(zone), &mut geo_of, 1, report).map(|(snapshot, _)| snapshot)
+}
+
+/// The zone that a master file is: as its text says, else as `serve` would take it.
+fn apex_of(path: &Path) -> Option<Name> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let source = Report::new().add_source("", "");
+    zone::apex_of(&text, source).or_else(|| {
+        let is_zone = path.extension().is_some_and(|extension| extension == "zone");
+        let stem = path.file_stem().filter(|_| is_zone)?.to_str()?;
+        Name::parse(stem, &Name::root()).ok()
+    })
+}
+
+/// Any file but a zone or server file.
+fn is_master_file(path: &Path) -> bool {
+    path.is_file() && path.extension().is_none_or(|extension| extension != "toml")
+}
+
 /// A file that holds no zone cannot be what was meant; a directory may be empty still.
 fn no_zone(path: &Path) -> Diagnostic {
-    let hint = "a zone file is called like its zone: `example.com.toml` or `example.com.zone`";
-    let (severity, what) = if path.is_file() {
-        (Severity::Error, format!("{} is no zone file", path.display()))
+    let (severity, what, hint) = if path.is_file() {
+        let hint = "if it is a master file, say of which zone: `--origin example.com`";
+        (Severity::Error, format!("{} is no zone file", path.display()), hint)
     } else {
-        (Severity::Warning, format!("there are no zone files in {}", path.display()))
+        let hint = "a zone file is called like its zone: `example.com.toml` or `example.com.zone`";
+        (Severity::Warning, format!("there are no zone files in {}", path.display()), hint)
     };
     Diagnostic { severity, ..Diagnostic::error_without_place(what).hint(hint) }
 }

@@ -24,7 +24,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::load::{self, Place};
-use crate::model::Report;
+use crate::model::name::NameError;
+use crate::model::{Name, Report};
 
 /// A global server load balancer that works through authoritative DNS.
 #[derive(Parser, Debug)]
@@ -59,8 +60,12 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct CheckArguments {
-    /// A zone directory, a zone file or a server file [default: what the server file names]
+    /// A zone directory, a zone file, a master file or a server file [default: what the server file
+    /// names]
     path: Option<PathBuf>,
+    /// The zone that a master file is [default: as its SOA, its $ORIGIN or its file name says]
+    #[arg(long, value_name = "NAME", requires = "path", value_parser = zone_name)]
+    origin: Option<Name>,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -120,6 +125,10 @@ fn server_address(text: &str) -> Result<SocketAddr, String> {
     address
         .parse()
         .map_err(|_| "an address with a port is wanted, such as 127.0.0.1:5380".to_owned())
+}
+
+fn zone_name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|error: NameError| error.to_string())
 }
 
 /// What a command came to.

@@ -119,14 +119,33 @@ fn read_static(
     name: &str,
     stem: &str,
 ) -> Option<Defined> {
-    let apex = match text::name(stem, &Name::root()) {
-        Ok(apex) => apex,
+    match text::name(stem, &Name::root()) {
+        Ok(apex) => define_static(report, files, name, apex),
         Err(error) => {
             let source = report.add_source(shown(files, name), "");
             report.push(error.at(Span::new(source, 0..0)).hint("a file is called like its zone"));
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Reads the master file `name` as the zone `apex`, whatever the file is called. Findings go to
+/// `report`; `None` when one of them is an error.
+pub fn read_master(
+    report: &mut Report,
+    files: &dyn ZoneFiles,
+    name: &str,
+    apex: Name,
+) -> Option<Zone> {
+    define_static(report, files, name, apex)?.zone
+}
+
+fn define_static(
+    report: &mut Report,
+    files: &dyn ZoneFiles,
+    name: &str,
+    apex: Name,
+) -> Option<Defined> {
     let errors = report.count(Severity::Error);
     let master = master::read(report, files, name, &apex, None)?;
     let mut names = master.names;

@@ -441,12 +441,12 @@ fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
     closest(&written, known)
 }
 
-fn is_number_like(text: &str) -> bool {
+pub(super) fn is_number_like(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Whether the text is the class `IN`; `None` when it is no class.
-fn is_class_in(text: &str) -> Option<bool> {
+pub(super) fn is_class_in(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("IN") {
         return Some(true);
     }

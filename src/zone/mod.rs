@@ -2,8 +2,10 @@
 //!
 //! [`master`] reads master files (RFC 1035 §5) into records, [`rdata`] turns record data from text
 //! to wire form and back, [`NamesBuilder`] makes them into the names of a zone and finds what is wrong
-//! with them as a whole. Files are opened by the caller; what is steered is not here.
+//! with them as a whole, and [`apex_of`] says what a file's zone is called. Files are opened by the
+//! caller; what is steered is not here.
 
+mod apex;
 mod build;
 pub mod check;
 mod generate;
@@ -13,6 +15,7 @@ pub mod master;
 pub mod rdata;
 mod ttl;
 
+pub use apex::apex_of;
 pub use build::NamesBuilder;
 pub use check::check;
 pub use image::records;

@@ -125,6 +125,48 @@ fn broken_zones_are_reported_with_their_places() {
 }
 
 #[test]
+fn master_files_are_told_everything_with_places() {
+    insta::glob!("../data/master", "*.zone", |path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let Run { code, out, err } = windrose(["check", &format!("tests/data/master/{name}")]);
+        let is_broken = name.starts_with(|first: char| first.is_ascii_digit());
+        assert_eq!(code, i32::from(is_broken), "{err}");
+        insta::assert_snapshot!(err + &out);
+    });
+}
+
+#[test]
+fn the_zone_of_a_master_file_is_what_it_says_or_what_is_said() {
+    let directory = scratch("the_zone_of_a_master_file_is_what_it_says_or_what_is_said");
+    let records =
+        "$TTL 1h\n@ SOA ns1 admin 1 4h 1h 4w 5m\n@ NS ns1\nns1.example.com. A 192.0.2.53\n";
+    let said = format!("$ORIGIN example.com.\n{records}");
+    for (name, text) in [("db.x", records), ("example.com.zone", records), ("said.zone", &said)] {
+        fs::write(directory.join(name), text).unwrap();
+    }
+    for arguments in [
+        &["check", "db.x", "--origin", "example.com"][..],
+        &["check", "example.com.zone"],
+        &["check", "said.zone"],
+        &["check", "said.zone", "--origin", "EXAMPLE.com."],
+    ] {
+        let out = windrose_in(&directory, arguments).ok();
+        assert!(out.starts_with("ok: 1 zone, 3 records, "), "{arguments:?}: {out}");
+    }
+    let Run { code, err, .. } = windrose_in(&directory, ["check", "db.x"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("hint: if it is a master file, say of which zone: `--origin "), "{err}");
+    let Run { code, err, .. } =
+        windrose_in(&directory, ["check", "said.zone", "--origin", "other."]);
+    assert_eq!(code, 1);
+    assert!(err.contains("`example.com.` is not in zone `other.`"), "{err}");
+    let said = windrose_in(&directory, ["check", ".", "--origin", "example.com"]).failed(2);
+    assert!(said.contains("says which zone a master file is"), "{said}");
+    let said = windrose_in(&directory, ["check", "db.x", "--origin", "a..b"]).failed(2);
+    assert!(said.contains("a label is empty"), "{said}");
+}
+
+#[test]
 fn a_directory_without_zones_is_an_error() {
     let directory = scratch("a_directory_without_zones_is_an_error");
     let Run { code, err, .. } = windrose_in(&directory, ["check"]);

@@ -9,6 +9,7 @@ mod encrypted;
 mod master;
 mod master_cases;
 mod node;
+mod oracles;
 mod probing;
 mod reloading;
 mod scenarios;

@@ -3,6 +3,21 @@
 //! Read here by our own tests, beside other parsers by `oracles`, and beside other servers' tools by the
 //! example of that name. All are of the zone `example.com.`; some include `sub.zone`.
 
+/// All fragments of files that are read beside other readers: what each is called, and its text. Broken
+/// files are taken line by line; their names begin with `!`.
+pub(crate) fn fragments() -> Vec<(String, String)> {
+    let features = FEATURES.iter().map(|(what, text, _)| ((*what).into(), (*text).into()));
+    let data = DATA.iter().flat_map(|(rtype, written, printed)| {
+        let forms = if written == printed { vec![written] } else { vec![written, printed] };
+        forms
+            .into_iter()
+            .map(move |form| (format!("{rtype} {form}"), format!("x 1 {rtype} {form}\n")))
+    });
+    let broken = BROKEN.iter().flat_map(|(_, text)| text.lines());
+    let broken = broken.map(|line| (format!("! {line}"), format!("{line}\n")));
+    features.chain(data).chain(broken).collect()
+}
+
 const WWW: &str = "www.example.com. 300 A 192.0.2.1";
 
 /// What a feature is, a file that has it, and the records that it makes, one a line.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::exchange::Line;
 use crate::message::Question;
+use crate::programs::find_program;
 use crate::zones::ZoneFile;
 use windrose::model::RecordType;
 
@@ -83,14 +84,6 @@ impl Kind {
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
-}
-
-/// A program on the path or where daemons are.
-pub(crate) fn find_program(name: &str) -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = places.map(|place| place.join(name)).find(|program| program.is_file());
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} is not installed")))
 }
 
 fn windrose_config(port: u16) -> String {

@@ -14,6 +14,8 @@
 mod contenders;
 mod exchange;
 mod message;
+#[path = "../programs.rs"]
+mod programs;
 mod questions;
 mod verdict;
 mod zones;

@@ -12,7 +12,7 @@ use std::process::Command;
 use windrose::files::ZoneDirectory;
 use windrose::model::{Name, Record, RecordType, Report, Zone};
 
-use crate::contenders::find_program;
+use crate::programs::find_program;
 
 /// Types that some server knows by number only, or reads in another form than BIND writes.
 const BY_NUMBER: [RecordType; 9] = [

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use windrose::config::read_master;
+use windrose::config::{ZoneFiles, read_master};
 use windrose::files::ZoneDirectory;
 use windrose::model::{Name, Report};
+use windrose::zone::read_records;
 
 /// A record: its owner in lower case, TTL, type and data.
 pub(crate) type Line = (Vec<u8>, u32, u16, Vec<u8>);
@@ -20,12 +21,19 @@ pub(crate) const APEX: &str = "example.com";
 /// What we read from `name` in `directory`; `None` when the file has errors.
 pub(crate) fn ours(directory: &Path, name: &str) -> Option<Reading> {
     let apex: Name = APEX.parse().expect("a name");
-    let zone = read_master(&mut Report::new(), &ZoneDirectory::new(directory), name, apex)?;
+    let files = ZoneDirectory::new(directory);
+    read_master(&mut Report::new(), &files, name, apex.clone())?;
+    // Again, as it is written: what a delegation hides is not kept, nor are different TTLs of an rrset.
+    let mut report = Report::new();
+    let source = report.add_source(name, files.read(name).ok()?);
+    let mut include = |report: &mut Report, name: &str| {
+        files.read(name).map(|text| report.add_source(name, text))
+    };
     let line = |record: &windrose::model::Record| {
         let owner = record.owner.to_lowercase().as_wire().to_vec();
         (owner, record.ttl, record.rtype.0, record.rdata.to_vec())
     };
-    Some(zone.records.iter().map(line).collect())
+    Some(read_records(&mut report, source, &apex, &mut include).iter().map(line).collect())
 }
 
 /// Octets that stand before the first rrset of BIND's raw form, version 1.

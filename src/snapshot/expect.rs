@@ -4,14 +4,16 @@
 //! every endpoint taken for up but those that a block takes down. What fails is said with what is
 //! answered instead and why.
 
+use std::collections::BTreeSet;
+
 use super::Snapshot;
 use super::explain::{Decided, Question, decide, with_outages};
 use super::find::{Found, QueryName};
 use crate::model::names::Flags;
 use crate::model::topology::{AnswerClaim, Claim, EndpointAt, Expectation, Outage, Want};
 use crate::model::{
-    Diagnostic, EndpointHealth, EndpointId, Prefix, RecordType, RegionId, Report, Span, TargetHost,
-    Zone,
+    Diagnostic, EndpointHealth, EndpointId, Prefix, RecordType, RegionId, Report, Span, Steer,
+    TargetHost, Zone,
 };
 use crate::steer::{Drawn, Family, Preference, Selected, Why, select};
 
@@ -188,50 +190,49 @@ fn check_survives(
     report: &mut Report,
 ) {
     let zone = &snapshot.zones()[zone_place];
-    for failed in combinations(zone.regions.len(), count) {
-        let outages: Vec<Outage> =
-            failed.iter().map(|region| Outage::Region(RegionId::new(*region))).collect();
-        let all_up = vec![EndpointHealth::default(); zone.endpoints.len()];
-        let health = with_outages(zone, &all_up, &outages);
-        for (steer_place, rule) in snapshot.rules_of(zone_place) {
-            let steer = &zone.steers[steer_place];
-            let is_dead = |preference: &&Preference| {
-                [Family::V4, Family::V6].into_iter().any(|family| {
-                    select(zone, steer, preference, &health, family).why == Why::AllDown
-                })
-            };
-            if rule.map.preferences.iter().find(is_dead).is_some() {
-                let names: Vec<&str> =
-                    failed.iter().map(|region| zone.regions[*region].name.as_str()).collect();
-                let down = names.join("` and `");
-                let message = format!(
-                    "expectation not met: {} does not survive the loss of `{down}`",
-                    steer.owner
-                );
-                report.push(
-                    Diagnostic::error(span, message)
-                        .label(format!("with `{down}` down, some clients have no live endpoint left"))
-                        .hint("give the rule a pool in another region, or the `where` clause more pools"),
-                );
-                return;
-            }
-        }
-    }
+    let fatal = snapshot.rules_of(zone_place).find_map(|(steer_place, rule)| {
+        let steer = &zone.steers[steer_place];
+        let classes = rule.map.preferences.iter();
+        let mut cases = classes.flat_map(|class| [(class, Family::V4), (class, Family::V6)]);
+        let regions = cases.find_map(|(class, f)| fatal_regions(zone, steer, class, f, count))?;
+        Some((steer, regions))
+    });
+    let Some((steer, regions)) = fatal else { return };
+    let names: Vec<&str> =
+        regions.iter().map(|region| zone.regions[region.index()].name.as_str()).collect();
+    let down = names.join("` and `");
+    let message =
+        format!("expectation not met: {} does not survive the loss of `{down}`", steer.owner);
+    report.push(
+        Diagnostic::error(span, message)
+            .label(format!("with `{down}` down, some clients have no live endpoint left"))
+            .hint("give the rule a pool in another region, or the `where` clause more pools"),
+    );
 }
 
-/// All sets of `count` of the numbers below `len`, in order.
-fn combinations(len: usize, count: usize) -> Vec<Vec<usize>> {
-    if count == 0 {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for mut set in combinations(len, count - 1) {
-        let next = set.last().map_or(0, |last| last + 1);
-        for n in next..len {
-            set.push(n);
-            all.push(set.clone());
-            set.pop();
+/// The fewest regions whose loss leaves a class without a live endpoint, unless they are more than
+/// `count`. What is answered with some of them down must fail, too: following that meets each of them
+/// once and no other, where trying all sets of regions would take for ever.
+fn fatal_regions(
+    zone: &Zone,
+    steer: &Steer,
+    class: &Preference,
+    family: Family,
+    count: usize,
+) -> Option<BTreeSet<RegionId>> {
+    let all_up = vec![EndpointHealth::default(); zone.endpoints.len()];
+    let mut regions = BTreeSet::new();
+    while regions.len() <= count {
+        let outages: Vec<Outage> = regions.iter().copied().map(Outage::Region).collect();
+        let health = with_outages(zone, &all_up, &outages);
+        let selection = select(zone, steer, class, &health, family);
+        match selection.selected {
+            _ if selection.why == Why::AllDown => return Some(regions),
+            Selected::Groups { groups, .. } => {
+                regions.extend(groups.iter().map(|group| zone.pools[group.pool.index()].region));
+            }
+            Selected::Host(_) | Selected::NoData | Selected::ServFail => return None,
         }
     }
-    all
+    None
 }

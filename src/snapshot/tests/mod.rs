@@ -2,4 +2,5 @@
 //! choose them, and the next snapshot as a fresh one.
 
 mod answers;
+mod expectations;
 mod lookup;

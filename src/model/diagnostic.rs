@@ -220,18 +220,34 @@ impl Report {
             let source = &self.sources[file.0 as usize];
             let annotations =
                 labels.iter().enumerate().filter(|(_, (span, _))| span.source == file);
+            // The renderer's work grows with the text that it gets, for each finding anew.
+            let places = annotations.clone().map(|(_, (span, _))| span.range());
+            let lines = lines_around(&source.text, places);
             let annotations = annotations.map(|(n, (span, text))| {
                 let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-                let annotation = kind.span(clamp(&source.text, span.range()));
+                let place = clamp(&source.text, span.range());
+                let annotation = kind.span(place.start - lines.start..place.end - lines.start);
                 if text.is_empty() { annotation } else { annotation.label(text.as_str()) }
             });
-            Snippet::source(&*source.text)
+            Snippet::source(&source.text[lines.clone()])
+                .line_start(source.text[..lines.start].matches('\n').count() + 1)
                 .path(source.path.as_str())
                 .fold(true)
                 .annotations(annotations)
         };
         files.into_iter().map(snippet_of).collect()
     }
+}
+
+/// From the start of the first line that a place touches to the end of the last.
+fn lines_around(text: &str, places: impl Iterator<Item = Range<usize>>) -> Range<usize> {
+    let hull = places
+        .map(|place| clamp(text, place))
+        .reduce(|hull, place| hull.start.min(place.start)..hull.end.max(place.end));
+    let hull = hull.unwrap_or(0..0);
+    let start = text[..hull.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[hull.end..].find('\n').map_or(text.len(), |at| hull.end + at);
+    start..end
 }
 
 /// `range` cut to `text` and to whole characters, so that no place can make printing fail.
@@ -312,6 +328,33 @@ mod tests {
           = hint: did you mean `eu-west`?
         "#);
         assert_eq!(report.place(Span::new(source, 15..24)), "zones/shop.toml:2:10");
+    }
+
+    #[test]
+    fn places_in_a_long_file_show_their_own_lines_and_no_others() {
+        let mut report = Report::new();
+        let text: String = (1..=100_000).map(|n| format!("line {n}\n")).collect();
+        let starts: Vec<_> = text.match_indices("line ").map(|(at, _)| at).collect();
+        let source = report.add_source("long.zone", text);
+        let span = |line: usize| Span::new(source, starts[line - 1]..starts[line - 1] + 4);
+        report.push(Diagnostic::error(span(99_998), "twice").also(span(100_000), "and here"));
+        insta::assert_snapshot!(report, @"
+        error: twice
+              --> long.zone:99998:1
+               |
+         99998 | line 99998
+               | ^^^^
+         99999 | line 99999
+        100000 | line 100000
+               | ---- and here
+        ");
+        // Each finding by itself: as many of them as one wants, in a file of any length.
+        for line in 50_000..50_200 {
+            report.push(Diagnostic::warning(span(line), "odd"));
+        }
+        let printed = report.to_string();
+        assert!(printed.contains("--> long.zone:50199:1"));
+        assert_eq!(printed.matches("line 5").count(), 200);
     }
 
     #[test]

@@ -76,6 +76,11 @@ record_types! {
 }
 
 impl RecordType {
+    /// The types that have a mnemonic, with it, by number.
+    pub(crate) fn named() -> impl Iterator<Item = (&'static str, Self)> {
+        MNEMONICS.iter().copied()
+    }
+
     /// Whether it may only stand in questions or messages, never in a zone (RFC 6895 §3.1): the
     /// meta types and the question types.
     #[must_use]

@@ -421,8 +421,7 @@ fn unknown_type(lexer: &Lexer<'_>, token: Token, is_indented: bool) -> Fault {
     let text = lexer.text(token);
     let message = format!("{} is no record type", shown(text));
     let fault = lexer.fault(token, message).label("expected a TTL, a class or a type");
-    let types: Vec<_> = rdata::types_with_text().map(|rtype| rtype.to_string()).collect();
-    let near = nearest(&text.to_ascii_uppercase(), types.iter().map(String::as_str));
+    let near = nearest(text, rdata::types_with_text());
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None if is_indented => {

@@ -307,7 +307,19 @@ pub fn compressible(rtype: RecordType) -> (usize, usize) {
     }
 }
 
-/// The types whose data has a text form here, for hints.
-pub(super) fn types_with_text() -> impl Iterator<Item = RecordType> {
-    (0..=u16::MAX).map(RecordType).filter(|rtype| layout(*rtype).is_some())
+/// Mnemonics of the types whose data has a text form here, for hints.
+pub(super) fn types_with_text() -> impl Iterator<Item = &'static str> {
+    RecordType::named().filter(|(_, rtype)| layout(*rtype).is_some()).map(|(text, _)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_with_a_text_form_has_a_mnemonic_to_hint_at() {
+        let all = (0..=u16::MAX).map(RecordType).filter(|rtype| layout(*rtype).is_some());
+        let all: Vec<_> = all.map(|rtype| rtype.to_string()).collect();
+        assert_eq!(types_with_text().collect::<Vec<_>>(), all);
+    }
 }

@@ -1,6 +1,11 @@
 //! The integration tests: one binary, one module a subject.
 
+#[path = "../fuzz/bodies/mod.rs"]
+#[expect(unreachable_pub, reason = "the fuzz targets reach it")]
+mod bodies;
+
 mod allocations;
+mod any_bytes;
 mod attacks;
 mod binary;
 mod cli;

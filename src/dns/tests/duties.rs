@@ -246,3 +246,34 @@ fn each_family_has_turns_of_its_own() {
     assert_ne!(first[0], first[1]);
     assert_eq!((&first[0], &first[1]), (&first[2], &first[3]));
 }
+
+/// The longest name, the most options and the largest answer: nothing may reach past the least room
+/// that a listener gives.
+#[test]
+fn the_longest_question_fits_into_the_least_room() {
+    let label = |len: u8| [&[len][..], &vec![b'x'; len.into()]].concat();
+    // 255 octets in all: 3 × 64 + 46 below `app.example.test`, which takes 17.
+    let own = [label(63), label(63), label(63), label(40)].concat();
+    let subnet = [&[0, 8, 0, 20, 0, 2, 128, 0][..], &[0x20; 16]].concat();
+    let (cookie, nsid) = ([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8], [0, 3, 0, 0]);
+    let options = [&subnet[..], &cookie, &nsid].concat();
+    let mut server = Server::new();
+    for suffix in
+        [&b"\x03app\x07example\x04test\x00"[..], b"\x04none\x07example\x04test\x00", b"\x00"]
+    {
+        let name = [&own[..], suffix].concat();
+        assert!(name.len() <= 255);
+        for qtype in [1_u16, 28, 255, 6, 252, 16] {
+            let mut packet = vec![7, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+            packet.extend_from_slice(&name);
+            packet.extend_from_slice(&qtype.to_be_bytes());
+            packet.extend_from_slice(&[0, 1]);
+            packet.extend_from_slice(&opt(512, 0, &options));
+            let arrival = arrival("192.0.2.1".parse().unwrap(), true);
+            let (outcome, reply) = server.send(&packet, arrival, 512);
+            assert!(outcome.len <= 512);
+            assert!(reply.windows(64).any(|octets| octets == [b'n'; 64]), "the id is told");
+            assert!(Message::from_vec(&reply).is_ok());
+        }
+    }
+}

@@ -1,6 +1,5 @@
-//! `handle` as its clients see it: transcripts, tables of duties, and any bytes at all.
+//! `handle` as its clients see it: transcripts and tables of duties. Any bytes at all: `tests/it/any_bytes.rs`.
 
-mod any_bytes;
 mod attacks;
 mod client_subnets;
 mod duties;

@@ -403,8 +403,9 @@ impl NamesBuilder {
         }
         self.add_ancestors();
         self.mark_wildcards();
-        self.link_cuts();
+        // A server of the apex may stand below a cut, where its addresses are soon dropped.
         let (negative, servers) = (self.negative(), self.servers());
+        self.link_cuts();
         let names = self.slots.len();
         self.arena.shrink_to_fit();
         ZoneNames {

@@ -273,9 +273,12 @@ impl fmt::Display for Report {
 /// The entry of `known` that `written` was probably meant to be: at most a third of it is wrong.
 #[must_use]
 pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distance_max = written.chars().count().div_ceil(3);
+    let len = written.chars().count();
+    let distance_max = len.div_ceil(3);
     known
         .into_iter()
+        // Each character too many or too few is a difference by itself.
+        .filter(|name| name.chars().count().abs_diff(len) <= distance_max)
         .map(|name| (edit_distance(written, name), name))
         .filter(|(distance, _)| *distance <= distance_max)
         .min()

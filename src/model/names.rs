@@ -2,7 +2,7 @@
 //!
 //! A [`ZoneNames`] is made once, by `zone`, and never changes; snapshots share it as long as its files
 //! stay the same. Names that exist only because something lies below them (empty non-terminals, RFC 4592
-//! §2.2.2) have records, too. [`Slots`] leads from the hash of a name to its record; how a look-up goes
+//! §2.2.2) have records, too. `Slots` lead from the hash of a name to its record; how a look-up goes
 //! on when a name is not there is `snapshot`'s business.
 //!
 //! ```text

@@ -70,8 +70,8 @@ pub fn handle(
 /// A message that was read and is not yet answered.
 ///
 /// Of several messages, all can be read first and what they ask for be fetched into the caches side by
-/// side: [`fetch_slot`](Self::fetch_slot) of all, then [`fetch_record`](Self::fetch_record) of all. Both
-/// are for speed alone.
+/// side: [`fetch_slot`](Self::fetch_slot) of all, then [`fetch_record`](Self::fetch_record) of all, then
+/// [`fetch_class`](Self::fetch_class) of all. They are for speed alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
     packet: &'a [u8],
@@ -96,6 +96,16 @@ impl<'a> Read<'a> {
     pub fn fetch_record(&self, snapshot: &Snapshot) {
         if let Ok(query) = &self.query {
             snapshot.names().prefetch_record(query.name.hash());
+        }
+    }
+
+    /// Starts to fetch the class of the client, if a rule steers what is asked for.
+    pub fn fetch_class(&self, snapshot: &Snapshot, client: IpAddr) {
+        let Ok(query) = &self.query else { return };
+        let record = snapshot.names().get_hashed(query.name.as_wire(), query.name.hash());
+        if let Some(record) = record.filter(|record| record.flags().has(Flags::STEERED)) {
+            let rule = snapshot.rule(snapshot.rule_of(record));
+            rule.prefetch(steered::client_subnet(query, client));
         }
     }
 

@@ -1,10 +1,12 @@
 //! Answers to names that a rule steers.
 
+use std::net::IpAddr;
+
+use super::Asked;
 use super::edns::ExtendedError;
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::Reply;
-use super::{Arrival, Asked};
 use crate::model::names::NameRecord;
 use crate::model::{ClientSubnet, Prefix, RecordType};
 use crate::snapshot::rules::FamilyAnswer;
@@ -63,7 +65,7 @@ pub(super) fn decide<'a>(
     let Asked { snapshot, query, arrival } = asked;
     let rule = snapshot.rule(rule_place);
     let family = rule.family_of(query.qtype)?;
-    let subnet = client_subnet(query, arrival);
+    let subnet = client_subnet(query, arrival.client);
     let placed = rule.place(subnet, arrival.client);
     Some(Decision {
         answer: rule.answer(placed.class, family),
@@ -105,10 +107,10 @@ pub(super) fn answer(
 }
 
 /// Whom the answer is for: the subnet in the query, or else who sent it.
-fn client_subnet(query: &Query<'_>, arrival: Arrival) -> ClientSubnet {
+pub(super) fn client_subnet(query: &Query<'_>, client: IpAddr) -> ClientSubnet {
     let option = query.edns.as_ref().and_then(|edns| edns.subnet);
     match option.and_then(|subnet| subnet.prefix) {
         Some(prefix) => ClientSubnet { prefix, from_query: true },
-        None => ClientSubnet { prefix: Prefix::host(arrival.client), from_query: false },
+        None => ClientSubnet { prefix: Prefix::host(client), from_query: false },
     }
 }

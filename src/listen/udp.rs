@@ -160,6 +160,11 @@ impl Worker {
         for (read, _) in asked[..count].iter().flatten() {
             read.fetch_record(&snapshot);
         }
+        if snapshot.has_classes() {
+            for (read, client) in asked[..count].iter().flatten() {
+                read.fetch_class(&snapshot, *client);
+            }
+        }
         let mut lens = [0; BATCH];
         for (n, asked) in asked[..count].iter().enumerate() {
             let Some((read, client)) = asked else { continue };

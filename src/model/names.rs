@@ -401,6 +401,23 @@ impl Slots {
         self.taken += 1;
     }
 
+    /// Adds entries as [`insert`](Self::insert) does. There must be room for all. Their slots are fetched
+    /// some ahead: they lie all over the table.
+    pub(crate) fn extend(&mut self, entries: impl Iterator<Item = (u64, u32)>) {
+        let mut ahead = [(0, 0); 16];
+        let mut len = 0;
+        for (hash, at) in entries {
+            self.prefetch(hash);
+            ahead[len] = (hash, at);
+            len += 1;
+            if len == ahead.len() {
+                ahead.iter().for_each(|(hash, at)| self.insert(*hash, *at));
+                len = 0;
+            }
+        }
+        ahead[..len].iter().for_each(|(hash, at)| self.insert(*hash, *at));
+    }
+
     /// Makes the entry of that hash that leads to `from` lead to `to`.
     pub(crate) fn redirect(&mut self, hash: u64, from: u32, to: u32) {
         let mask = self.slots.len() - 1;

@@ -66,6 +66,8 @@ pub(crate) struct Fixed {
     pub(crate) rules_by_zone: Vec<Box<[u32]>>,
     /// Different rules, each once.
     pub(crate) rules: Vec<RuleSource>,
+    /// Whether any of them has a class map.
+    pub(crate) has_classes: bool,
 }
 
 /// Where a compiled rule comes from.
@@ -87,7 +89,8 @@ impl Fixed {
             rules_by_zone.push((0..zone.steers.len()).map(of_steer).collect::<Result<_, _>>()?);
         }
         let names = NameTable::new(&blueprint.zones)?;
-        Ok(Self { names, rules_by_zone, rules: rules.sources, blueprint })
+        let has_classes = rules.sources.iter().any(|rule| rule.map.classes.is_some());
+        Ok(Self { names, rules_by_zone, rules: rules.sources, has_classes, blueprint })
     }
 
     /// What is known of the endpoints of each zone.

@@ -188,6 +188,12 @@ impl Snapshot {
         &self.fixed.blueprint.zones[place]
     }
 
+    /// Whether any rule tells clients apart by where they are.
+    #[must_use]
+    pub fn has_classes(&self) -> bool {
+        self.fixed.has_classes
+    }
+
     /// The place of the rule that steers a name.
     pub(crate) fn rule_of(&self, record: NameRecord<'_>) -> u32 {
         self.fixed.rules_by_zone[record.zone()][record.link() as usize]

@@ -194,14 +194,15 @@ impl Builder {
         let first = u32::try_from(self.pages.len()).map_err(|_| TableError::TooLarge)?;
         let base = self.add_pages(&zone.names.arena, zone_number, first)?;
         let mut missing: HashSet<&[u8]> = children.iter().map(|child| &**child).collect();
-        for (at, record) in zone.names.iter() {
-            let is_found = !record.flags().has(Flags::HIDDEN)
-                && (children.is_empty() || !nesting.is_below_other(record.name(), apex));
-            if is_found {
-                self.slots.insert(hash_of(record.name()), base + at);
-                missing.remove(record.name());
-            }
-        }
+        let is_found = |record: NameRecord<'_>| {
+            !record.flags().has(Flags::HIDDEN)
+                && (children.is_empty() || !nesting.is_below_other(record.name(), apex))
+        };
+        let found = zone.names.iter().filter(|(_, record)| is_found(*record));
+        self.slots.extend(found.map(|(at, record)| {
+            missing.remove(record.name());
+            (hash_of(record.name()), base + at)
+        }));
         // Whether a child has a DS is for its parent to say (RFC 4035 §3.1.4.1), also if that has no
         // delegation to it.
         let mut arena = Vec::new();

@@ -139,6 +139,13 @@ impl CompiledRule {
         Placed { class: usize::from(class.0), scope: self.scope_of(subnet.prefix, hit.scope) }
     }
 
+    /// Starts to fetch what [`place`](Self::place) will read.
+    pub(crate) fn prefetch(&self, subnet: ClientSubnet) {
+        if let Some(classes) = &self.map.classes {
+            classes.prefetch(subnet.prefix);
+        }
+    }
+
     /// A sticky answer is the same for everybody within `key-bits` only.
     fn scope_of(&self, prefix: Prefix, class_scope: u8) -> u8 {
         let Some((v4, v6)) = self.key_bits else { return class_scope };

@@ -60,6 +60,8 @@ pub struct NamesBuilder {
 pub(super) struct Draft {
     /// In lower case and wire form.
     pub(super) owner: Vec<u8>,
+    /// Its hash.
+    hash: u64,
     pub(super) records: Vec<DraftRecord>,
     /// Their data, one after the other.
     data: Vec<u8>,
@@ -126,6 +128,9 @@ impl NamesBuilder {
                 return;
             }
             self.draft.owner.extend(owner.iter().map(u8::to_ascii_lowercase));
+            self.draft.hash = hash_of(&self.draft.owner);
+            // Whether the name is known will be asked when its records are read.
+            self.slots.prefetch(self.draft.hash);
         }
         self.draft.push(record.rtype, record.ttl, record.rdata, record.span);
     }
@@ -170,7 +175,11 @@ impl NamesBuilder {
 
     /// Where the record of a name is.
     pub(super) fn at(&self, name: &[u8]) -> Option<u32> {
-        self.slots.candidates(hash_of(name)).find(|at| self.record(*at).name() == name)
+        self.at_hashed(name, hash_of(name))
+    }
+
+    fn at_hashed(&self, name: &[u8], hash: u64) -> Option<u32> {
+        self.slots.candidates(hash).find(|at| self.record(*at).name() == name)
     }
 
     /// The record of a name.
@@ -229,7 +238,7 @@ impl NamesBuilder {
             return;
         }
         let mut draft = std::mem::take(&mut self.draft);
-        let earlier = self.at(&draft.owner);
+        let earlier = self.at_hashed(&draft.owner, draft.hash);
         if let Some(at) = earlier {
             self.take_apart(at, &mut draft);
         }
@@ -237,8 +246,8 @@ impl NamesBuilder {
         self.judge_name(&draft);
         let at = self.write_draft(&draft);
         match earlier {
-            Some(earlier) => self.slots.redirect(hash_of(&draft.owner), earlier, at),
-            None => self.add_slot(&draft.owner, at),
+            Some(earlier) => self.slots.redirect(draft.hash, earlier, at),
+            None => self.add_slot(&draft.owner, draft.hash, at),
         }
         draft.owner.clear();
         draft.records.clear();
@@ -350,15 +359,14 @@ impl NamesBuilder {
         u32::try_from(self.arena.len() / UNIT).expect("a zone has less than 16 GiB")
     }
 
-    fn add_slot(&mut self, name: &[u8], at: u32) {
+    fn add_slot(&mut self, name: &[u8], hash: u64, at: u32) {
         if !self.slots.has_room() {
             let mut slots = Slots::with_capacity(self.slots.len() * 2);
-            for (at, record) in self.named().filter(|(known, _)| *known != at) {
-                slots.insert(hash_of(record.name()), at);
-            }
+            let others = self.named().filter(|(known, _)| *known != at);
+            slots.extend(others.map(|(at, record)| (hash_of(record.name()), at)));
             self.slots = slots;
         }
-        self.slots.insert(hash_of(name), at);
+        self.slots.insert(hash, at);
         self.labels_max = self.labels_max.max(label_count(name));
     }
 
@@ -367,7 +375,7 @@ impl NamesBuilder {
         let at = self.next_at();
         open_record(&mut self.arena, name, flags, 0, link);
         close_record(&mut self.arena);
-        self.add_slot(name, at);
+        self.add_slot(name, hash_of(name), at);
         at
     }
 

@@ -180,6 +180,13 @@ impl ClassMap {
         }
     }
 
+    /// Starts to fetch what [`find`](Self::find) will read. IPv6 tables are small and stay near.
+    pub fn prefetch(&self, subnet: Prefix) {
+        if let IpAddr::V4(address) = subnet.address() {
+            self.v4.prefetch(address.into());
+        }
+    }
+
     fn find_plain(&self, subnet: Prefix) -> Leaf {
         match subnet.address() {
             IpAddr::V4(address) => self.v4.find(address.into(), subnet.len()),

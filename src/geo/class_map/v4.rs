@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use super::short::{SHORT_LEN, Short, Stretches, Tally};
 use super::{ClassMapError, Kind, Leaf, leaf_len};
 use crate::geo::ranges::{Ranges, V4};
+use crate::model::prefetch::prefetch;
 
 /// /24s in a /16.
 const PAGE_LEN: usize = 256;
@@ -55,6 +56,16 @@ impl V4Table {
         let at = page + (block & 0xff) as usize;
         let leaf = self.leaves[usize::from(self.pages[at])];
         if leaf.scope <= len { leaf } else { self.majority(at, len) }
+    }
+
+    /// Starts to fetch what [`find`](Self::find) reads last.
+    #[inline]
+    pub(super) fn prefetch(&self, address: u32) {
+        let block = (address >> 8) as usize;
+        let entry = self.root[block >> 8];
+        if entry & IS_PAGE != 0 {
+            prefetch(&self.pages[(entry ^ IS_PAGE) as usize * PAGE_LEN + block % PAGE_LEN]);
+        }
     }
 
     /// The answer for a source of 17 to 23 bits that holds several leaves, the first of them at `at`.

@@ -1,0 +1,178 @@
+//! What is measured, one iteration of each.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use windrose::config;
+use windrose::dns::{Arrival, Dice, Kind, Read};
+use windrose::geo::{Atlas, ClassId, ClassMap};
+use windrose::model::{Prefix, Report, TargetHealth, Time, Verdict};
+use windrose::snapshot::{Blueprint, Snapshot};
+
+use crate::world::{self, Chance, Files, Packets};
+
+/// A case of the table.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// What is run, for so many names in the static zone.
+    pub(crate) bench: fn(usize) -> Bench,
+    /// Iterations that callgrind counts.
+    pub(crate) counted: u64,
+}
+
+/// All of them.
+pub(crate) const CASES: [Case; 12] = [
+    one_by_one("static", |names| answers(world::there(names), names, Kind::Static)),
+    one_by_one("no data", |names| answers(world::without_data(names), names, Kind::NoData)),
+    one_by_one("no such name", |names| answers(world::missing(names), names, Kind::NxDomain)),
+    one_by_one("alias", |names| answers(world::aliases(names), names, Kind::Static)),
+    one_by_one("steered: nearest, weighted", |_| answers(world::weighted(), 0, Kind::Steered)),
+    one_by_one("steered: nearest, sticky", |_| answers(world::sticky(), 0, Kind::Steered)),
+    one_by_one("static, of a batch of 32", |names| batches(world::there(names), names)),
+    one_by_one("steered, of a batch of 32", |_| batches(world::weighted(), 0)),
+    Case { name: "class of a client", bench: |_| find_class(), counted: 20_000 },
+    Case { name: "compile a static name", bench: |_| compile_names(), counted: 20_000 },
+    Case { name: "compile a class map", bench: |_| compile_classes(), counted: 2 },
+    Case { name: "recompile after a region's flip", bench: |_| flip(), counted: 20 },
+];
+
+const fn one_by_one(name: &'static str, bench: fn(usize) -> Bench) -> Case {
+    Case { name, bench, counted: 20_000 }
+}
+
+/// Something to be run again and again.
+pub(crate) struct Bench(Box<dyn FnMut(u64)>);
+
+impl Bench {
+    /// Runs so many iterations.
+    pub(crate) fn run(&mut self, iterations: u64) {
+        (self.0)(iterations);
+    }
+
+    fn each(mut once: impl FnMut() + 'static) -> Self {
+        Self(Box::new(move |iterations| (0..iterations).for_each(|_| once())))
+    }
+}
+
+/// Packets of a batch, as the UDP threads have them.
+const BATCH: usize = 32;
+const ROOM: usize = 1232;
+
+fn arrival() -> Arrival {
+    Arrival { client: Ipv4Addr::new(192, 0, 2, 53).into(), is_udp: true, unix_secs: 1_700_000_000 }
+}
+
+/// One packet read and answered.
+fn answers(packets: Packets, names: usize, kind: Kind) -> Bench {
+    let snapshot = world::snapshot(names);
+    let mut dice = Dice::new(7);
+    let mut out = vec![0; ROOM];
+    let mut next = 0;
+    Bench::each(move || {
+        let packet = packets.at(next);
+        next += 1;
+        let outcome = Read::new(packet).answer(&snapshot, arrival(), &mut dice, &mut out);
+        assert!(outcome.kind == kind, "{outcome:?}");
+    })
+}
+
+/// One packet of a batch that is read, fetched and answered together.
+fn batches(packets: Packets, names: usize) -> Bench {
+    let snapshot = world::snapshot(names);
+    let mut dice = Dice::new(7);
+    let mut out = vec![0; ROOM];
+    let mut next = 0;
+    Bench(Box::new(move |iterations| {
+        for _ in 0..iterations.div_ceil(BATCH as u64) {
+            let mut reads = [const { None }; BATCH];
+            for read in &mut reads {
+                read.insert(Read::new(packets.at(next))).fetch_slot(&snapshot);
+                next += 1;
+            }
+            reads.iter().flatten().for_each(|read| read.fetch_record(&snapshot));
+            if snapshot.has_classes() {
+                reads
+                    .iter()
+                    .flatten()
+                    .for_each(|read| read.fetch_class(&snapshot, arrival().client));
+            }
+            for read in reads.iter().flatten() {
+                black_box(read.answer(&snapshot, arrival(), &mut dice, &mut out));
+            }
+        }
+    }))
+}
+
+fn find_class() -> Bench {
+    let map = class_map(&world::atlas());
+    let mut chance = Chance(11);
+    let clients: Vec<Prefix> = (0..4096)
+        .map(|_| Prefix::new(IpAddr::from(Ipv4Addr::from(chance.next_u32())), 24))
+        .collect();
+    let mut next = 0;
+    Bench::each(move || {
+        black_box(map.find(clients[next % clients.len()]));
+        next += 1;
+    })
+}
+
+/// Every country a class of its own.
+fn class_map(atlas: &Atlas) -> ClassMap {
+    let mut seen = Vec::new();
+    let mut classify = |place: &windrose::geo::Place<'_>| {
+        let country = place.location.country;
+        let known = seen.iter().position(|known| *known == country);
+        let number = known.unwrap_or_else(|| {
+            seen.push(country);
+            seen.len() - 1
+        });
+        ClassId(u16::try_from(number).expect("fewer countries than that"))
+    };
+    ClassMap::compile(atlas, &[], &[], &mut classify).expect("few classes")
+}
+
+fn compile_classes() -> Bench {
+    let atlas = world::atlas();
+    Bench::each(move || {
+        black_box(class_map(&atlas));
+    })
+}
+
+/// From the text of a master file to the snapshot, by the name.
+fn compile_names() -> Bench {
+    const NAMES: usize = 1000;
+    let files = Files::of_static(NAMES);
+    let atlas = Arc::new(Atlas::empty());
+    Bench(Box::new(move |iterations| {
+        for _ in 0..iterations.div_ceil(NAMES as u64) {
+            let zones = config::read_zones(&mut Report::new(), &files);
+            let blueprint = Blueprint { zones, atlas: Arc::clone(&atlas) };
+            let compiled = Snapshot::compile(blueprint, 1, &|_| TargetHealth::UNCHECKED);
+            black_box(compiled).expect("a small zone");
+        }
+    }))
+}
+
+/// A region goes down and comes back, by turns.
+fn flip() -> Bench {
+    let mut snapshot = world::snapshot(0);
+    let down = TargetHealth {
+        verdict: Verdict::Down,
+        since: Time::ZERO,
+        next_change: Duration::from_secs(30),
+    };
+    let mut is_down = false;
+    Bench::each(move || {
+        is_down = !is_down;
+        let health = |target: &windrose::model::Target| {
+            if is_down && world::is_in_first_region(target) {
+                down
+            } else {
+                TargetHealth::UNCHECKED
+            }
+        };
+        snapshot = snapshot.with_health(&health).expect("the rules look at that region");
+    })
+}

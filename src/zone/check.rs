@@ -70,7 +70,7 @@ impl NamesBuilder {
         if !(self.cuts.is_empty() && self.dnames.is_empty()) {
             self.check_below(&mut findings);
         }
-        for at in &self.pointing {
+        for at in self.pointing.iter().filter(|at| !self.is_hidden(**at)) {
             if findings.len() > FINDINGS_MAX {
                 break;
             }
@@ -372,7 +372,8 @@ impl NamesBuilder {
             let servers = record.rrset(RecordType::NS).map(|ns| unfold(record.name(), ns));
             servers.unwrap_or_default().into_iter().map(|(_, server)| server.to_ascii_lowercase())
         };
-        self.pointing.iter().flat_map(targets).map(|server| hash_of(&server)).collect()
+        let pointing = self.pointing.iter().filter(|at| !self.is_hidden(**at));
+        pointing.flat_map(targets).map(|server| hash_of(&server)).collect()
     }
 
     fn below_dname(&self, at: u32, record: NameRecord<'_>) -> Option<Diagnostic> {

@@ -19,6 +19,7 @@ use super::udp_batch::{BATCH, Batch, REPLY_MAX};
 use crate::clock::Clock;
 use crate::dns::{Arrival, Dice, Outcome, Read};
 use crate::metrics::Counters;
+use crate::snapshot::Snapshot;
 
 /// How long a thread waits for packets before it looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -108,6 +109,19 @@ struct Worker {
     is_failing: bool,
 }
 
+/// A packet that was read, and who sent it.
+type Asked<'a> = Option<(Read<'a>, IpAddr)>;
+
+/// Has what all packets of a batch ask for come into the caches side by side.
+fn fetch_all(snapshot: &Snapshot, asked: &[Asked<'_>]) {
+    let asked = || asked.iter().flatten();
+    asked().for_each(|(read, _)| read.fetch_slot(snapshot));
+    asked().for_each(|(read, _)| read.fetch_record(snapshot));
+    if snapshot.has_classes() {
+        asked().for_each(|(read, client)| read.fetch_class(snapshot, *client));
+    }
+}
+
 impl Worker {
     fn run(&mut self, should_stop: &AtomicBool) {
         while !should_stop.load(Ordering::Relaxed) {
@@ -147,24 +161,21 @@ impl Worker {
         let snapshot = self.current.load();
         let unix_secs = self.clock.unix_secs();
         let (packets, mut replies) = self.batch.split();
-        let mut asked: [Option<(Read<'_>, IpAddr)>; BATCH] = [const { None }; BATCH];
+        let mut asked: [Asked<'_>; BATCH] = [const { None }; BATCH];
         for (n, asked) in asked[..count].iter_mut().enumerate() {
             let Some((packet, client)) = packets.get(n) else { continue };
             if never_asks(client.port()) {
                 self.counters.add_alone(&Outcome::dropped());
                 continue;
             }
-            let (read, _) = asked.insert((Read::new(packet), client.ip()));
-            read.fetch_slot(&snapshot);
-        }
-        for (read, _) in asked[..count].iter().flatten() {
-            read.fetch_record(&snapshot);
-        }
-        if snapshot.has_classes() {
-            for (read, client) in asked[..count].iter().flatten() {
-                read.fetch_class(&snapshot, *client);
+            let read = catch_unwind(|| Read::new(packet));
+            match read {
+                Ok(read) => *asked = Some((read, client.ip())),
+                Err(_) => self.counters.add_panic(),
             }
         }
+        // What a fetch could stumble over, the answer will too, and there it is counted.
+        let _ = catch_unwind(AssertUnwindSafe(|| fetch_all(&snapshot, &asked[..count])));
         let mut lens = [0; BATCH];
         for (n, asked) in asked[..count].iter().enumerate() {
             let Some((read, client)) = asked else { continue };

@@ -1,7 +1,7 @@
 //! Every name of a zone with its ready answers, in one stretch of memory.
 //!
-//! A [`ZoneNames`] is made once, by `zone`, and never changes; snapshots share it as long as its files
-//! stay the same. Names that exist only because something lies below them (empty non-terminals, RFC 4592
+//! A [`ZoneNames`] is made once, by `zone`, and never changes; all snapshots from one load to the next
+//! share it. Names that exist only because something lies below them (empty non-terminals, RFC 4592
 //! §2.2.2) have records, too. `Slots` lead from the hash of a name to its record; how a look-up goes
 //! on when a name is not there is `snapshot`'s business.
 //!
@@ -478,26 +478,24 @@ const fn split(hash: u64, mask: usize) -> (usize, u32) {
 /// A hash that is quick on names of a few dozen octets: folded multiplication, eight at a time. It
 /// need not withstand an adversary: who asks cannot add names, only look for them.
 pub(crate) fn hash_of(name: &[u8]) -> u64 {
-    let mut hash = name.len() as u64;
-    let mut words = name.chunks_exact(8);
-    for word in &mut words {
-        hash = fold(hash, u64::from_le_bytes(word.try_into().expect("eight octets")));
-    }
-    let mut last = [0; 8];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    fold(hash, u64::from_le_bytes(last) ^ 0x9e37_79b9_7f4a_7c15)
+    hash_words(name, |word| word)
 }
 
 /// The hash of a name as somebody may ask for it: that of the same name in lower case.
 pub(crate) fn hash_asked(name: &[u8]) -> u64 {
+    hash_words(name, lower)
+}
+
+#[inline]
+fn hash_words(name: &[u8], read: impl Fn(u64) -> u64) -> u64 {
     let mut hash = name.len() as u64;
     let mut words = name.chunks_exact(8);
     for word in &mut words {
-        hash = fold(hash, lower(u64::from_le_bytes(word.try_into().expect("eight octets"))));
+        hash = fold(hash, read(u64::from_le_bytes(word.try_into().expect("eight octets"))));
     }
     let mut last = [0; 8];
     last[..words.remainder().len()].copy_from_slice(words.remainder());
-    fold(hash, lower(u64::from_le_bytes(last)) ^ 0x9e37_79b9_7f4a_7c15)
+    fold(hash, read(u64::from_le_bytes(last)) ^ 0x9e37_79b9_7f4a_7c15)
 }
 
 /// Whether `asked` is `name`, which is in lower case, eight octets at a time.

@@ -25,7 +25,7 @@ use crate::model::names::{
 use crate::model::{Diagnostic, Name, RecordType, Span};
 
 /// Octets of a record without its data, its owner a pointer.
-const RECORD_OVERHEAD: usize = 12;
+pub(super) const RECORD_OVERHEAD: usize = 12;
 
 /// Takes records, gives [`ZoneNames`].
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct NamesBuilder {
     /// The apex with its labels twice: what a complete name becomes when its dot is forgotten.
     /// `None` for the root.
     pub(super) apex_twice: Option<Box<[u8]>>,
-    pub(super) arena: Vec<u8>,
+    arena: Vec<u8>,
     slots: Slots,
     draft: Draft,
     /// Where every record was written, in the order of the arena.
@@ -48,9 +48,9 @@ pub struct NamesBuilder {
     labels_max: usize,
     /// The last owner outside the zone, told once.
     stray: Option<Name>,
-    /// Where records of cuts start; like the next two, with some that are hidden by now.
+    /// Where records of cuts start; like the next list, with some that are hidden by now.
     pub(super) cuts: Vec<u32>,
-    pub(super) dnames: Vec<u32>,
+    pub(super) has_dname: bool,
     /// Names with records that point to hosts: NS, MX, SRV.
     pub(super) pointing: Vec<u32>,
     pub(super) findings: Vec<Diagnostic>,
@@ -110,7 +110,7 @@ impl NamesBuilder {
             labels_max: 0,
             stray: None,
             cuts: Vec::new(),
-            dnames: Vec::new(),
+            has_dname: false,
             pointing: Vec::new(),
             findings: Vec::new(),
         }
@@ -290,9 +290,7 @@ impl NamesBuilder {
         if flags.has(Flags::CUT) {
             self.cuts.push(at);
         }
-        if flags.has(Flags::DNAME) {
-            self.dnames.push(at);
-        }
+        self.has_dname |= flags.has(Flags::DNAME);
         if draft.records.iter().any(|record| points_to_host(record.rtype)) {
             self.pointing.push(at);
         }
@@ -433,7 +431,7 @@ impl NamesBuilder {
         }
         let old = std::mem::take(&mut self.arena);
         let mut slots = Slots::with_capacity(self.slots.len());
-        (self.cuts, self.dnames, self.pointing) = (Vec::new(), Vec::new(), Vec::new());
+        self.cuts = Vec::new();
         let all = Records::new(&old, 0).filter(|(_, record)| !record.flags().has(Flags::HIDDEN));
         for (_, record) in all {
             let at = self.next_at();

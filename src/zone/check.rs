@@ -29,7 +29,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::build::{Draft, DraftRecord, NamesBuilder};
+use super::build::{Draft, DraftRecord, NamesBuilder, RECORD_OVERHEAD};
 use super::image::unfold;
 use super::master::RecordRef;
 use crate::model::names::{Flags, NameRecord, hash_of, is_at_or_below, to_name};
@@ -42,8 +42,6 @@ const RRSET_LEN_LARGE: usize = 100;
 /// Octets of records that a message holds beside its header, the longest question, and an OPT record with
 /// all options that we know.
 const RRSET_OCTETS_MAX: usize = 65_535 - 512;
-/// Octets around the data of a record whose owner is compressed.
-const RECORD_OVERHEAD: usize = 12;
 /// Delegations that are gone through in search of one server's address: a file may chain as many as it
 /// likes.
 const DETOURS_MAX: usize = 8;
@@ -67,7 +65,7 @@ impl NamesBuilder {
         self.close_draft();
         let mut findings = std::mem::take(&mut self.findings);
         self.check_apex(apex_span, &mut findings);
-        if !(self.cuts.is_empty() && self.dnames.is_empty()) {
+        if !self.cuts.is_empty() || self.has_dname {
             self.check_below(&mut findings);
         }
         for at in self.pointing.iter().filter(|at| !self.is_hidden(**at)) {
@@ -356,7 +354,7 @@ impl NamesBuilder {
             if findings.len() > FINDINGS_MAX {
                 return;
             }
-            if !self.dnames.is_empty() {
+            if self.has_dname {
                 findings.extend(self.below_dname(at, record));
             }
             if let Some(cut) = self.highest(record.name(), Flags::CUT) {

@@ -12,10 +12,9 @@ use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
-use crate::model::topology::{Policy, Where};
-use crate::model::{Diagnostic, Report, Severity, TargetHealth, Zone};
+use crate::model::{Diagnostic, Report, Severity, Steer, TargetHealth, Time, Zone};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
-use crate::snapshot::{Blueprint, Snapshot, expect};
+use crate::snapshot::{Blueprint, Conditions, Snapshot, expect};
 
 /// Where the server file is and what its relative paths start from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -149,11 +148,7 @@ fn place_in_memory(snapshot: &Snapshot) {
 /// Whether any rule asks where clients are. Where none does, databases would be read, and kept in memory,
 /// for nothing.
 fn needs_places(zones: &[Zone]) -> bool {
-    let asks = |clause: &Where| {
-        !(clause.continents.is_empty() && clause.countries.is_empty() && clause.asns.is_empty())
-    };
-    let steers = || zones.iter().flat_map(|zone| &zone.steers);
-    steers().any(|steer| steer.policy == Policy::Nearest || steer.wheres.iter().any(asks))
+    zones.iter().flat_map(|zone| &zone.steers).any(Steer::needs_places)
 }
 
 /// What the node says of itself, and its cookie secrets.
@@ -263,7 +258,8 @@ pub fn compile(
     }
     let geo = geo_of(&zones, report);
     let blueprint = Blueprint { zones, atlas: Arc::clone(&geo.atlas) };
-    match Snapshot::compile(blueprint, generation, &|_| TargetHealth::UNCHECKED) {
+    let all_up = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+    match Snapshot::compile(blueprint, generation, &all_up) {
         Ok(snapshot) => {
             expect::check(&snapshot, report);
             Some((snapshot, geo))

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ use crate::load::{Geo, Loaded, Place, load};
 use crate::metrics::Metrics;
 use crate::model::{Report, Severity, Target};
 use crate::probe::Schedule;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Conditions, Snapshot};
 use crate::stop::Stop;
 
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
@@ -102,8 +102,14 @@ impl Publisher {
         let mut is_resting = false;
         let mut reload: Option<Reload> = None;
         loop {
+            let due = self.due();
             tokio::select! {
                 () = stop.come() => return self.schedule,
+                () = sleep(due.unwrap_or_default()), if due.is_some() && !is_resting => {
+                    self.publish_health().await;
+                    gap.reset();
+                    is_resting = true;
+                }
                 _ = dirty.changed(), if !is_resting => {
                     self.publish_health().await;
                     gap.reset();
@@ -120,11 +126,18 @@ impl Publisher {
         }
     }
 
+    /// In which time answers change of themselves, if they do: pools fail back and ramp up.
+    fn due(&self) -> Option<Duration> {
+        self.current.load().due().map(|due| due.since(self.clock.now()))
+    }
+
     /// Swaps in what health makes of the snapshot, if that is anything new.
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
-        let next =
-            spawn_blocking(move || current.with_health(&|target| intake.board().health(target)));
+        let now = self.clock.now();
+        let next = spawn_blocking(move || {
+            current.next(&Conditions::new(now, &|target| intake.board().health(target)))
+        });
         match next.await {
             Ok(Some(next)) => self.swap(next),
             Ok(None) => {}
@@ -214,9 +227,15 @@ impl Publisher {
     async fn take_over(&mut self, loaded: Loaded) -> Result<String, String> {
         let Loaded { config, snapshot, geo, report } = loaded;
         let targets = snapshot.targets();
-        let intake = Arc::clone(&self.intake);
+        let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
+        let now = self.clock.now();
         let with_health = spawn_blocking(move || {
-            snapshot.with_health(&|target| intake.board().health(target)).unwrap_or(snapshot)
+            let conditions = Conditions {
+                now,
+                of_target: &|target| intake.board().health(target),
+                past: Some(&|apex, pool| before.past(apex, pool)),
+            };
+            snapshot.next(&conditions).unwrap_or(snapshot)
         });
         let snapshot = with_health.await.map_err(|panic| {
             error!("compiling answers panicked, what was served stays: {panic}");

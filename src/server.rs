@@ -35,9 +35,10 @@ use crate::listen::udp::UdpThreads;
 use crate::listen::{Current, socket};
 use crate::load::{Loaded, Place, load, load_certificates, read_server};
 use crate::metrics::Metrics;
-use crate::model::{Report, Verdict};
+use crate::model::{Report, Target, Verdict};
 use crate::probe::{Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest};
+use crate::snapshot::Conditions;
 use crate::state::{self, StateWriter};
 use crate::stop::{Stop, Stopper};
 use crate::watch::FileWatch;
@@ -255,7 +256,9 @@ impl Node {
         let schedule = first_verdicts(config, &loaded, &intake, clock, &recalled).await;
 
         let Loaded { snapshot, geo, .. } = loaded;
-        let snapshot = snapshot.with_health(&|t| intake.board().health(t)).unwrap_or(snapshot);
+        let of_target = |target: &Target| intake.board().health(target);
+        let conditions = Conditions::new(clock.now(), &of_target);
+        let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let stop = Stopper::default();

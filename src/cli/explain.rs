@@ -80,17 +80,32 @@ fn write_explanation(
     let zone = zone.as_deref().map_or_else(String::new, |zone| format!(" in zone {zone}"));
     write_fact(out, "name", &format!("{found}{zone}"))?;
     let Some(decision) = decision else { return Ok(()) };
-    let Decision { policy, pick, class, clause, scope, .. } = decision;
+    let Decision { policy, pick, steers, class, named_by, scope, ttl, ttl_by, .. } = decision;
     write_fact(out, "rule", &format!("{policy} between pools, {pick} inside one"))?;
-    let clause = clause.map_or_else(String::new, |n| format!(", by `where` clause {n}"));
-    write_fact(out, "class", &format!("{class}{clause}; answers have scope /{scope}"))?;
+    if !steers.is_empty() {
+        write_fact(out, "", &format!("with the steers {} among them", steers.join(", ")))?;
+    }
+    let named = named_by.as_ref().map_or_else(String::new, |what| format!(", by {what}"));
+    write_fact(out, "class", &format!("{class}{named}; answers have scope /{scope}"))?;
+    write_fact(out, "ttl", &format!("{ttl} s: {ttl_by}"))?;
     write_fact(out, "health", health)?;
+    if let Some(observed) = &decision.observed {
+        let text = format!("not acted on (observe-only); else {} would answer", list(observed));
+        write_fact(out, "", &text)?;
+    }
+    if !decision.next.is_empty() {
+        write_fact(out, "next", &format!("{}, if these were lost", list(&decision.next)))?;
+    }
     writeln!(out)?;
     write_pools(out, &decision.pools)
 }
 
 fn write_fact(out: &mut dyn Write, what: &str, text: &str) -> io::Result<()> {
     writeln!(out, "  {what:<8} {text}")
+}
+
+fn list(pools: &[String]) -> String {
+    if pools.is_empty() { "nothing".to_owned() } else { pools.join(", ") }
 }
 
 /// Pools in the order of the client's preference, with a mark at those that answer.
@@ -102,7 +117,7 @@ fn write_pools(out: &mut dyn Write, pools: &[PoolFate]) -> io::Result<()> {
         let kilometres = pool.kilometres.map_or_else(|| "-".to_owned(), |km| km.to_string());
         table.row([
             if pool.is_kept { "->" } else { "" }.to_owned(),
-            pool.pool.clone(),
+            pool.path.iter().chain([&pool.pool]).cloned().collect::<Vec<_>>().join(" > "),
             pool.region.clone(),
             format!("{kilometres:>6}"),
             verdicts.join(", "),

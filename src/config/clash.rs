@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::model::Report;
-    use crate::model::topology::{KeyBits, Pick, Policy};
+    use crate::model::topology::{ClientMap, Failback, KeyBits, Pick, Policy};
     use crate::zone::RecordRef;
 
     fn span() -> Span {
@@ -122,10 +122,18 @@ mod tests {
     fn steer(owner: &str) -> Steer {
         Steer {
             owner: owner.parse().unwrap(),
+            is_branch_only: false,
             policy: Policy::Failover,
-            pools: Vec::new(),
+            branches: Vec::new(),
             pick: Pick { policy: Policy::Sticky, answers: NonZeroU8::MIN },
             wheres: Vec::new(),
+            map: ClientMap::default(),
+            bias: Vec::new(),
+            failback: Failback::Auto,
+            ramp: Duration::ZERO,
+            trickle: 0,
+            is_observe_only: false,
+            affinity: None,
             key_bits: KeyBits { v4: 24, v6: 56 },
             all_down: AllDown::AsUp,
             ttl: Duration::from_secs(30),

@@ -12,11 +12,14 @@
 //! | `zones/NAME.zone` that no TOML file names | a [`Zone`] of static records |
 
 mod authority;
+mod branches;
 mod check;
 mod clash;
+mod client_map;
 mod document;
 mod encrypted;
 mod expect;
+mod failback;
 mod master;
 mod names;
 mod places;

@@ -349,6 +349,22 @@ impl<'d> Value<'d> {
         u8::try_from(value).ok()
     }
 
+    /// [`integer`](Self::integer) for values that may be negative.
+    pub(super) fn signed(self, range: RangeInclusive<i8>) -> Option<i8> {
+        let expected = format!("an integer from {} to {}", range.start(), range.end());
+        let Some(integer) = self.node.as_integer() else {
+            self.wrong_type(&expected);
+            return None;
+        };
+        let value = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let value = value.and_then(|value| i8::try_from(value).ok());
+        let value = value.filter(|value| range.contains(value));
+        if value.is_none() {
+            self.push(self.must_be(&expected).label("out of range"));
+        }
+        value
+    }
+
     /// [`integer`](Self::integer) for values of two octets.
     pub(super) fn short(self, range: RangeInclusive<u16>) -> Option<u16> {
         let value = self.integer(u32::from(*range.start())..=u32::from(*range.end()))?;

@@ -1,12 +1,17 @@
 //! `[regions.NAME]`: places that we serve from.
 
+use std::ops::RangeInclusive;
+
 use super::names::Names;
 use super::places;
 use super::reader::{Key, Keys, Value};
 use crate::model::{Coordinates, Region, RegionId};
 
 pub(super) const KEYS: Keys =
-    Keys { place: "regions.NAME", known: &["location", "fallback"], unbuilt: &["bias"] };
+    Keys { place: "regions.NAME", known: &["location", "fallback", "bias"], unbuilt: &[] };
+
+/// How much nearer or farther than it is a region may seem, in percent, as in Route 53.
+pub(super) const BIAS: RangeInclusive<i8> = -99..=99;
 
 /// Where a region is taken to be after its location was found to be faulty.
 const NOWHERE: Coordinates = Coordinates { latitude: 0.0, longitude: 0.0 };
@@ -18,11 +23,12 @@ pub(super) fn read<'d>(
 ) -> Region {
     let what = format!("region `{}`", key.text);
     let mut region =
-        Region { name: key.text.to_owned(), coordinates: NOWHERE, fallback: Vec::new() };
+        Region { name: key.text.to_owned(), coordinates: NOWHERE, fallback: Vec::new(), bias: 0 };
     let Some(table) = value.table(what, &KEYS) else { return region };
     if let Some(location) = table.require("location", "[53.35, -6.26]").and_then(read_location) {
         region.coordinates = location;
     }
+    table.read_into("bias", &mut region.bias, |value| value.signed(BIAS));
     let items = table.get("fallback").map(|list| list.list("regions")).unwrap_or_default();
     for item in items {
         let Some(id) = regions.mention(&table.what, item) else { continue };

@@ -3,30 +3,50 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use super::branches::{BranchReader, Branches, SteerEntry, SteerNames, judge_weights};
+use super::client_map;
+use super::failback::read_failback;
 use super::names::Names;
-use super::pool::Families;
 use super::reader::{Key, Keys, Table, Value, list_words};
+use super::region::BIAS;
 use super::text;
 use super::wheres::WhereReader;
-use crate::model::topology::{
-    ANSWERS_MAX, AllDown, KeyBits, Pick, Policy, WEIGHT_MAX, WeightedPool,
-};
-use crate::model::{Diagnostic, Name, PoolId, Steer};
+use crate::model::topology::{ANSWERS_MAX, AllDown, ClientMap, Failback, KeyBits, Pick, Policy};
+use crate::model::{Diagnostic, Name, PoolId, RegionId, Steer};
 
 pub(super) const KEYS: Keys = Keys {
     place: "steer.NAME",
     known: &[
-        "policy", "pools", "weights", "pick", "all-down", "ttl", "ttl-min", "key-bits", "where",
+        "policy",
+        "pools",
+        "weights",
+        "pick",
+        "map",
+        "bias",
+        "all-down",
+        "ttl",
+        "ttl-min",
+        "key-bits",
+        "affinity",
+        "failback",
+        "hold-down",
+        "ramp",
+        "trickle",
+        "observe-only",
+        "branch-only",
+        "where",
     ],
-    unbuilt: &["map", "bias", "default", "sticky"],
+    unbuilt: &["sticky", "velocity"],
 };
 pub(super) const PICK_KEYS: Keys =
     Keys { place: "steer.NAME.pick", known: &["policy", "answers"], unbuilt: &["sticky"] };
 pub(super) const KEY_BITS_KEYS: Keys =
     Keys { place: "steer.NAME.key-bits", known: &["v4", "v6"], unbuilt: &[] };
 
-const POLICIES_UNBUILT: [&str; 8] = [
-    "map",
+/// Keys that only a name that is asked for can have a use for.
+const NAME_KEYS: [&str; 5] = ["all-down", "ttl", "ttl-min", "key-bits", "observe-only"];
+
+const POLICIES_UNBUILT: [&str; 7] = [
     "latency",
     "least-connections",
     "weighted-least-connections",
@@ -54,8 +74,12 @@ pub(super) struct SteerReader<'a, 'd> {
     pub(super) apex: &'a Name,
     /// All pools.
     pub(super) pools: &'a Names<'d, PoolId>,
-    /// The address families of each.
-    pub(super) families: &'a [Families],
+    /// All steers.
+    pub(super) steers: &'a SteerNames<'d>,
+    /// All regions.
+    pub(super) regions: &'a Names<'d, RegionId>,
+    /// The bias of each region that has one.
+    pub(super) biases: &'a [(RegionId, i8)],
     /// The zone's `ttl`.
     pub(super) ttl: Duration,
 }
@@ -66,43 +90,104 @@ pub(super) fn read_ttl(value: Value<'_>) -> Option<Duration> {
 }
 
 impl<'d> SteerReader<'_, 'd> {
-    /// Reads one steer; `None` when it cannot even be told which name it steers. After a finding
-    /// the result is only good for going on.
-    pub(super) fn read(&self, (key, value): (Key<'d>, Value<'d>)) -> Option<Steer> {
+    /// Reads one steer. After a finding the result is only good for going on.
+    pub(super) fn read(&self, (key, value): (Key<'d>, Value<'d>)) -> SteerEntry<'d> {
         let what = format!("steer `{}`", key.text);
-        let table = value.table(what, &KEYS)?;
+        let Some(table) = value.table(what, &KEYS) else {
+            let steer = self.blank(None, Policy::Failover);
+            let (spans, where_spans) = (Vec::new(), Vec::new());
+            let (key_bits_span, has_owner) = (None, false);
+            return SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner };
+        };
         let owner = self.read_owner(&table, key);
+        let has_owner = owner.is_some();
         let policy = table.require("policy", "\"nearest\"");
         let policy = policy.and_then(|value| value.choice(&Policy::WORDS, &POLICIES_UNBUILT));
-        let pools = self.read_pools(&table);
-        judge_weights(&table, policy, &pools);
-        let mut steer = Steer {
-            owner: owner?,
-            policy: policy.unwrap_or(Policy::Failover),
-            pick: read_pick(&table),
+        let reader = BranchReader { steer: &table.what, pools: self.pools, steers: self.steers };
+        let pools = table.require("pools", "[\"web-eu\"]");
+        let Branches { list, spans } = reader.read(&table, pools);
+        judge_weights(&table, policy, &list);
+        let mut steer = self.blank(owner, policy.unwrap_or(Policy::Failover));
+        steer.branches = list;
+        steer.pick = read_pick(&table);
+        steer.map = read_map(key.text, &table, policy, &reader, &steer);
+        steer.bias = self.read_bias(&table, policy);
+        let mut where_spans = Vec::new();
+        if let Some(list) = table.get("where") {
+            let reader = WhereReader { reader: &reader, own: &steer.branches };
+            (steer.wheres, where_spans) = reader.read_all(list).into_iter().unzip();
+        }
+        self.read_name_keys(&table, &mut steer);
+        read_failback(&table, policy, &mut steer);
+        read_affinity(&table, policy, &mut steer);
+        let key_bits_span = table.get("key-bits").map(|value| value.span);
+        SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner }
+    }
+
+    /// A steer that says nothing yet. Without an owner it is no name.
+    fn blank(&self, owner: Option<Name>, policy: Policy) -> Steer {
+        Steer {
+            is_branch_only: owner.is_none(),
+            owner: owner.unwrap_or_else(Name::root),
+            policy,
+            branches: Vec::new(),
+            pick: Pick { policy: Policy::Sticky, answers: NonZeroU8::MIN },
             wheres: Vec::new(),
-            key_bits: read_key_bits(&table),
+            map: ClientMap::default(),
+            bias: Vec::new(),
+            failback: Failback::Auto,
+            ramp: Duration::ZERO,
+            trickle: 0,
+            is_observe_only: false,
+            affinity: None,
+            key_bits: KEY_BITS,
             all_down: AllDown::AsUp,
             ttl: self.ttl,
-            ttl_min: TTL_MIN,
-            pools,
-        };
-        if let Some(list) = table.get("where") {
-            let reader = WhereReader {
-                steer: &table.what,
-                own: &steer.pools,
-                pools: self.pools,
-                families: self.families,
-            };
-            steer.wheres = reader.read_all(list);
+            ttl_min: TTL_MIN.min(self.ttl),
         }
+    }
+
+    /// What counts only for a name that is asked for.
+    fn read_name_keys(&self, table: &Table<'d>, steer: &mut Steer) {
+        let mut is_branch_only = false;
+        table.read_into("branch-only", &mut is_branch_only, Value::boolean);
+        steer.is_branch_only |= is_branch_only;
+        if is_branch_only {
+            for value in NAME_KEYS.iter().filter_map(|key| table.get(key)) {
+                let message =
+                    format!("`{}` means nothing in a steer that is `branch-only`", value.key);
+                let hint = "it belongs to the steer whose name is asked for";
+                value.push(value.error(message).hint(hint));
+            }
+        }
+        steer.key_bits = read_key_bits(table);
         table.read_into("all-down", &mut steer.all_down, |value| {
             self.read_all_down(&table.what, value)
         });
         table.read_into("ttl", &mut steer.ttl, read_ttl);
-        steer.ttl_min = read_ttl_min(&table, steer.ttl);
-        warn_key_bits(&table, &steer);
-        Some(steer)
+        steer.ttl_min = read_ttl_min(table, steer.ttl);
+        table.read_into("observe-only", &mut steer.is_observe_only, Value::boolean);
+    }
+
+    /// The bias of each region for this steer: its own word, or else the region's.
+    fn read_bias(&self, table: &Table<'d>, policy: Option<Policy>) -> Vec<(RegionId, i8)> {
+        let mut bias = self.biases.to_vec();
+        for (Key { text: name, span }, value) in table.named("bias", "{ eu-west = 20 }") {
+            let percent = value.signed(BIAS).unwrap_or(0);
+            let Some(region) = self.regions.use_name(&table.what, value.at(span), name) else {
+                continue;
+            };
+            bias.retain(|(known, _)| *known != region);
+            bias.push((region, percent));
+        }
+        bias.retain(|(_, percent)| *percent != 0);
+        if let (Some(value), Some(policy)) = (table.get("bias"), policy)
+            && policy != Policy::Nearest
+        {
+            let message = format!("`bias` means nothing under policy `{}`", policy.word());
+            value.push(value.error(message).hint("`nearest` goes by distance"));
+        }
+        if policy == Some(Policy::Nearest) { bias } else { Vec::new() }
     }
 
     fn read_owner(&self, table: &Table<'_>, key: Key<'_>) -> Option<Name> {
@@ -120,47 +205,6 @@ impl<'d> SteerReader<'_, 'd> {
             table.push(Diagnostic::error(key.span, message).hint(hint));
         }
         Some(owner)
-    }
-
-    fn read_pools(&self, table: &Table<'d>) -> Vec<WeightedPool> {
-        let Some(list) = table.require("pools", "[\"web-eu\"]") else { return Vec::new() };
-        let mut pools: Vec<WeightedPool> = Vec::new();
-        let items = list.list("pools");
-        if items.is_empty() && list.as_list().is_some() {
-            list.push(list.error(format!("{} has no pools to choose from", table.what)));
-        }
-        for item in items {
-            if item.as_text().is_some_and(|text| text.starts_with("steer:")) {
-                let error = item.error("a steer among the pools of another is not built yet");
-                item.push(error.hint("name the pools themselves"));
-                continue;
-            }
-            let Some(pool) = self.pools.use_by(&table.what, item) else { continue };
-            if pools.iter().any(|known| known.pool == pool) {
-                item.push(item.error(format!("{} names this pool twice", table.what)));
-            } else {
-                pools.push(WeightedPool { pool, weight: 1 });
-            }
-        }
-        self.read_weights(table, &mut pools);
-        pools
-    }
-
-    /// Overwrites weights of 1 with those that are written.
-    fn read_weights(&self, table: &Table<'d>, pools: &mut [WeightedPool]) {
-        for (Key { text: name, span }, value) in table.named("weights", "{ web-eu = 3 }") {
-            let weight = value.integer(0..=WEIGHT_MAX).unwrap_or(1);
-            let Some(pool) = self.pools.use_name(&table.what, value.at(span), name) else {
-                continue;
-            };
-            match pools.iter_mut().find(|known| known.pool == pool) {
-                Some(known) => known.weight = weight,
-                None => {
-                    let message = format!("pool `{name}` is not among the pools of {}", table.what);
-                    table.push(Diagnostic::error(span, message));
-                }
-            }
-        }
     }
 
     fn read_all_down(&self, steer: &str, value: Value<'d>) -> Option<AllDown> {
@@ -186,16 +230,39 @@ impl<'d> SteerReader<'_, 'd> {
     }
 }
 
-/// Weights must leave something to choose, and a policy that looks at them.
-fn judge_weights(table: &Table<'_>, policy: Option<Policy>, pools: &[WeightedPool]) {
-    let Some(value) = table.get("weights") else { return };
-    if !pools.is_empty() && pools.iter().all(|pool| pool.weight == 0) {
-        let error = value.error(format!("all pools of {} have weight 0", table.what));
-        value.push(error.hint("weight 0 is for pools that only stand in for others"));
+/// The map, which goes with its policy.
+fn read_map<'d>(
+    name: &str,
+    table: &Table<'d>,
+    policy: Option<Policy>,
+    reader: &BranchReader<'_, 'd>,
+    steer: &Steer,
+) -> ClientMap {
+    match (policy, table.get("map")) {
+        (Some(Policy::Map), None) if !table.is_misspelt("map") => {
+            let error = table.error(format!("{} has no `map`", table.what));
+            let hint = format!("add a table `[steer.{name}.map]` with a `default`");
+            table.push(error.hint(hint));
+        }
+        (Some(policy), Some(value)) if policy != Policy::Map => {
+            let message = format!("`map` means nothing under policy `{}`", policy.word());
+            value.push(value.error(message).hint("write `policy = \"map\"`"));
+        }
+        _ => {}
     }
-    if let Some(policy) = policy.filter(|p| !matches!(p, Policy::Weighted | Policy::Sticky)) {
-        let message = format!("`weights` mean nothing under policy `{}`", policy.word());
-        value.push(value.warning(message).hint("`weighted` and `sticky` look at them"));
+    let what = format!("the map of {}", table.what);
+    let map = table.get("map").and_then(|value| value.table(what, &client_map::KEYS));
+    map.map(|map| client_map::read(&map, reader, &steer.branches)).unwrap_or_default()
+}
+
+/// The group of names that send a client to one region.
+fn read_affinity(table: &Table<'_>, policy: Option<Policy>, steer: &mut Steer) {
+    let Some(value) = table.get("affinity") else { return };
+    steer.affinity = value.parsed("the name of a group", text::word).map(str::to_owned);
+    if let Some(policy) = policy.filter(|policy| *policy != Policy::Sticky) {
+        let message = format!("`affinity` means nothing under policy `{}`", policy.word());
+        let hint = "it is for names that are `sticky` between their pools";
+        value.push(value.error(message).hint(hint));
     }
 }
 
@@ -215,13 +282,15 @@ fn read_pick(table: &Table<'_>) -> Pick {
 }
 
 fn read_pick_policy(value: Value<'_>) -> Option<Policy> {
-    if value.as_text() == Some(Policy::Nearest.word()) {
+    let between_only = [Policy::Nearest, Policy::Map];
+    if let Some(policy) = between_only.iter().find(|own| value.as_text() == Some(own.word())) {
         let error = value.error("the endpoints of a pool are all in one place");
-        value.push(error.hint("`nearest` chooses between pools; inside one use `sticky`"));
+        let hint = format!("`{}` chooses between pools; inside one use `sticky`", policy.word());
+        value.push(error.hint(hint));
         return None;
     }
     let words: Vec<_> =
-        Policy::WORDS.into_iter().filter(|(_, policy)| *policy != Policy::Nearest).collect();
+        Policy::WORDS.into_iter().filter(|(_, policy)| !between_only.contains(policy)).collect();
     value.choice(&words, &POLICIES_UNBUILT)
 }
 
@@ -231,15 +300,6 @@ fn read_key_bits(table: &Table<'_>) -> KeyBits {
     table.read_into("v4", &mut bits.v4, |value| value.small(1..=KEY_BITS.v4));
     table.read_into("v6", &mut bits.v6, |value| value.small(1..=KEY_BITS.v6));
     bits
-}
-
-/// A key that nothing is chosen by is probably a slip.
-fn warn_key_bits(table: &Table<'_>, steer: &Steer) {
-    let is_sticky = [steer.policy, steer.pick.policy].contains(&Policy::Sticky);
-    if let Some(value) = table.get("key-bits").filter(|_| !is_sticky) {
-        let warning = value.warning(format!("nothing in {} is `sticky`", table.what));
-        value.push(warning.label("no client has a key here"));
-    }
 }
 
 /// The shortest TTL, never above the longest; the default gives way to that.

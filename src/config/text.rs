@@ -96,6 +96,20 @@ pub(super) fn percent(text: &str) -> Result<MinHealthy, &'static str> {
     share.map(MinHealthy::Percent).ok_or("a share is a whole number from 1% to 100%")
 }
 
+/// Reads `1%` or `0.5%`, at most half, as so many of a thousand.
+pub(super) fn per_mille(text: &str) -> Result<u16, &'static str> {
+    const SHAPE: &str = "a share from 0.1% to 50%, in steps of 0.1%";
+    let number = text.strip_suffix('%').ok_or("a share is written with %")?;
+    let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));
+    if tenth.len() != 1 || !number.bytes().all(|c| c.is_ascii_digit() || c == b'.') {
+        return Err(SHAPE);
+    }
+    let whole: u16 = whole.parse().map_err(|_| SHAPE)?;
+    let tenth: u16 = tenth.parse().map_err(|_| SHAPE)?;
+    let share = whole.checked_mul(10).and_then(|whole| whole.checked_add(tenth));
+    share.filter(|share| (1..=500).contains(share)).ok_or(SHAPE)
+}
+
 /// What is wrong with a name, and perhaps what would be right.
 #[derive(Debug)]
 pub(super) struct BadName {

@@ -1,20 +1,19 @@
 //! `[[steer.NAME.where]]`: clauses that override a rule's pools for some clients.
 
-use super::names::Names;
+use super::branches::BranchReader;
 use super::places;
-use super::pool::Families;
 use super::reader::{Keys, Table, Value, list_words};
-use crate::model::topology::{WeightedPool, Where};
-use crate::model::{Continent, PoolId, Prefix};
+use crate::model::topology::{Branch, Where};
+use crate::model::{Continent, Prefix, Span, Subdivision};
 
 pub(super) const KEYS: Keys = Keys {
     place: "steer.NAME.where",
-    known: &["continent", "country", "asn", "subnet", "pools", "only"],
-    unbuilt: &["subdivision"],
+    known: &["continent", "country", "subdivision", "asn", "subnet", "pools", "only"],
+    unbuilt: &[],
 };
 
 /// The keys that say which clients are meant.
-const CRITERIA: [&str; 4] = ["continent", "country", "asn", "subnet"];
+const CRITERIA: [&str; 5] = ["continent", "country", "subdivision", "asn", "subnet"];
 
 /// The longest subnets that clients are told apart by: what is finer identifies people, and no
 /// resolver that follows RFC 7871 §11.1 sends it.
@@ -23,23 +22,21 @@ const SUBNET_V6_MAX: u8 = 56;
 
 /// What the clauses of one steer refer to.
 pub(super) struct WhereReader<'a, 'd> {
-    /// What messages call the steer.
-    pub(super) steer: &'a str,
-    /// Its pools.
-    pub(super) own: &'a [WeightedPool],
-    /// All pools of the zone.
-    pub(super) pools: &'a Names<'d, PoolId>,
-    /// The address families of each.
-    pub(super) families: &'a [Families],
+    /// Reads branches of the steer.
+    pub(super) reader: &'a BranchReader<'a, 'd>,
+    /// Its branches.
+    pub(super) own: &'a [Branch],
 }
 
 impl<'d> WhereReader<'_, 'd> {
-    /// Reads all clauses of the steer.
-    pub(super) fn read_all(&self, list: Value<'d>) -> Vec<Where> {
-        let what = |number| format!("`where` {number} of {}", self.steer);
+    /// Reads all clauses of the steer, with the places of their pools.
+    pub(super) fn read_all(&self, list: Value<'d>) -> Vec<(Where, Span)> {
+        let what = |number| format!("`where` {number} of {}", self.reader.steer);
         list.tables("[[steer.NAME.where]]", &KEYS, what)
             .iter()
-            .map(|table| self.read(table))
+            .map(|table| {
+                (self.read(table), table.get("pools").map_or(table.span, |list| list.span))
+            })
             .collect()
     }
 
@@ -49,56 +46,27 @@ impl<'d> WhereReader<'_, 'd> {
             countries: read_list(table, "country", "countries", |item| {
                 item.parsed("a country such as `\"IE\"`", places::country)
             }),
+            subdivisions: read_list(table, "subdivision", "subdivisions", |item| {
+                item.parsed("a subdivision such as `\"US-CA\"`", read_subdivision)
+            }),
             asns: read_list(table, "asn", "numbers", read_asn),
             subnets: read_list(table, "subnet", "subnets", read_subnet),
-            pools: self.read_pools(table),
+            branches: self.read_branches(table),
             is_strict: false,
         };
         table.read_into("only", &mut clause.is_strict, Value::boolean);
         if CRITERIA.iter().all(|key| table.get(key).is_none() && !table.is_misspelt(key)) {
             let error = table.error(format!("{} matches no client", table.what));
-            let hint = "add `continent`, `country`, `asn` or `subnet`; \
+            let hint = "add `continent`, `country`, `subdivision`, `asn` or `subnet`; \
                         a clause for everybody is what the rule itself is";
             table.push(error.hint(hint));
         }
-        self.warn_families(table, &clause);
         clause
     }
 
-    fn read_pools(&self, table: &Table<'d>) -> Vec<PoolId> {
-        let Some(list) = table.require("pools", "[\"web-eu\"]") else { return Vec::new() };
-        let items = list.list("pools");
-        if items.is_empty() && list.as_list().is_some() {
-            list.push(list.error(format!("{} has no pools to choose from", table.what)));
-        }
-        let mut pools = Vec::with_capacity(items.len());
-        for item in items {
-            let Some(pool) = self.pools.use_by(&table.what, item) else { continue };
-            if !self.own.is_empty() && self.own.iter().all(|own| own.pool != pool) {
-                let error = item.error(format!("this pool is not among those of {}", self.steer));
-                item.push(error.hint("add it to the `pools` of the steer"));
-            } else if pools.contains(&pool) {
-                item.push(item.error(format!("{} names this pool twice", table.what)));
-            } else {
-                pools.push(pool);
-            }
-        }
-        pools
-    }
-
-    /// Clients of a clause whose pools lack a family that the rule has are sent elsewhere for it.
-    fn warn_families(&self, table: &Table<'d>, clause: &Where) {
-        let Some(value) = table.get("pools").filter(|_| !clause.pools.is_empty()) else { return };
-        let of = |pool: PoolId| self.families.get(pool.index()).copied().unwrap_or_default();
-        let has = clause.pools.iter().map(|pool| of(*pool)).fold(Families::default(), Families::or);
-        let own = self.own.iter().map(|own| of(own.pool)).fold(Families::default(), Families::or);
-        for (family, has, own) in [("IPv4", has.v4, own.v4), ("IPv6", has.v6, own.v6)] {
-            if own && !has {
-                let message = format!("no pool of {} has an {family} address", table.what);
-                let hint = format!("other pools of {} have: clients may be sent there", self.steer);
-                value.push(value.warning(message).hint(hint));
-            }
-        }
+    fn read_branches(&self, table: &Table<'d>) -> Vec<usize> {
+        let list = table.require("pools", "[\"web-eu\"]");
+        list.map(|list| self.reader.read_some(&table.what, list, self.own)).unwrap_or_default()
     }
 }
 
@@ -134,12 +102,34 @@ fn read_continent(item: Value<'_>) -> Option<Continent> {
 
 fn read_subnet(item: Value<'_>) -> Option<Prefix> {
     let prefix: Prefix = item.parsed("a subnet such as `\"192.0.2.0/24\"`", str::parse)?;
+    let Err(wider) = told_apart(prefix) else { return Some(prefix) };
+    let error = item.error(format!("clients are not told apart below /{}", wider.len()));
+    item.push(error.hint(format!("did you mean {wider}?")));
+    None
+}
+
+/// The subnet, or the widest around it by which clients are told apart.
+fn told_apart(prefix: Prefix) -> Result<Prefix, Prefix> {
     let len_max = if prefix.address().is_ipv4() { SUBNET_V4_MAX } else { SUBNET_V6_MAX };
-    if prefix.len() > len_max {
-        let wider = Prefix::new(prefix.address(), len_max);
-        let error = item.error(format!("clients are not told apart below /{len_max}"));
-        item.push(error.hint(format!("did you mean {wider}?")));
-        return None;
+    if prefix.len() > len_max { Err(Prefix::new(prefix.address(), len_max)) } else { Ok(prefix) }
+}
+
+/// Reads a subnet by which clients are told apart, where no place is known.
+pub(super) fn read_subnet_text(text: &str) -> Result<Prefix, String> {
+    let prefix: Prefix = text.parse().map_err(|error| format!("{error}"))?;
+    told_apart(prefix).map_err(|wider| {
+        format!("clients are not told apart below /{}: did you mean {wider}?", wider.len())
+    })
+}
+
+/// Reads `US-CA`: a country and the code of one of its first-level subdivisions (ISO 3166-2).
+pub(super) fn read_subdivision(text: &str) -> Result<Subdivision, &'static str> {
+    const SHAPE: &str = "a country and a subdivision of up to three letters or digits: `US-CA`";
+    let (country, code) = text.split_once('-').ok_or(SHAPE)?;
+    let country = places::country(country).map_err(|_| "no such country")?;
+    let is_code = (1..=3).contains(&code.len()) && code.bytes().all(|c| c.is_ascii_alphanumeric());
+    if !is_code {
+        return Err(SHAPE);
     }
-    Some(prefix)
+    Ok(Subdivision { country, code: code.to_ascii_uppercase().into() })
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::{self, Authority};
+use super::branches::{self, SteerEntry, SteerNames};
 use super::clash::{self, Steered};
+use super::client_map;
 use super::document::{self, Findings};
 use super::expect::{self, ExpectReader};
 use super::names::Names;
@@ -15,8 +17,8 @@ use super::steer::{self, SteerReader};
 use super::{ZoneFiles, check, master, region, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
-    Check, CheckId, Endpoint, Name, Pool, PoolId, RecordType, RegionId, Report, Severity, SourceId,
-    Span, Steer, Zone,
+    Check, CheckId, Endpoint, Name, Pool, PoolId, RecordType, Region, RegionId, Report, Severity,
+    SourceId, Span, Zone,
 };
 use crate::zone::NamesBuilder;
 
@@ -39,7 +41,7 @@ const ROOT: Keys = Keys {
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 12] = [
+pub(super) const KEYS: [&Keys; 13] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
@@ -50,6 +52,7 @@ pub(super) const KEYS: [&Keys; 12] = [
     &steer::KEYS,
     &steer::PICK_KEYS,
     &steer::KEY_BITS_KEYS,
+    &client_map::KEYS,
     &wheres::KEYS,
     &expect::KEYS,
 ];
@@ -108,7 +111,7 @@ pub(super) fn read(
     }
     let is_sound = apex.is_some() && report.count(Severity::Error) == errors;
     let zone = names.filter(|_| is_sound).map(|names| {
-        zone.names = Arc::new(names.finish(zone.steers.iter().map(|steer| &steer.owner)));
+        zone.names = Arc::new(names.finish(zone.steered()));
         zone
     });
     Some(ZoneFile { apex, records, zone })
@@ -142,23 +145,37 @@ fn read_body(
 
     let mut ttl = TTL;
     root.read_into("ttl", &mut ttl, steer::read_ttl);
-    let reader = SteerReader { apex: &apex, pools: &pool_names, families: &families, ttl };
-    let steers = read_steers(&reader, steers);
+    let regions: Vec<Region> =
+        regions.into_iter().map(|entry| region::read(entry, &region_names)).collect();
+    let biased = regions.iter().enumerate().filter(|(_, region)| region.bias != 0);
+    let biases: Vec<_> = biased.map(|(n, region)| (RegionId::new(n), region.bias)).collect();
+    let steer_names = SteerNames::new(&steers);
+    let reader = SteerReader {
+        apex: &apex,
+        pools: &pool_names,
+        steers: &steer_names,
+        regions: &region_names,
+        biases: &biases,
+        ttl,
+    };
+    let mut steers: Vec<_> = steers.into_iter().map(|entry| reader.read(entry)).collect();
+    branches::judge(root, &mut steers);
 
     let authority = Authority::read(root, &apex);
     if let Some(names) = &mut names {
         authority.complete(root, &apex, text, names);
     }
+    branches::warn_families(root, &steers, &families);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
     let mut zone = Zone {
         names: Arc::default(),
         apex,
-        regions: regions.into_iter().map(|entry| region::read(entry, &region_names)).collect(),
+        regions,
         checks: read_checks(checks, &pools, &endpoints),
         pools,
         endpoints,
-        steers: steers.into_iter().map(|(steer, _)| steer).collect(),
+        steers: steers.into_iter().map(|entry| entry.steer).collect(),
         expectations: Vec::new(),
     };
     // After errors half of what seems unused is only misspelt.
@@ -202,30 +219,21 @@ fn read_checks(
     checks.collect()
 }
 
-/// The steers, and where the name of each was written.
-fn read_steers<'d>(
-    reader: &SteerReader<'_, 'd>,
-    entries: Vec<(Key<'d>, Value<'d>)>,
-) -> Vec<(Steer, Span)> {
-    let steers = entries.into_iter().map(|entry| (entry.0.span, reader.read(entry)));
-    steers.filter_map(|(span, steer)| Some((steer?, span))).collect()
-}
-
 fn judge_clashes(
     root: &Table<'_>,
     apex: &Name,
     names: Option<&mut NamesBuilder>,
-    steers: &[(Steer, Span)],
-    families: &[Families],
+    steers: &[SteerEntry<'_>],
+    of_pools: &[Families],
 ) {
-    let steered = steers.iter().map(|(steer, span)| {
-        let mut own: Vec<PoolId> = steer.pools.iter().map(|own| own.pool).collect();
-        if let AllDown::Pool(pool) = steer.all_down {
-            own.push(pool);
-        }
-        let of = |pool: &PoolId| families[pool.index()];
-        let families = own.iter().map(of).fold(Families::default(), Families::or);
-        Steered { steer, span: *span, families }
+    let names_only = steers.iter().enumerate().filter(|(_, entry)| !entry.steer.is_branch_only);
+    let steered = names_only.map(|(place, entry)| {
+        let families = branches::families_of(steers, of_pools, place);
+        let families = match entry.steer.all_down {
+            AllDown::Pool(pool) => families.or(of_pools[pool.index()]),
+            _ => families,
+        };
+        Steered { steer: &entry.steer, span: entry.key.span, families }
     });
     let steered: Vec<_> = steered.collect();
     clash::find(apex, names, &steered).into_iter().for_each(|found| root.push(found));

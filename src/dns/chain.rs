@@ -14,7 +14,7 @@ use crate::model::image::{Image, MadeFor, PlainName};
 use crate::model::names::{Flags, NameRecord, Referral, Rrset};
 use crate::snapshot::Snapshot;
 use crate::snapshot::find::{Found, QueryName};
-use crate::snapshot::rules::FamilyAnswer;
+use crate::snapshot::rules::Answer;
 
 /// Steps of a chain (other servers stop between 10 and 20).
 const STEPS_MAX: usize = 16;
@@ -171,10 +171,8 @@ fn steer(
         return negative(snapshot, record.zone(), Rcode::NOERROR, u32::MAX, reply);
     };
     match decision.answer {
-        FamilyAnswer::NoData { ttl } => {
-            negative(snapshot, record.zone(), Rcode::NOERROR, *ttl, reply)
-        }
-        FamilyAnswer::ServFail => Step::End(Rcode::SERVFAIL),
+        Answer::NoData { ttl } => negative(snapshot, record.zone(), Rcode::NOERROR, *ttl, reply),
+        Answer::ServFail => Step::End(Rcode::SERVFAIL),
         answer => {
             answer.draw(decision.dice, &mut |record| {
                 reply

@@ -9,11 +9,11 @@ use super::query::Query;
 use super::reply::Reply;
 use crate::model::names::NameRecord;
 use crate::model::{ClientSubnet, Prefix, RecordType};
-use crate::snapshot::rules::FamilyAnswer;
-use crate::steer::{Draw, Family};
+use crate::snapshot::rules::Answer;
+use crate::steer::Draw;
 
 /// What makes one query's draw differ from the next: a generator of random numbers and a turn for
-/// each rule in each family. Belongs to one thread.
+/// each rule and type. Belongs to one thread.
 #[derive(Clone, Debug)]
 pub struct Dice {
     state: u64,
@@ -32,14 +32,14 @@ impl Dice {
     }
 
     /// The next draw for a rule. The generator is SplitMix64 (Steele et al. 2014): not for secrets.
-    pub(super) fn draw(&mut self, rule: u32, family: Family, key: u64) -> Draw {
+    pub(super) fn draw(&mut self, rule: u32, column: usize, key: u64) -> Draw {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut random = self.state;
         random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         random ^= random >> 31;
-        // Clients ask for both families in turn: with one counter, two endpoints would never change.
-        let place = 2 * rule as usize + usize::from(family == Family::V6);
+        // Clients ask for both addresses in turn: with one counter, two endpoints would never change.
+        let place = 4 * rule as usize + column;
         let turn = &mut self.turns[place % TURNS];
         *turn = turn.wrapping_add(1);
         Draw { random, turn: *turn, key }
@@ -49,7 +49,7 @@ impl Dice {
 /// What a rule says to one client.
 pub(super) struct Decision<'a> {
     /// What to draw from.
-    pub(super) answer: &'a FamilyAnswer,
+    pub(super) answer: &'a Answer,
     /// With what.
     pub(super) dice: Draw,
     /// For whom, besides the client.
@@ -64,12 +64,12 @@ pub(super) fn decide<'a>(
 ) -> Option<Decision<'a>> {
     let Asked { snapshot, query, arrival } = asked;
     let rule = snapshot.rule(rule_place);
-    let family = rule.family_of(query.qtype)?;
+    let column = rule.column_of(query.qtype)?;
     let subnet = client_subnet(query, arrival.client);
     let placed = rule.place(subnet, arrival.client);
     Some(Decision {
-        answer: rule.answer(placed.class, family),
-        dice: dice.draw(rule_place, family, rule.key(subnet.prefix)),
+        answer: rule.answer(placed.class, column),
+        dice: dice.draw(rule_place, column, rule.key(subnet.prefix)),
         // Without a subnet there is nothing that a scope could be a part of.
         scope: if subnet.from_query { placed.scope } else { 0 },
     })
@@ -91,10 +91,10 @@ pub(super) fn answer(
     };
     reply.set_scope(decision.scope);
     match decision.answer {
-        FamilyAnswer::NoData { ttl } => {
+        Answer::NoData { ttl } => {
             reply.negative_for(snapshot.zone(record.zone()), Rcode::NOERROR, *ttl)
         }
-        FamilyAnswer::ServFail => {
+        Answer::ServFail => {
             let error = ExtendedError::NO_REACHABLE_AUTHORITY;
             reply.refuse(Rcode::SERVFAIL, Kind::ServFail, error)
         }

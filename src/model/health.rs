@@ -179,4 +179,6 @@ pub struct EndpointHealth {
     pub v6: Option<TargetHealth>,
     /// Of its host name, if it is one.
     pub host: Option<TargetHealth>,
+    /// Whether an operator is draining it: new answers name it only when nothing else is alive.
+    pub is_drained: bool,
 }

@@ -107,6 +107,21 @@ impl fmt::Display for Continent {
     }
 }
 
+/// A first-level subdivision of a country (ISO 3166-2).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Subdivision {
+    /// The country.
+    pub country: Country,
+    /// The code behind the hyphen, upper case: `CA` of `US-CA`.
+    pub code: Box<str>,
+}
+
+impl fmt::Display for Subdivision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.country, self.code)
+    }
+}
+
 /// What is known of where an address is. Every field may be missing.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Location {
@@ -120,4 +135,13 @@ pub struct Location {
     pub coordinates: Option<Coordinates>,
     /// The autonomous system that announces the address.
     pub asn: Option<u32>,
+}
+
+impl Location {
+    /// Whether it is known to lie in a subdivision.
+    #[must_use]
+    pub fn is_in(&self, subdivision: &Subdivision) -> bool {
+        self.country == Some(subdivision.country)
+            && self.subdivision.as_ref() == Some(&subdivision.code)
+    }
 }

@@ -22,7 +22,7 @@ pub use check::{Check, CheckKind, CheckSpec, Target, TargetHost};
 pub use diagnostic::{Diagnostic, Report, Severity, SourceId, Span};
 pub use health::{EndpointHealth, FailureReason, Observation, TargetHealth, Transition, Verdict};
 pub use ids::{CheckId, EndpointId, PoolId, RegionId, SteerId};
-pub use location::{Continent, Coordinates, Country, Location};
+pub use location::{Continent, Coordinates, Country, Location, Subdivision};
 pub use name::Name;
 pub use names::ZoneNames;
 pub use record::{Record, RecordClass, RecordType};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{
     Check, CheckId, Continent, Coordinates, Country, EndpointId, Name, PoolId, Prefix, RecordType,
-    RegionId, Target, TargetHost, ZoneNames,
+    RegionId, SteerId, Subdivision, Target, TargetHost, ZoneNames,
 };
 
 /// Everything that one zone's files say.
@@ -64,6 +64,8 @@ pub struct Region {
     pub coordinates: Coordinates,
     /// The regions to turn to first when it fails, before the next nearest.
     pub fallback: Vec<RegionId>,
+    /// How much nearer (1..=99) or farther (−99..=−1) than it is it is to seem, in percent.
+    pub bias: i8,
 }
 
 /// Endpoints of one region that serve the same thing.
@@ -137,14 +139,32 @@ pub enum EndpointAt {
 pub struct Steer {
     /// The name that is steered.
     pub owner: Name,
-    /// How it chooses between pools.
+    /// Whether it is only a branch of other steers: then its owner is no name of the zone.
+    pub is_branch_only: bool,
+    /// How it chooses between its branches.
     pub policy: Policy,
-    /// The pools it chooses among, in the order written; never empty.
-    pub pools: Vec<WeightedPool>,
+    /// What it chooses among, in the order written; never empty.
+    pub branches: Vec<Branch>,
     /// How it chooses inside a pool.
     pub pick: Pick,
     /// First match wins, before the policy.
     pub wheres: Vec<Where>,
+    /// Which clients get which branches, under [`Policy::Map`].
+    pub map: ClientMap,
+    /// Regions that are to seem nearer (1..=99) or farther (−99..=−1) than they are, under
+    /// [`Policy::Nearest`], in percent as Route 53 defines it.
+    pub bias: Vec<(RegionId, i8)>,
+    /// When a pool that was lost is used again.
+    pub failback: Failback,
+    /// How long a branch that comes back takes to its full share; zero for at once.
+    pub ramp: Duration,
+    /// Of a thousand answers that the first choice would give, how many the next one gives instead,
+    /// to keep it warm; under policies that name one branch only.
+    pub trickle: u16,
+    /// Whether health is looked at and reported but not acted on.
+    pub is_observe_only: bool,
+    /// Names of one group send a client to the same region when they are sticky.
+    pub affinity: Option<String>,
     /// What makes a client sticky.
     pub key_bits: KeyBits,
     /// What is answered when no pool is usable.
@@ -156,24 +176,95 @@ pub struct Steer {
 }
 
 impl Steer {
-    /// Every pool that an answer may come from: the rule's own and the one that `all_down` names.
-    pub fn pools_in_play(&self) -> impl Iterator<Item = PoolId> {
-        let last_resort = match self.all_down {
-            AllDown::Pool(pool) => Some(pool),
-            _ => None,
+    /// Whether it asks where clients are, beyond the subnets that it names itself.
+    #[must_use]
+    pub fn needs_places(&self) -> bool {
+        let clause_asks = |clause: &Where| {
+            !(clause.continents.is_empty()
+                && clause.countries.is_empty()
+                && clause.subdivisions.is_empty()
+                && clause.asns.is_empty())
         };
-        self.pools.iter().map(|own| own.pool).chain(last_resort)
+        let entry_asks = |entry: &MapEntry| !matches!(entry.clients, Clients::Subnet(_));
+        self.policy == Policy::Nearest
+            || self.wheres.iter().any(clause_asks)
+            || self.map.entries.iter().any(entry_asks)
     }
 }
 
-/// A pool of a rule and its share between the rule's pools.
+/// One of the things that a rule chooses among, and its share.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct WeightedPool {
-    /// The pool.
-    pub pool: PoolId,
+pub struct Branch {
+    /// Where it leads.
+    pub to: BranchTo,
     /// Its share under `weighted` and `sticky`, at most [`WEIGHT_MAX`]. One of weight 0 is used only
     /// when all others are down.
     pub weight: u32,
+}
+
+/// Where a branch leads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BranchTo {
+    /// To the endpoints of a pool.
+    Pool(PoolId),
+    /// To the choice of another steer. Steers never lead back to themselves.
+    Steer(SteerId),
+}
+
+/// When a pool that was lost is used again by a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Failback {
+    /// As soon as it is usable.
+    Auto,
+    /// When it has been usable for so long without a break.
+    Delayed(Duration),
+    /// When an operator says so.
+    Manual,
+}
+
+/// Which clients get which branches: the most specific entry that names a client counts.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ClientMap {
+    /// The entries, in the order written; no two for the same clients.
+    pub entries: Vec<MapEntry>,
+    /// What everybody else gets: places in [`Steer::branches`]; empty in rules without a map.
+    pub default: Vec<usize>,
+}
+
+/// One line of a map.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MapEntry {
+    /// Whom it names.
+    pub clients: Clients,
+    /// What they get, best first: places in [`Steer::branches`].
+    pub branches: Vec<usize>,
+}
+
+/// Whom a line of a map names, the least specific kind first.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Clients {
+    /// All of a continent.
+    Continent(Continent),
+    /// All of a country.
+    Country(Country),
+    /// All of a first-level subdivision, such as `US-CA`.
+    Subdivision(Subdivision),
+    /// All of an autonomous system.
+    Asn(u32),
+    /// All of a subnet.
+    Subnet(Prefix),
+}
+
+impl std::fmt::Display for Clients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Continent(continent) => continent.fmt(f),
+            Self::Country(country) => country.fmt(f),
+            Self::Subdivision(subdivision) => subdivision.fmt(f),
+            Self::Asn(asn) => write!(f, "AS{asn}"),
+            Self::Subnet(subnet) => subnet.fmt(f),
+        }
+    }
 }
 
 /// How a rule chooses.
@@ -183,6 +274,9 @@ pub enum Policy {
     Nearest,
     /// The first usable in the order written.
     Failover,
+    /// As a table of continents, countries, subdivisions, networks and subnets says. Between
+    /// branches only.
+    Map,
     /// In proportion to weights, drawn for each answer.
     Weighted,
     /// In proportion to weights, the same for the same client: weighted rendezvous.
@@ -197,15 +291,22 @@ pub enum Policy {
 
 impl Policy {
     /// All of them with their words in zone files.
-    pub const WORDS: [(&'static str, Self); 7] = [
+    pub const WORDS: [(&'static str, Self); 8] = [
         ("nearest", Self::Nearest),
         ("failover", Self::Failover),
+        ("map", Self::Map),
         ("weighted", Self::Weighted),
         ("sticky", Self::Sticky),
         ("round-robin", Self::RoundRobin),
         ("random", Self::Random),
         ("all", Self::All),
     ];
+
+    /// Whether it takes the first branch that can serve and none besides.
+    #[must_use]
+    pub const fn is_ordered(self) -> bool {
+        matches!(self, Self::Nearest | Self::Failover | Self::Map)
+    }
 
     /// The word in zone files.
     #[must_use]
@@ -218,7 +319,7 @@ impl Policy {
 /// How a rule chooses inside a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pick {
-    /// Any policy but `nearest`: a pool is in one place.
+    /// Any policy but `nearest` and `map`: a pool is in one place.
     pub policy: Policy,
     /// How many endpoints one answer names at most: 1..=[`ANSWERS_MAX`].
     pub answers: NonZeroU8,
@@ -239,7 +340,7 @@ pub struct KeyBits {
     pub v6: u8,
 }
 
-/// A clause that overrides a rule's pools for some clients. A client matches when any of the
+/// A clause that overrides a rule's branches for some clients. A client matches when any of the
 /// criteria names it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Where {
@@ -247,13 +348,15 @@ pub struct Where {
     pub continents: Vec<Continent>,
     /// Clients of these countries.
     pub countries: Vec<Country>,
+    /// Clients of these subdivisions.
+    pub subdivisions: Vec<Subdivision>,
     /// Clients in these networks' autonomous systems.
     pub asns: Vec<u32>,
     /// Clients of these subnets.
     pub subnets: Vec<Prefix>,
-    /// Their pools, in the order of preference; all among the rule's own.
-    pub pools: Vec<PoolId>,
-    /// Whether they get no other pool of the rule even when none of these is alive (`only`).
+    /// What they get, best first: places in [`Steer::branches`].
+    pub branches: Vec<usize>,
+    /// Whether they get no other branch of the rule even when none of these is alive (`only`).
     pub is_strict: bool,
 }
 
@@ -332,6 +435,12 @@ pub enum Outage {
 }
 
 impl Zone {
+    /// The names that are steered, each with its steer's place.
+    pub fn steered(&self) -> impl Iterator<Item = (usize, &Name)> {
+        let names = self.steers.iter().enumerate().filter(|(_, steer)| !steer.is_branch_only);
+        names.map(|(place, steer)| (place, &steer.owner))
+    }
+
     /// The endpoints of a pool with their ids.
     pub fn endpoints_of(&self, pool: PoolId) -> impl Iterator<Item = (EndpointId, &Endpoint)> {
         let range = self.pools[pool.index()].endpoints.clone();

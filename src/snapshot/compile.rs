@@ -9,13 +9,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::names::{NameTable, TableError};
-use super::rules::{CompiledRule, RuleMap};
+use super::rules::{RuleMap, RuleSource};
 use crate::geo::{Atlas, ClassId, ClassMap, ClassMapError, Place, distance};
-use crate::model::topology::{Policy, Where};
+use crate::model::topology::{ClientMap, Policy, Region, Where};
 use crate::model::{
-    Coordinates, EndpointHealth, EndpointId, Name, RegionId, Steer, Target, TargetHealth, Zone,
+    Coordinates, EndpointHealth, EndpointId, Location, Name, RegionId, Steer, SteerId, Target,
+    TargetHealth, Zone,
 };
-use crate::steer::{Preference, clause_of, prefer};
+use crate::steer::outline::{Node, To};
+use crate::steer::{Evidence, Outline, Preference, prefer};
 
 /// What a snapshot is compiled from: zones and geo data.
 #[derive(Debug)]
@@ -65,19 +67,11 @@ pub(crate) struct Fixed {
     /// By zone and place of a steer in it, its rule.
     pub(crate) rules_by_zone: Vec<Box<[u32]>>,
     /// Different rules, each once.
-    pub(crate) rules: Vec<RuleSource>,
-    /// Whether any of them has a class map.
+    pub(crate) rules: Vec<Arc<RuleSource>>,
+    /// What is probed, and whose it is.
+    pub(crate) targets: Targets,
+    /// Whether any rule has a class map.
     pub(crate) has_classes: bool,
-}
-
-/// Where a compiled rule comes from.
-#[derive(Debug)]
-pub(crate) struct RuleSource {
-    /// The zone, by place in the blueprint.
-    pub(crate) zone: usize,
-    /// A steer that says what the rule says.
-    pub(crate) steer: usize,
-    pub(crate) map: Arc<RuleMap>,
 }
 
 impl Fixed {
@@ -85,57 +79,80 @@ impl Fixed {
         let mut rules = RuleTable::default();
         let mut rules_by_zone = Vec::with_capacity(blueprint.zones.len());
         for (place, zone) in blueprint.zones.iter().enumerate() {
-            let of_steer = |n| rules.place_of(&blueprint.atlas, zone, place, n);
+            let of_steer = |n| rules.place_of(&blueprint.atlas, zone, place, SteerId::new(n));
             rules_by_zone.push((0..zone.steers.len()).map(of_steer).collect::<Result<_, _>>()?);
         }
         let names = NameTable::new(&blueprint.zones)?;
         let has_classes = rules.sources.iter().any(|rule| rule.map.classes.is_some());
-        Ok(Self { names, rules_by_zone, rules: rules.sources, has_classes, blueprint })
-    }
-
-    /// What is known of the endpoints of each zone.
-    pub(crate) fn health(
-        &self,
-        of_target: &dyn Fn(&Target) -> TargetHealth,
-    ) -> Vec<Vec<EndpointHealth>> {
-        let of_zone = |zone: &Zone| {
-            (0..zone.endpoints.len())
-                .map(|n| health_of(zone, EndpointId::new(n), of_target))
-                .collect()
-        };
-        self.blueprint.zones.iter().map(of_zone).collect()
-    }
-
-    pub(crate) fn compile_rule(
-        &self,
-        source: &RuleSource,
-        health: &[Vec<EndpointHealth>],
-    ) -> Arc<CompiledRule> {
-        let zone = &self.blueprint.zones[source.zone];
-        let map = Arc::clone(&source.map);
-        let steer = &zone.steers[source.steer];
-        Arc::new(CompiledRule::new(zone, steer, map, &health[source.zone]))
+        let targets = Targets::new(&blueprint.zones);
+        Ok(Self { names, rules_by_zone, rules: rules.sources, targets, has_classes, blueprint })
     }
 }
 
-fn health_of(
-    zone: &Zone,
-    endpoint: EndpointId,
-    of_target: &dyn Fn(&Target) -> TargetHealth,
-) -> EndpointHealth {
-    let targets = zone.targets_of(endpoint);
-    EndpointHealth {
-        v4: targets.v4.as_ref().map(of_target),
-        v6: targets.v6.as_ref().map(of_target),
-        host: targets.host.as_ref().map(of_target),
+/// Every target, once, and which endpoints it tells of.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) all: Vec<Target>,
+    /// By zone and endpoint: its targets by address family, as places in `all`.
+    by_endpoint: Vec<Vec<[Option<u32>; 3]>>,
+    /// By target: zones and endpoints.
+    endpoints: Vec<Vec<(u32, EndpointId)>>,
+}
+
+impl Targets {
+    fn new(zones: &[Zone]) -> Self {
+        let mut places: HashMap<Target, u32> = HashMap::new();
+        let mut endpoints: Vec<Vec<(u32, EndpointId)>> = Vec::new();
+        let mut by_endpoint = Vec::with_capacity(zones.len());
+        for (zone_place, zone) in (0..).zip(zones) {
+            let ids = (0..zone.endpoints.len()).map(EndpointId::new);
+            let of_endpoint = ids.map(|id| {
+                let own = zone.targets_of(id);
+                [own.v4, own.v6, own.host].map(|target| {
+                    let next = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
+                    let place = *places.entry(target?).or_insert(next);
+                    if place == next {
+                        endpoints.push(Vec::new());
+                    }
+                    endpoints[place as usize].push((zone_place, id));
+                    Some(place)
+                })
+            });
+            by_endpoint.push(of_endpoint.collect());
+        }
+        let mut all: Vec<(u32, Target)> = places.into_iter().map(|(t, place)| (place, t)).collect();
+        all.sort_unstable_by_key(|(place, _)| *place);
+        Self { all: all.into_iter().map(|(_, target)| target).collect(), by_endpoint, endpoints }
+    }
+
+    /// The health of each target, in their order.
+    pub(crate) fn health(&self, of_target: &dyn Fn(&Target) -> TargetHealth) -> Vec<TargetHealth> {
+        self.all.iter().map(of_target).collect()
+    }
+
+    /// The health of a zone's endpoint.
+    pub(crate) fn endpoint_health(
+        &self,
+        zone: usize,
+        endpoint: EndpointId,
+        health: &[TargetHealth],
+    ) -> EndpointHealth {
+        let known = |place: Option<u32>| place.map(|place| health[place as usize]);
+        let [v4, v6, host] = self.by_endpoint[zone][endpoint.index()];
+        EndpointHealth { v4: known(v4), v6: known(v6), host: known(host), is_drained: false }
+    }
+
+    /// The endpoints that a target tells of, with their zones.
+    pub(crate) fn endpoints(&self, target: usize) -> impl Iterator<Item = (usize, EndpointId)> {
+        self.endpoints[target].iter().map(|(zone, endpoint)| (*zone as usize, *endpoint))
     }
 }
 
-/// The rules met so far. Rules that say the same share one entry, and rules that order the same
-/// pools by the same evidence share one map.
+/// The rules met so far. Rules that say the same share one entry, and rules that order branches in
+/// the same places by the same evidence share one map.
 #[derive(Default)]
 struct RuleTable {
-    sources: Vec<RuleSource>,
+    sources: Vec<Arc<RuleSource>>,
     by_content: HashMap<(usize, Steer), u32>,
     maps: HashMap<MapKey, Arc<RuleMap>>,
 }
@@ -143,10 +160,42 @@ struct RuleTable {
 /// What a map depends on.
 #[derive(PartialEq, Eq, Hash)]
 struct MapKey {
-    zone: usize,
-    is_nearest: bool,
-    pools: Vec<usize>,
+    regions: Vec<RegionKey>,
+    nodes: Vec<NodeKey>,
+}
+
+/// A region: its coordinates as bits, and whom it falls back to.
+type RegionKey = (u64, u64, Vec<RegionId>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct NodeKey {
+    policy: Option<Policy>,
+    branches: Vec<To>,
+    regions: Vec<Vec<RegionId>>,
     wheres: Vec<Where>,
+    map: ClientMap,
+    bias: Vec<(RegionId, i8)>,
+}
+
+impl MapKey {
+    fn new(zone: &Zone, outline: &Outline) -> Self {
+        let region = |region: &Region| {
+            let Coordinates { latitude, longitude } = region.coordinates;
+            (latitude.to_bits(), longitude.to_bits(), region.fallback.clone())
+        };
+        let node = |(node, steer): (&Node, &Steer)| NodeKey {
+            policy: matches!(steer.policy, Policy::Nearest | Policy::Map).then_some(steer.policy),
+            branches: node.branches.clone(),
+            regions: node.regions.clone(),
+            wheres: steer.wheres.clone(),
+            map: steer.map.clone(),
+            bias: steer.bias.clone(),
+        };
+        Self {
+            regions: zone.regions.iter().map(region).collect(),
+            nodes: outline.nodes().iter().zip(outline.steers(zone)).map(node).collect(),
+        }
+    }
 }
 
 impl RuleTable {
@@ -155,47 +204,47 @@ impl RuleTable {
         atlas: &Atlas,
         zone: &Zone,
         zone_place: usize,
-        steer_place: usize,
+        steer_id: SteerId,
     ) -> Result<u32, CompileError> {
-        let steer = &zone.steers[steer_place];
+        let steer = &zone.steers[steer_id.index()];
         let content = (zone_place, Steer { owner: Name::root(), ..steer.clone() });
         if let Some(place) = self.by_content.get(&content) {
             return Ok(*place);
         }
-        let key = MapKey {
-            zone: zone_place,
-            is_nearest: steer.policy == Policy::Nearest,
-            pools: steer.pools.iter().map(|pool| pool.pool.index()).collect(),
-            wheres: steer.wheres.clone(),
-        };
+        let outline = Outline::new(zone, steer_id);
+        let key = MapKey::new(zone, &outline);
         let map = match self.maps.get(&key) {
             Some(map) => Arc::clone(map),
             None => {
-                let map = map_of(atlas, zone, steer);
+                let map = map_of(atlas, zone, &outline);
                 let map = map
                     .map_err(|error| CompileError::Classes { owner: steer.owner.clone(), error })?;
                 Arc::clone(self.maps.entry(key).or_insert_with(|| Arc::new(map)))
             }
         };
         let place = u32::try_from(self.sources.len()).map_err(|_| CompileError::TooLarge)?;
-        self.sources.push(RuleSource { zone: zone_place, steer: steer_place, map });
+        let source = RuleSource { zone: zone_place, outline, map };
+        self.sources.push(Arc::new(source));
         self.by_content.insert(content, place);
         Ok(place)
     }
 }
 
 /// Splits a rule's clients into classes of equal preference.
-fn map_of(atlas: &Atlas, zone: &Zone, steer: &Steer) -> Result<RuleMap, ClassMapError> {
-    if steer.policy != Policy::Nearest && steer.wheres.is_empty() {
-        return Ok(RuleMap { preferences: vec![prefer(zone, steer, None, None)], classes: None });
+fn map_of(atlas: &Atlas, zone: &Zone, outline: &Outline) -> Result<RuleMap, ClassMapError> {
+    if !outline.tells_places_apart(zone) {
+        let nowhere = Location::default();
+        let place = Place { location: &nowhere, subnets: &[], is_private: false };
+        return Ok(RuleMap {
+            preferences: vec![preference_at(zone, outline, &place)],
+            classes: None,
+        });
     }
-    let subnets: Vec<_> = steer.wheres.iter().map(|clause| clause.subnets.clone()).collect();
-    let asns: Vec<u32> = steer.wheres.iter().flat_map(|clause| &clause.asns).copied().collect();
-    let coordinates: Vec<Coordinates> = zone.regions.iter().map(|r| r.coordinates).collect();
+    let (subnets, asns) = (outline.subnet_sets(zone), outline.asns(zone));
     let mut preferences: Vec<Preference> = Vec::new();
     let mut places: HashMap<Preference, ClassId> = HashMap::new();
     let mut classify = |place: &Place<'_>| {
-        let preference = preference_at(zone, steer, place, &coordinates);
+        let preference = preference_at(zone, outline, place);
         *places.entry(preference).or_insert_with_key(|preference| {
             preferences.push(preference.clone());
             // Too many for the table's ids is the table's error to report, so stop at the last.
@@ -207,16 +256,21 @@ fn map_of(atlas: &Atlas, zone: &Zone, steer: &Steer) -> Result<RuleMap, ClassMap
 }
 
 /// What clients at a place prefer.
-pub(crate) fn preference_at(
-    zone: &Zone,
-    steer: &Steer,
-    place: &Place<'_>,
-    regions: &[Coordinates],
-) -> Preference {
-    let clause = clause_of(steer, place.location, place.subnets);
-    let nearest: Option<Vec<RegionId>> = place
-        .location
-        .coordinates
-        .map(|from| distance::order(from, regions).into_iter().map(RegionId::new).collect());
-    prefer(zone, steer, clause, nearest.as_deref())
+pub(crate) fn preference_at(zone: &Zone, outline: &Outline, place: &Place<'_>) -> Preference {
+    let regions: Vec<Coordinates> = zone.regions.iter().map(|r| r.coordinates).collect();
+    let from = place.location.coordinates;
+    let nearest: Option<Vec<RegionId>> =
+        from.map(|from| distance::order(from, &regions).into_iter().map(RegionId::new).collect());
+    let has_bias = outline.steers(zone).any(|steer| !steer.bias.is_empty());
+    let kilometres: Vec<f64> = match from.filter(|_| has_bias) {
+        Some(from) => regions.iter().map(|at| distance::kilometres(from, *at)).collect(),
+        None => Vec::new(),
+    };
+    let evidence = Evidence {
+        location: place.location,
+        subnets: place.subnets,
+        nearest: nearest.as_deref(),
+        kilometres: &kilometres,
+    };
+    prefer(zone, outline, &evidence)
 }

@@ -7,15 +7,15 @@
 use std::collections::BTreeSet;
 
 use super::Snapshot;
-use super::explain::{Decided, Question, decide, with_outages};
+use super::explain::{Decided, Question, decide, named_by, pools_of, with_outages};
 use super::find::{Found, QueryName};
 use crate::model::names::Flags;
 use crate::model::topology::{AnswerClaim, Claim, EndpointAt, Expectation, Outage, Want};
 use crate::model::{
-    Diagnostic, EndpointHealth, EndpointId, Prefix, RecordType, RegionId, Report, Span, Steer,
-    TargetHost, Zone,
+    Diagnostic, EndpointHealth, EndpointId, Prefix, RecordType, RegionId, Report, Span, TargetHost,
+    Time, Zone,
 };
-use crate::steer::{Drawn, Family, Preference, Selected, Why, select};
+use crate::steer::{Drawn, Family, Outline, Preference, Scene, Selected, Why, select};
 
 /// Runs every expectation of every zone; findings go to `report`, which must be the one that the
 /// zones were read with.
@@ -57,7 +57,12 @@ fn check_answer(
                 down: &claim.down,
                 random: 0,
             };
-            let decided = decide(snapshot, &question, snapshot.rule_of(record));
+            let rule = snapshot.rule(snapshot.rule_of(record));
+            let Some(column) = rule.column_of(claim.qtype) else {
+                report.push(fail("but the rule has no records of that type".to_owned()));
+                return;
+            };
+            let decided = decide(snapshot, &question, rule, rule.family(column));
             if !is_met(&decided, &claim.want) {
                 let hint = hint_of(&decided);
                 report.push(fail(answered_text(&decided)).hint(hint));
@@ -82,13 +87,13 @@ fn check_answer(
 fn is_met(decided: &Decided<'_>, want: &Want) -> bool {
     let zone = decided.zone;
     match (want, &decided.choice.selection.selected) {
-        (Want::Region(region), Selected::Groups { groups, .. }) => {
-            groups.iter().all(|group| zone.pools[group.pool.index()].region == *region)
+        (Want::Region(region), Selected::Among(_)) => {
+            decided.pools().iter().all(|pool| zone.pools[pool.index()].region == *region)
         }
-        (Want::Pool(pool), Selected::Groups { groups, .. }) => {
-            groups.iter().all(|group| group.pool == *pool)
+        (Want::Pool(wanted), Selected::Among(_)) => {
+            decided.pools().iter().all(|pool| pool == wanted)
         }
-        (Want::Records(_), Selected::Groups { .. }) => {
+        (Want::Records(_), Selected::Among(_)) => {
             let Drawn::Endpoints(drawn) = &decided.choice.drawn else { return false };
             is_same(&hosts_of(decided, drawn), want)
         }
@@ -112,8 +117,8 @@ fn is_same(answered: &[TargetHost], want: &Want) -> bool {
 fn hosts_of(decided: &Decided<'_>, endpoints: &[EndpointId]) -> Vec<TargetHost> {
     let one = |id: &EndpointId| match (&decided.zone.endpoints[id.index()].at, decided.family) {
         (EndpointAt::Host(name), _) => Some(TargetHost::Name(name.clone())),
-        (EndpointAt::Addresses { v4, .. }, Family::V4) => v4.map(|a| TargetHost::Address(a.into())),
         (EndpointAt::Addresses { v6, .. }, Family::V6) => v6.map(|a| TargetHost::Address(a.into())),
+        (EndpointAt::Addresses { v4, .. }, _) => v4.map(|a| TargetHost::Address(a.into())),
     };
     endpoints.iter().filter_map(one).collect()
 }
@@ -154,9 +159,9 @@ fn list(hosts: &[TargetHost]) -> String {
 fn answered_text(decided: &Decided<'_>) -> String {
     let zone = decided.zone;
     match &decided.choice.selection.selected {
-        Selected::Groups { groups, .. } => {
-            let pools = groups.iter().map(|group| {
-                let pool = &zone.pools[group.pool.index()];
+        Selected::Among(_) => {
+            let pools = decided.pools().into_iter().map(|pool| {
+                let pool = &zone.pools[pool.index()];
                 format!(
                     "pool `{}` in region `{}`",
                     pool.name,
@@ -174,9 +179,9 @@ fn answered_text(decided: &Decided<'_>) -> String {
 }
 
 fn hint_of(decided: &Decided<'_>) -> String {
-    let clause = decided.preference.clause.map_or_else(String::new, |n| {
-        format!("`where` clause {} of the rule applies to that client; ", n + 1)
-    });
+    let named = named_by(decided.outline.rule(decided.zone), decided.preference);
+    let clause = named
+        .map_or_else(String::new, |what| format!("{what} of the rule applies to that client; "));
     format!("{clause}{}; ask `windrose explain` for the whole story", decided.choice.selection.why)
 }
 
@@ -190,12 +195,12 @@ fn check_survives(
     report: &mut Report,
 ) {
     let zone = &snapshot.zones()[zone_place];
-    let fatal = snapshot.rules_of(zone_place).find_map(|(steer_place, rule)| {
-        let steer = &zone.steers[steer_place];
-        let classes = rule.map.preferences.iter();
+    let fatal = snapshot.rules_of(zone_place).find_map(|rule| {
+        let outline = &rule.source.outline;
+        let classes = rule.source.map.preferences.iter();
         let mut cases = classes.flat_map(|class| [(class, Family::V4), (class, Family::V6)]);
-        let regions = cases.find_map(|(class, f)| fatal_regions(zone, steer, class, f, count))?;
-        Some((steer, regions))
+        let regions = cases.find_map(|(class, f)| fatal_regions(zone, outline, class, f, count))?;
+        Some((outline.rule(zone), regions))
     });
     let Some((steer, regions)) = fatal else { return };
     let names: Vec<&str> =
@@ -215,7 +220,7 @@ fn check_survives(
 /// once and no other, where trying all sets of regions would take for ever.
 fn fatal_regions(
     zone: &Zone,
-    steer: &Steer,
+    outline: &Outline,
     class: &Preference,
     family: Family,
     count: usize,
@@ -225,11 +230,13 @@ fn fatal_regions(
     while regions.len() <= count {
         let outages: Vec<Outage> = regions.iter().copied().map(Outage::Region).collect();
         let health = with_outages(zone, &all_up, &outages);
-        let selection = select(zone, steer, class, &health, family);
+        let scene = Scene::new(zone, &health, &[], Time::ZERO);
+        let selection = select(zone, outline, class, &scene, family);
         match selection.selected {
             _ if selection.why == Why::AllDown => return Some(regions),
-            Selected::Groups { groups, .. } => {
-                regions.extend(groups.iter().map(|group| zone.pools[group.pool.index()].region));
+            Selected::Among(_) => {
+                let pools = pools_of(zone, &selection);
+                regions.extend(pools.iter().map(|pool| zone.pools[pool.index()].region));
             }
             Selected::Host(_) | Selected::NoData | Selected::ServFail => return None,
         }

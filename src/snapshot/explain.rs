@@ -14,11 +14,16 @@ use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
 use crate::model::topology::{EndpointAt, Outage};
 use crate::model::{
-    ClientSubnet, EndpointHealth, EndpointId, Name, Prefix, RecordType, Steer, TargetHealth,
-    Verdict, Zone,
+    ClientSubnet, EndpointHealth, EndpointId, Name, PoolId, Prefix, RecordType, Steer,
+    TargetHealth, Verdict, Zone,
 };
-use crate::steer::select::{Fate, PoolNote};
-use crate::steer::{Choice, Draw, Drawn, Family, Preference, Selected, choose};
+use crate::steer::prefer::NamedBy;
+use crate::steer::select::TtlBy;
+use crate::steer::trail::{Fate, PoolNote};
+use crate::steer::{
+    Choice, Draw, Drawn, Family, Outline, PoolPast, Preference, Scene, Selected, Selection, choose,
+    trail,
+};
 
 /// A question to be explained.
 #[derive(Clone, Debug)]
@@ -81,10 +86,13 @@ pub struct Decision {
     pub policy: String,
     /// Its policy inside a pool.
     pub pick: String,
+    /// The steers between which the rule chooses, if it has any among its branches.
+    pub steers: Vec<String>,
     /// The class of the client.
     pub class: usize,
-    /// The `where` clause that applied, counted from 1.
-    pub clause: Option<usize>,
+    /// What of the rule names the client: `where` clause 1, the entry of its map; none when the policy
+    /// alone decides.
+    pub named_by: Option<String>,
     /// The scope that a client subnet gets back.
     pub scope: u8,
     /// Every pool of the rule, in the order of this client's preference.
@@ -95,13 +103,21 @@ pub struct Decision {
     pub endpoints: Vec<EndpointNamed>,
     /// Time to live in seconds.
     pub ttl: u32,
+    /// What makes it so long.
+    pub ttl_by: String,
     /// Why the answer is this.
     pub why: String,
+    /// The pools that would answer if those that do were lost.
+    pub next: Vec<String>,
+    /// Under `observe-only`: the pools that would answer if health were acted on.
+    pub observed: Option<Vec<String>>,
 }
 
 /// What became of a pool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PoolFate {
+    /// The steers below the rule that lead to it, from the top.
+    pub path: Vec<String>,
     /// Its name.
     pub pool: String,
     /// Its region.
@@ -184,10 +200,9 @@ fn explain_name(
         explanation.answer = static_records(record, question.qtype);
         return (found, if explanation.answer.is_empty() { "NODATA" } else { "NOERROR" });
     }
-    if snapshot.rule(snapshot.rule_of(record)).family_of(question.qtype).is_none() {
-        return (found, "NODATA");
-    }
-    let decided = decide(snapshot, question, snapshot.rule_of(record));
+    let rule = snapshot.rule(snapshot.rule_of(record));
+    let Some(column) = rule.column_of(question.qtype) else { return (found, "NODATA") };
+    let decided = decide(snapshot, question, rule, rule.family(column));
     explanation.answer = records_of(zone, &decided.choice, decided.family);
     explanation.decision = Some(decision_of(&decided, located));
     let result = match decided.choice.drawn {
@@ -206,12 +221,17 @@ fn is_steered(record: NameRecord<'_>, qtype: RecordType) -> bool {
 /// One decision and what it was made from.
 pub(super) struct Decided<'a> {
     pub(super) zone: &'a Zone,
-    pub(super) steer: &'a Steer,
+    pub(super) outline: &'a Outline,
     pub(super) preference: &'a Preference,
     pub(super) class: usize,
     pub(super) scope: u8,
     pub(super) health: Vec<EndpointHealth>,
+    /// What is known, with what is taken for down.
+    pub(super) scene: Scene,
+    /// What is acted on: `scene`, or under `observe-only` a scene in which all is up.
+    pub(super) acted: Scene,
     pub(super) family: Family,
+    pub(super) dice: Draw,
     pub(super) choice: Choice,
 }
 
@@ -219,19 +239,59 @@ pub(super) struct Decided<'a> {
 pub(super) fn decide<'a>(
     snapshot: &'a Snapshot,
     question: &Question<'_>,
-    rule_place: u32,
+    rule: &'a CompiledRule,
+    family: Family,
 ) -> Decided<'a> {
-    let (zone_place, steer_place) = snapshot.steer_of(rule_place);
-    let zone = &snapshot.zones()[zone_place];
-    let steer = &zone.steers[steer_place];
-    let rule = snapshot.rule(rule_place);
+    let zone_place = rule.source.zone;
+    let (zone, outline) = (&snapshot.zones()[zone_place], &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
-    let preference = &rule.map.preferences[class];
+    let preference = &rule.source.map.preferences[class];
     let health = with_outages(zone, snapshot.endpoint_health(zone_place), question.down);
-    let family = if question.qtype == RecordType::AAAA { Family::V6 } else { Family::V4 };
+    let known = snapshot.scene(zone_place);
+    let past: Vec<PoolPast> = known.past().collect();
+    let scene = Scene::new(zone, &health, &past, known.now);
+    let is_observe_only = outline.rule(zone).is_observe_only;
+    let acted = if is_observe_only { Scene::all_up(zone) } else { scene.clone() };
     let dice = Draw { random: question.random, turn: 0, key };
-    let choice = choose(zone, steer, preference, &health, family, dice);
-    Decided { zone, steer, preference, class, scope, health, family, choice }
+    let choice = choose(zone, outline, preference, &acted, family, dice);
+    Decided { zone, outline, preference, class, scope, health, scene, acted, family, dice, choice }
+}
+
+impl Decided<'_> {
+    /// The pools that answers come from, each once.
+    pub(super) fn pools(&self) -> Vec<PoolId> {
+        pools_of(self.zone, &self.choice.selection)
+    }
+
+    /// The pools that would answer in another scene.
+    fn pools_in(&self, scene: &Scene) -> Vec<PoolId> {
+        let choice =
+            choose(self.zone, self.outline, self.preference, scene, self.family, self.dice);
+        pools_of(self.zone, &choice.selection)
+    }
+
+    /// The pools that would answer if those that do were lost; none when they would answer still.
+    fn next_pools(&self) -> Vec<PoolId> {
+        let own = self.pools();
+        let lost: Vec<Outage> = own.iter().copied().map(Outage::Pool).collect();
+        let health = with_outages(self.zone, &self.health, &lost);
+        let past: Vec<PoolPast> = self.scene.past().collect();
+        let next = self.pools_in(&Scene::new(self.zone, &health, &past, self.scene.now));
+        if next == own { Vec::new() } else { next }
+    }
+}
+
+/// The pools that a selection may answer from, each once.
+pub(super) fn pools_of(zone: &Zone, selection: &Selection) -> Vec<PoolId> {
+    let Selected::Among(tree) = &selection.selected else { return Vec::new() };
+    let mut pools: Vec<PoolId> = Vec::new();
+    for endpoint in tree.leaves() {
+        let pool = zone.endpoints[endpoint.index()].pool;
+        if !pools.contains(&pool) {
+            pools.push(pool);
+        }
+    }
+    pools
 }
 
 fn place(rule: &CompiledRule, client: Prefix) -> (usize, u8, u64) {
@@ -256,7 +316,8 @@ pub(super) fn with_outages(
     let one = |(n, health): (usize, &EndpointHealth)| {
         let id = EndpointId::new(n);
         if outages.iter().any(|outage| zone.is_hit(id, *outage)) {
-            EndpointHealth { v4: down(health.v4), v6: down(health.v6), host: down(health.host) }
+            let (v4, v6, host) = (down(health.v4), down(health.v6), down(health.host));
+            EndpointHealth { v4, v6, host, ..*health }
         } else {
             *health
         }
@@ -281,7 +342,8 @@ pub(crate) fn whereabouts_of(located: &Located<'_>) -> Whereabouts {
 }
 
 fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
-    let Decided { zone, steer, choice, .. } = decided;
+    let Decided { zone, outline, choice, .. } = decided;
+    let steer = outline.rule(zone);
     let endpoints = match &choice.drawn {
         Drawn::Endpoints(endpoints) => endpoints.clone(),
         Drawn::Host | Drawn::NoData | Drawn::ServFail => Vec::new(),
@@ -291,19 +353,53 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
     let named = |id: &EndpointId| EndpointNamed {
         pool: pool_of(id).name.clone(),
         name: zone.endpoints[id.index()].name.clone(),
-        verdict: verdict_of(zone, *id, &decided.health).to_owned(),
+        verdict: verdict_of(zone, *id, &decided.health),
     };
+    let names = |pools: Vec<PoolId>| -> Vec<String> {
+        pools.iter().map(|pool| zone.pools[pool.index()].name.clone()).collect()
+    };
+    let selection = &choice.selection;
+    let notes = trail(zone, outline, decided.preference, &decided.acted, decided.family, selection);
     Decision {
         policy: steer.policy.word().to_owned(),
         pick: steer.pick.policy.word().to_owned(),
+        steers: outline.steers(zone).skip(1).map(|below| below.owner.to_string()).collect(),
         class: decided.class,
-        clause: decided.preference.clause.map(|n| n + 1),
+        named_by: named_by(steer, decided.preference),
         scope: decided.scope,
-        pools: choice.selection.trail.iter().map(|note| fate_of(decided, note, located)).collect(),
+        pools: notes.iter().map(|note| fate_of(decided, note, located)).collect(),
         region,
         endpoints: endpoints.iter().map(named).collect(),
-        ttl: choice.selection.ttl,
-        why: choice.selection.why.to_string(),
+        ttl: selection.ttl,
+        ttl_by: ttl_text(zone, steer, selection),
+        why: selection.why.to_string(),
+        next: names(decided.next_pools()),
+        observed: steer.is_observe_only.then(|| names(decided.pools_in(&decided.scene))),
+    }
+}
+
+/// What of the rule itself names the client.
+pub(super) fn named_by(steer: &Steer, preference: &Preference) -> Option<String> {
+    match preference.orders.first()?.named {
+        NamedBy::Policy => None,
+        NamedBy::Where(n) => Some(format!("`where` clause {}", n + 1)),
+        NamedBy::Map(n) => {
+            let entry = steer.map.entries.get(usize::from(n))?;
+            Some(format!("`{}` of its map", entry.clients))
+        }
+        NamedBy::MapDefault => Some("`default` of its map".to_owned()),
+    }
+}
+
+fn ttl_text(zone: &Zone, steer: &Steer, selection: &Selection) -> String {
+    match selection.ttl_by {
+        TtlBy::Rule => "the rule's ttl: nothing that counts can change sooner".to_owned(),
+        TtlBy::Change(pool) => {
+            format!("pool {} could change by then", zone.pools[pool.index()].name)
+        }
+        TtlBy::Floor => {
+            format!("something could change sooner, but ttl-min is {:?}", steer.ttl_min)
+        }
     }
 }
 
@@ -314,7 +410,9 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
     let counts = format!("{} of {} endpoints usable", note.usable, note.total);
     let reason = match note.fate {
         Fate::Kept => counts,
+        Fate::Returning => format!("{counts}, but it waits to fail back"),
         Fate::NotEnough => format!("{counts}, {} wanted", note.wanted),
+        Fate::Drained => format!("{counts}, but it is being drained"),
         Fate::NoFamily => "no endpoint with an address of that family".to_owned(),
         Fate::FamilyDown => format!("{counts}, but none in that family"),
         Fate::NotReached => format!("{counts}; a better pool answers"),
@@ -323,10 +421,11 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20,016 km")]
     let kilometres = |at| distance::kilometres(at, region.coordinates).round() as u32;
-    let endpoints = zone.endpoints_of(note.pool).map(|(id, endpoint)| {
-        (endpoint.name.clone(), verdict_of(zone, id, &decided.health).to_owned())
-    });
+    let endpoints = zone
+        .endpoints_of(note.pool)
+        .map(|(id, endpoint)| (endpoint.name.clone(), verdict_of(zone, id, &decided.health)));
     PoolFate {
+        path: note.path.iter().map(|id| zone.steers[id.index()].owner.to_string()).collect(),
         pool: pool.name.clone(),
         region: region.name.clone(),
         kilometres: located.location.coordinates.map(kilometres),
@@ -366,10 +465,10 @@ fn records_of(zone: &Zone, choice: &Choice, family: Family) -> Vec<String> {
     };
     let one = |id: &EndpointId| match (&zone.endpoints[id.index()].at, family) {
         (EndpointAt::Host(name), _) => Some(format!("CNAME {name}")),
-        (EndpointAt::Addresses { v4, .. }, Family::V4) => v4.map(|address| format!("A {address}")),
         (EndpointAt::Addresses { v6, .. }, Family::V6) => {
             v6.map(|address| format!("AAAA {address}"))
         }
+        (EndpointAt::Addresses { v4, .. }, _) => v4.map(|address| format!("A {address}")),
     };
     endpoints.iter().filter_map(one).collect()
 }

@@ -1,7 +1,7 @@
 //! Everything that a query may look at, compiled ahead and never changed.
 //!
 //! A [`Snapshot`] is made from a [`Blueprint`] (zones and geo data) and from health. When health
-//! changes, [`Snapshot::with_health`] makes the next one, which shares all that has not changed. The
+//! changes, [`Snapshot::next`] makes the next one, which shares all that has not changed. The
 //! shell swaps one for the other behind one pointer, so a query sees either all of a change or none.
 //!
 //! Reading order: `names` (the table of all names) → `find` (RFC 1034 §4.3.2) → `rules` (answers by
@@ -25,11 +25,40 @@ pub use compile::{Blueprint, CompileError};
 use crate::model::diagnostic::closest;
 use crate::model::names::NameRecord;
 use crate::model::topology::Outage;
-use crate::model::{EndpointHealth, EndpointId, Name, Target, TargetHealth, Zone};
+use crate::model::{EndpointHealth, EndpointId, Name, PoolId, Target, TargetHealth, Time, Zone};
+use crate::steer::select::Leaves;
+use crate::steer::{PoolPast, Scene};
 use compile::Fixed;
 use gate::Gate;
 use names::NameTable;
-use rules::CompiledRule;
+use rules::{CompiledRule, RuleSource};
+
+/// What a snapshot is compiled for, besides its blueprint: the state of the world.
+#[derive(Clone, Copy)]
+pub struct Conditions<'a> {
+    /// The moment.
+    pub now: Time,
+    /// What is known of each target.
+    pub of_target: &'a dyn Fn(&Target) -> TargetHealth,
+    /// What pools have been through, by zone and name, where somebody knows better than the snapshot.
+    pub past: Option<&'a Past<'a>>,
+}
+
+/// Tells what a pool has been through, by the zone's apex and its own name.
+pub type Past<'a> = dyn Fn(&Name, &str) -> PoolPast + 'a;
+
+impl<'a> Conditions<'a> {
+    /// The health of targets at a moment.
+    #[must_use]
+    pub fn new(now: Time, of_target: &'a dyn Fn(&Target) -> TargetHealth) -> Self {
+        Self { now, of_target, past: None }
+    }
+
+    fn past(&self, zone: &Zone) -> Option<Vec<PoolPast>> {
+        let past = self.past?;
+        Some(zone.pools.iter().map(|pool| past(&zone.apex, &pool.name)).collect())
+    }
+}
 
 /// Everything that a query may look at.
 #[derive(Clone, Debug)]
@@ -37,51 +66,192 @@ pub struct Snapshot {
     generation: u64,
     gate: Arc<Gate>,
     fixed: Arc<Fixed>,
-    health: Arc<Vec<Vec<EndpointHealth>>>,
+    /// What is known of each of the targets.
+    target_health: Arc<Vec<TargetHealth>>,
+    zones: Vec<Arc<ZoneState>>,
     rules: Vec<Arc<CompiledRule>>,
+    due: Option<Time>,
+}
+
+/// The state of one zone.
+#[derive(Clone, Debug)]
+struct ZoneState {
+    health: Vec<EndpointHealth>,
+    scene: Scene,
 }
 
 impl Snapshot {
-    /// Compiles a blueprint for the health that `of_target` tells.
+    /// Compiles a blueprint for these conditions.
     ///
     /// # Errors
     /// When it holds more than the tables can.
     pub fn compile(
         blueprint: Blueprint,
         generation: u64,
-        of_target: &dyn Fn(&Target) -> TargetHealth,
+        conditions: &Conditions<'_>,
     ) -> Result<Self, CompileError> {
         let fixed = Fixed::new(blueprint)?;
-        let health = fixed.health(of_target);
-        let rules = fixed.rules.iter().map(|source| fixed.compile_rule(source, &health)).collect();
-        let gate = Arc::default();
-        Ok(Self { generation, gate, fixed: Arc::new(fixed), health: Arc::new(health), rules })
+        let target_health = fixed.targets.health(conditions.of_target);
+        let state = |(place, zone): (usize, &Zone)| {
+            let ids = (0..zone.endpoints.len()).map(EndpointId::new);
+            let health: Vec<EndpointHealth> =
+                ids.map(|id| fixed.targets.endpoint_health(place, id, &target_health)).collect();
+            let past = conditions.past(zone).unwrap_or_default();
+            let scene = Scene::new(zone, &health, &past, conditions.now);
+            Arc::new(ZoneState { health, scene })
+        };
+        let zones: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(state).collect();
+        let rule = |source: &Arc<RuleSource>| {
+            let zone = &fixed.blueprint.zones[source.zone];
+            Arc::new(CompiledRule::new(zone, source, &zones[source.zone].scene))
+        };
+        let rules: Vec<_> = fixed.rules.iter().map(rule).collect();
+        Ok(Self {
+            generation,
+            gate: Arc::default(),
+            due: due_of(&rules),
+            fixed: Arc::new(fixed),
+            target_health: Arc::new(target_health),
+            zones,
+            rules,
+        })
     }
 
-    /// The next snapshot, for what `of_target` tells now; `None` when nothing that an answer depends
-    /// on has changed.
+    /// The next snapshot, for these conditions; `None` when nothing has changed. Answers that depend on
+    /// nothing that has changed are shared.
     #[must_use]
-    pub fn with_health(&self, of_target: &dyn Fn(&Target) -> TargetHealth) -> Option<Self> {
-        let health = self.fixed.health(of_target);
+    pub fn next(&self, conditions: &Conditions<'_>) -> Option<Self> {
+        let target_health = self.fixed.targets.health(conditions.of_target);
+        let changed = self.changed_pools(&target_health, conditions);
+        let is_due = self.due.is_some_and(|due| due <= conditions.now);
+        if changed.is_empty() && !is_due {
+            return None;
+        }
+        let zones = self.next_zones(&changed, &target_health, conditions);
         let mut rules = self.rules.clone();
-        let mut has_changed = false;
-        for (rule, source) in rules.iter_mut().zip(&self.fixed.rules) {
+        for rule in &mut rules {
+            let source = &rule.source;
+            let of_zone = changed.get(&source.zone);
+            let is_due = rule.due.is_some_and(|due| due <= conditions.now);
+            if of_zone.is_none() && !is_due {
+                continue;
+            }
             let zone = &self.fixed.blueprint.zones[source.zone];
-            let (old, new) = (&self.health[source.zone], &health[source.zone]);
-            let pools = zone.steers[source.steer].pools_in_play();
-            let mut endpoints = pools.flat_map(|pool| zone.pools[pool.index()].endpoints.clone());
-            if endpoints.any(|endpoint| old[endpoint] != new[endpoint]) {
-                *rule = self.fixed.compile_rule(source, &health);
-                has_changed = true;
+            let mut leaves = Leaves::default();
+            for (leaf, pool) in source.outline.pools_in_play(zone).enumerate() {
+                if of_zone.is_some_and(|pools| pools.contains(&pool)) {
+                    leaves.add(leaf);
+                }
+            }
+            if let Some(next) = rule.next(zone, &zones[source.zone].scene, leaves) {
+                *rule = Arc::new(next);
             }
         }
-        has_changed.then(|| Self {
+        Some(Self {
             generation: self.generation + 1,
             gate: Arc::clone(&self.gate),
             fixed: Arc::clone(&self.fixed),
-            health: Arc::new(health),
+            due: due_of(&rules),
+            target_health: Arc::new(target_health),
+            zones,
             rules,
         })
+    }
+
+    /// The pools of which something is not as it was, by zone.
+    fn changed_pools(
+        &self,
+        target_health: &[TargetHealth],
+        conditions: &Conditions<'_>,
+    ) -> HashMap<usize, HashSet<PoolId>> {
+        let mut changed: HashMap<usize, HashSet<PoolId>> = HashMap::new();
+        let both = self.target_health.iter().zip(target_health).enumerate();
+        for (target, _) in both.filter(|(_, (old, new))| old != new) {
+            for (zone, endpoint) in self.fixed.targets.endpoints(target) {
+                let pool = self.fixed.blueprint.zones[zone].endpoints[endpoint.index()].pool;
+                changed.entry(zone).or_default().insert(pool);
+            }
+        }
+        for (place, (zone, state)) in self.zones().iter().zip(&self.zones).enumerate() {
+            let Some(past) = conditions.past(zone) else { break };
+            let both = past.iter().zip(state.scene.past()).enumerate();
+            let differing = both.filter(|(_, (new, old))| *new != old).map(|(n, _)| n);
+            let differing: Vec<PoolId> = differing.map(PoolId::new).collect();
+            if !differing.is_empty() {
+                changed.entry(place).or_default().extend(differing);
+            }
+        }
+        changed
+    }
+
+    fn next_zones(
+        &self,
+        changed: &HashMap<usize, HashSet<PoolId>>,
+        target_health: &[TargetHealth],
+        conditions: &Conditions<'_>,
+    ) -> Vec<Arc<ZoneState>> {
+        let mut zones = self.zones.clone();
+        for (place, state) in zones.iter_mut().enumerate() {
+            let pools = changed.get(&place);
+            if pools.is_none() && self.due.is_none() {
+                continue;
+            }
+            let zone = &self.fixed.blueprint.zones[place];
+            let mut health = state.health.clone();
+            for pool in pools.into_iter().flatten() {
+                for (id, _) in zone.endpoints_of(*pool) {
+                    health[id.index()] =
+                        self.fixed.targets.endpoint_health(place, id, target_health);
+                }
+            }
+            let past = conditions.past(zone);
+            let past = past.unwrap_or_else(|| state.scene.past().collect());
+            let is_changed = |pool| pools.is_some_and(|pools| pools.contains(&pool));
+            let scene = state.scene.next(zone, &health, &past, &is_changed, conditions.now);
+            *state = Arc::new(ZoneState { health, scene });
+        }
+        zones
+    }
+
+    /// When it is to be compiled anew though no health has changed: pools fail back and ramp up as
+    /// time goes on.
+    #[must_use]
+    pub const fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    /// The next snapshot, in which a pool that waits to fail back is used; `None` when it does not wait.
+    #[must_use]
+    pub fn released(
+        &self,
+        zone: &Name,
+        pool: &str,
+        now: Time,
+        of_target: &dyn Fn(&Target) -> TargetHealth,
+    ) -> Option<Self> {
+        let before = self.past(zone, pool);
+        if !matches!(before, PoolPast::Back { is_released: false, .. }) {
+            return None;
+        }
+        let past = |apex: &Name, name: &str| {
+            if apex == zone && name == pool {
+                PoolPast::Back { since: now, is_released: true }
+            } else {
+                self.past(apex, name)
+            }
+        };
+        self.next(&Conditions { now, of_target, past: Some(&past) })
+    }
+
+    /// What a pool of a zone has been through.
+    #[must_use]
+    pub fn past(&self, apex: &Name, pool: &str) -> PoolPast {
+        let zones = self.zones().iter().zip(&self.zones);
+        let found = { zones }.find(|(zone, _)| zone.apex == *apex).and_then(|(zone, state)| {
+            let place = zone.pools.iter().position(|own| own.name == pool)?;
+            state.scene.past().nth(place)
+        });
+        found.unwrap_or_default()
     }
 
     /// Its number: each snapshot of a process has a higher one than those before.
@@ -124,13 +294,18 @@ impl Snapshot {
     /// What it took for known of the endpoints of a zone.
     #[must_use]
     pub fn endpoint_health(&self, zone: usize) -> &[EndpointHealth] {
-        &self.health[zone]
+        &self.zones[zone].health
+    }
+
+    /// What is known of the pools of a zone.
+    pub(crate) fn scene(&self, zone: usize) -> &Scene {
+        &self.zones[zone].scene
     }
 
     /// Every target that some endpoint asks for, each once.
     #[must_use]
     pub fn targets(&self) -> HashSet<Target> {
-        targets_of(self.zones())
+        self.fixed.targets.all.iter().cloned().collect()
     }
 
     /// Which endpoints ask for each target: `ZONE POOL/ENDPOINT`.
@@ -203,17 +378,15 @@ impl Snapshot {
         &self.rules[place as usize]
     }
 
-    /// The different rules of a zone, each with the place of a steer that says what it says.
-    pub(crate) fn rules_of(&self, zone: usize) -> impl Iterator<Item = (usize, &CompiledRule)> {
-        let all = self.fixed.rules.iter().zip(&self.rules);
-        let own = all.filter(move |(source, _)| source.zone == zone);
-        own.map(|(source, rule)| (source.steer, &**rule))
+    /// The different rules of a zone.
+    pub(crate) fn rules_of(&self, zone: usize) -> impl Iterator<Item = &CompiledRule> {
+        let own = self.rules.iter().filter(move |rule| rule.source.zone == zone);
+        own.map(|rule| &**rule)
     }
+}
 
-    pub(crate) fn steer_of(&self, place: u32) -> (usize, usize) {
-        let source = &self.fixed.rules[place as usize];
-        (source.zone, source.steer)
-    }
+fn due_of(rules: &[Arc<CompiledRule>]) -> Option<Time> {
+    rules.iter().filter_map(|rule| rule.due).min()
 }
 
 /// Every target that some endpoint of `zones` asks for, each once.

@@ -1,18 +1,20 @@
-//! Rules compiled ahead: for each class of clients, a finished answer in each address family.
+//! Rules compiled ahead: for each class of clients, a finished answer to each type.
 //!
 //! A [`RuleMap`] holds what depends on zone file and geo data alone: which class a client is in, and
-//! what each class prefers. A [`CompiledRule`] adds what health makes of it: answers whose records are
-//! ready and need only be drawn. Rules that say the same share both, however many names they steer.
+//! what each class prefers. A [`CompiledRule`] adds what the scene makes of it: answers whose records
+//! are ready and need only be drawn. Rules that say the same share both, however many names they steer,
+//! and rules over different pools in the same places share the map.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::geo::ClassMap;
-use crate::model::topology::{EndpointAt, Policy};
-use crate::model::{ClientSubnet, EndpointHealth, Name, Prefix, RecordType, Steer, Zone};
-use crate::steer::draw::draw_groups;
-use crate::steer::{Draw, Family, Group, Preference, Selected, Selection, select};
+use crate::model::topology::EndpointAt;
+use crate::model::{ClientSubnet, Endpoint, Name, Prefix, RecordType, Time, Zone};
+use crate::steer::select::Leaves;
+use crate::steer::walk::{Decision, Outcome, decide};
+use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected};
 
 /// Which class a client is in, and what each class prefers.
 #[derive(Debug)]
@@ -32,42 +34,53 @@ pub(crate) struct Placed {
     pub(crate) scope: u8,
 }
 
-/// One rule, ready.
+/// Where a compiled rule comes from.
 #[derive(Debug)]
-pub(crate) struct CompiledRule {
-    /// Classes.
+pub(crate) struct RuleSource {
+    /// The zone, by place in the blueprint.
+    pub(crate) zone: usize,
+    pub(crate) outline: Outline,
     pub(crate) map: Arc<RuleMap>,
+}
+
+/// One rule, ready.
+#[derive(Clone, Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) source: Arc<RuleSource>,
     /// Leading bits that make a client's key, IPv4 and IPv6, if anything in the rule is sticky.
-    pub(crate) key_bits: Option<(u8, u8)>,
-    /// Whether any pool can answer A, AAAA, and whether every answer is a CNAME.
-    pub(crate) has: Families,
-    /// By class: which of `answers`.
+    key_bits: Option<(u8, u8)>,
+    /// What it answers, type by type.
+    columns: Vec<Arc<Column>>,
+    /// Whether every answer is a CNAME: then the name behaves like one for every type.
+    is_alias: bool,
+    /// When it is to be compiled anew though nothing has happened.
+    pub(crate) due: Option<Time>,
+}
+
+/// What every class gets for one type.
+#[derive(Debug)]
+struct Column {
+    rtype: RecordType,
+    family: Family,
+    /// By class: which of `entries`.
     by_class: Box<[u16]>,
-    /// Different answers, each in both families.
-    answers: Vec<[FamilyAnswer; 2]>,
+    /// What classes get; more than one may hold the same answer.
+    entries: Vec<Entry>,
 }
 
-/// What a rule can answer at all, whoever asks and whatever is down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Families {
-    pub(crate) v4: bool,
-    pub(crate) v6: bool,
-    /// All endpoints are host names: the name behaves like a CNAME for every type.
-    pub(crate) only_hosts: bool,
+/// What some classes get, and what that depends on.
+#[derive(Clone, Debug)]
+struct Entry {
+    answer: Arc<Answer>,
+    looked_at: Leaves,
+    due: Option<Time>,
 }
 
-/// What a class gets in one address family.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum FamilyAnswer {
+/// What a class gets for one type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
     /// Records to draw from.
-    Draw {
-        between: Policy,
-        inside: Policy,
-        answers: usize,
-        groups: Vec<Group>,
-        /// By group and candidate: the record behind the question.
-        records: Vec<Vec<SteeredRecord>>,
-    },
+    Among(DrawTree<SteeredRecord>),
     /// This CNAME.
     Host(SteeredRecord),
     /// No data.
@@ -80,7 +93,7 @@ pub(crate) enum FamilyAnswer {
 }
 
 /// One record of owner `C0 0C`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SteeredRecord {
     /// Its wire form.
     pub(crate) bytes: Box<[u8]>,
@@ -89,45 +102,71 @@ pub(crate) struct SteeredRecord {
 }
 
 impl CompiledRule {
-    /// Compiles `rule` for the health of the zone's endpoints.
-    pub(crate) fn new(
-        zone: &Zone,
-        rule: &Steer,
-        map: Arc<RuleMap>,
-        health: &[EndpointHealth],
-    ) -> Self {
-        let mut answers: Vec<[FamilyAnswer; 2]> = Vec::new();
-        let mut places: HashMap<[FamilyAnswer; 2], u16> = HashMap::new();
-        let place = |preference: &Preference| {
-            let answer = [Family::V4, Family::V6].map(|family| {
-                FamilyAnswer::new(zone, &select(zone, rule, preference, health, family), family)
-            });
-            *places.entry(answer).or_insert_with_key(|answer| {
-                answers.push(answer.clone());
-                u16::try_from(answers.len() - 1).expect("no more answers than classes")
-            })
-        };
-        let by_class = map.preferences.iter().map(place).collect();
-        let key_bits = is_sticky(rule).then_some((rule.key_bits.v4, rule.key_bits.v6));
-        Self { key_bits, has: families_of(zone, rule), by_class, answers, map }
+    /// Compiles a rule of `zone` for a scene.
+    pub(crate) fn new(zone: &Zone, source: &Arc<RuleSource>, scene: &Scene) -> Self {
+        let has = families_of(zone, &source.outline);
+        let columns = [(RecordType::A, Family::V4, has.v4), (RecordType::AAAA, Family::V6, has.v6)];
+        let columns = columns.into_iter().filter(|(.., has_any)| *has_any);
+        // What is only observed is answered as if all were up.
+        let all_up = source.outline.rule(zone).is_observe_only.then(|| Scene::all_up(zone));
+        let scene = all_up.as_ref().unwrap_or(scene);
+        let compiler = Compiler { zone, source, scene };
+        let columns =
+            columns.map(|(rtype, family, _)| compiler.column(rtype, family)).map(Arc::new);
+        let columns: Vec<Arc<Column>> = columns.collect();
+        let rule = source.outline.rule(zone);
+        let is_sticky = source.outline.is_sticky(zone);
+        Self {
+            source: Arc::clone(source),
+            key_bits: is_sticky.then_some((rule.key_bits.v4, rule.key_bits.v6)),
+            is_alias: has.only_hosts,
+            due: due_of(&columns),
+            columns,
+        }
     }
 
-    /// The family whose answer a type gets; `None` when the rule never has records of that type,
-    /// whoever asks.
-    pub(crate) fn family_of(&self, qtype: RecordType) -> Option<Family> {
-        match qtype {
-            RecordType::A => self.has.v4.then_some(Family::V4),
-            RecordType::AAAA => self.has.v6.then_some(Family::V6),
-            // A CNAME is the answer to every type; where only some endpoints are host names, other
-            // types must not exist for some clients and not for others.
-            _ => self.has.only_hosts.then_some(Family::V4),
+    /// The rule for a scene in which only what was seen in `changed` leaves is different, or time has
+    /// gone on; `None` when that changes nothing.
+    pub(crate) fn next(&self, zone: &Zone, scene: &Scene, changed: Leaves) -> Option<Self> {
+        if self.source.outline.rule(zone).is_observe_only {
+            return None;
         }
+        let compiler = Compiler { zone, source: &self.source, scene };
+        let mut columns = self.columns.clone();
+        let mut is_changed = false;
+        for column in &mut columns {
+            if let Some(next) = compiler.next_column(column, changed) {
+                *column = Arc::new(next);
+                is_changed = true;
+            }
+        }
+        is_changed.then(|| Self { due: due_of(&columns), columns, ..self.clone() })
+    }
+
+    /// The column that answers a type; `None` when the rule never has records of that type, whoever
+    /// asks.
+    pub(crate) fn column_of(&self, qtype: RecordType) -> Option<usize> {
+        let own = self.columns.iter().position(|column| column.rtype == qtype);
+        // A CNAME is the answer to every type; where only some endpoints are host names, other types
+        // must not exist for some clients and not for others.
+        own.or_else(|| self.is_alias.then_some(0))
+    }
+
+    /// The family in which endpoints count for a column.
+    pub(crate) fn family(&self, column: usize) -> Family {
+        self.columns.get(column).map_or(Family::V4, |column| column.family)
+    }
+
+    /// How many types it answers.
+    #[cfg(test)]
+    pub(crate) fn column_count(&self) -> usize {
+        self.columns.len()
     }
 
     /// The class and scope of a client. `resolver` is who sent the query: it decides for subnets that
     /// say nothing, such as private ones (RFC 7871 §10, §11.3).
     pub(crate) fn place(&self, subnet: ClientSubnet, resolver: IpAddr) -> Placed {
-        let Some(classes) = &self.map.classes else {
+        let Some(classes) = &self.source.map.classes else {
             return Placed { class: 0, scope: self.scope_of(subnet.prefix, 0) };
         };
         let hit = classes.find(subnet.prefix);
@@ -141,7 +180,7 @@ impl CompiledRule {
 
     /// Starts to fetch what [`place`](Self::place) will read.
     pub(crate) fn prefetch(&self, subnet: ClientSubnet) {
-        if let Some(classes) = &self.map.classes {
+        if let Some(classes) = &self.source.map.classes {
             classes.prefetch(subnet.prefix);
         }
     }
@@ -170,33 +209,122 @@ impl CompiledRule {
         high ^ family
     }
 
-    /// What a class gets in a family.
-    pub(crate) fn answer(&self, class: usize, family: Family) -> &FamilyAnswer {
-        let place = self.by_class.get(class).copied().unwrap_or(0);
-        let [v4, v6] = &self.answers[usize::from(place)];
-        match family {
-            Family::V4 => v4,
-            Family::V6 => v6,
+    /// What a class gets from a column; `column` comes from [`column_of`](Self::column_of).
+    pub(crate) fn answer(&self, class: usize, column: usize) -> &Answer {
+        let column = &self.columns[column];
+        let entry = column.by_class.get(class).copied().unwrap_or(0);
+        &column.entries[usize::from(entry)].answer
+    }
+}
+
+fn due_of(columns: &[Arc<Column>]) -> Option<Time> {
+    columns.iter().flat_map(|column| &column.entries).filter_map(|entry| entry.due).min()
+}
+
+/// Makes columns for one rule in one scene.
+struct Compiler<'a> {
+    zone: &'a Zone,
+    source: &'a RuleSource,
+    scene: &'a Scene,
+}
+
+impl Compiler<'_> {
+    fn column(&self, rtype: RecordType, family: Family) -> Column {
+        let mut growing = Growing::new(self, rtype, family, Vec::new());
+        let preferences = self.source.map.preferences.iter();
+        let by_class = preferences.map(|preference| growing.entry_for(preference)).collect();
+        Column { rtype, family, by_class, entries: growing.entries }
+    }
+
+    /// The column for this scene, if any of it depends on leaves in `changed` or is due.
+    fn next_column(&self, old: &Column, changed: Leaves) -> Option<Column> {
+        let is_due = |due: Option<Time>| due.is_some_and(|due| due <= self.scene.now);
+        let is_stale = |entry: &Entry| entry.looked_at.meets(changed) || is_due(entry.due);
+        if !old.entries.iter().any(is_stale) {
+            return None;
+        }
+        let mut place = 0;
+        let kept = |entry: &Entry| (!is_stale(entry)).then(|| (place, place += 1).0);
+        let kept: Vec<Option<u16>> = old.entries.iter().map(kept).collect();
+        let fresh = old.entries.iter().filter(|entry| !is_stale(entry)).cloned().collect();
+        let mut growing = Growing::new(self, old.rtype, old.family, fresh);
+        let classes = self.source.map.preferences.iter().zip(&old.by_class);
+        let by_class = classes.map(|(preference, entry)| {
+            kept[usize::from(*entry)].unwrap_or_else(|| growing.entry_for(preference))
+        });
+        let by_class = by_class.collect();
+        Some(Column { by_class, entries: growing.entries, ..*old })
+    }
+}
+
+/// A column that gets entries class by class.
+struct Growing<'a> {
+    compiler: &'a Compiler<'a>,
+    rtype: RecordType,
+    family: Family,
+    entries: Vec<Entry>,
+    /// Where decisions made here stand.
+    places: HashMap<(Outcome, u32, Leaves), u16>,
+    answers: HashMap<(Outcome, u32), Arc<Answer>>,
+}
+
+impl<'a> Growing<'a> {
+    fn new(
+        compiler: &'a Compiler<'a>,
+        rtype: RecordType,
+        family: Family,
+        entries: Vec<Entry>,
+    ) -> Self {
+        let (places, answers) = (HashMap::new(), HashMap::new());
+        Self { compiler, rtype, family, entries, places, answers }
+    }
+
+    /// The place of what a class gets.
+    fn entry_for(&mut self, preference: &Preference) -> u16 {
+        let Compiler { zone, source, scene } = self.compiler;
+        let decision = decide(zone, &source.outline, preference, scene, self.family);
+        let Decision { outcome, ttl, looked_at, due, .. } = decision;
+        let place = u16::try_from(self.entries.len()).expect("no more entries than classes");
+        match self.places.entry((outcome, ttl, looked_at)) {
+            std::collections::hash_map::Entry::Occupied(known) => *known.get(),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                let (outcome, ..) = new.key();
+                let answer = self.answers.entry((outcome.clone(), ttl)).or_insert_with(|| {
+                    let selected = outcome.selected(zone, &source.outline, scene, self.family);
+                    Arc::new(Answer::new(zone, &selected, ttl, self.rtype))
+                });
+                let due = due.map(|left| scene.now + left);
+                self.entries.push(Entry { answer: Arc::clone(answer), looked_at, due });
+                *new.insert(place)
+            }
         }
     }
 }
 
-impl FamilyAnswer {
-    fn new(zone: &Zone, selection: &Selection, family: Family) -> Self {
-        let ttl = selection.ttl;
-        match &selection.selected {
-            Selected::Groups { between, inside, answers, groups } => {
-                let record = |id| record_of(&zone.endpoints[id], ttl, family);
-                let of_group = |group: &Group| {
-                    group.candidates.iter().map(|c| record(c.endpoint.index())).collect()
-                };
-                Self::Draw {
-                    between: *between,
-                    inside: *inside,
-                    answers: *answers,
-                    groups: groups.clone(),
-                    records: groups.iter().map(of_group).collect(),
-                }
+/// What a rule can answer at all, whoever asks and whatever is down.
+struct Families {
+    v4: bool,
+    v6: bool,
+    /// All endpoints are host names.
+    only_hosts: bool,
+}
+
+fn families_of(zone: &Zone, outline: &Outline) -> Families {
+    let endpoints = || outline.leaves().iter().flat_map(|pool| zone.endpoints_of(*pool));
+    let has = |is_meant: &dyn Fn(&EndpointAt) -> bool| endpoints().any(|(_, e)| is_meant(&e.at));
+    let is_host = |at: &EndpointAt| matches!(at, EndpointAt::Host(_));
+    Families {
+        v4: has(&|at| is_host(at) || matches!(at, EndpointAt::Addresses { v4: Some(_), .. })),
+        v6: has(&|at| is_host(at) || matches!(at, EndpointAt::Addresses { v6: Some(_), .. })),
+        only_hosts: !has(&|at| !is_host(at)),
+    }
+}
+
+impl Answer {
+    fn new(zone: &Zone, selected: &Selected, ttl: u32, rtype: RecordType) -> Self {
+        match selected {
+            Selected::Among(tree) => {
+                Self::Among(tree.map(|id| record_of(&zone.endpoints[id.index()], ttl, rtype)))
             }
             Selected::Host(name) => Self::Host(SteeredRecord::cname(name, ttl)),
             Selected::NoData => Self::NoData { ttl },
@@ -208,10 +336,9 @@ impl FamilyAnswer {
     /// first, it is all that is named; drawn later, it is left out.
     pub(crate) fn draw<'a>(&'a self, dice: Draw, name: &mut impl FnMut(&'a SteeredRecord)) {
         match self {
-            Self::Draw { between, inside, answers, groups, records } => {
+            Self::Among(tree) => {
                 let (mut is_first, mut is_alone) = (true, false);
-                draw_groups(*between, *inside, *answers, groups, dice, &mut |group, candidate| {
-                    let record = &records[group][candidate];
+                tree.draw(dice, &mut |record: &'a SteeredRecord| {
                     if is_first || !(record.is_cname || is_alone) {
                         name(record);
                     }
@@ -244,34 +371,17 @@ impl SteeredRecord {
     }
 }
 
-/// The record that names an endpoint which `select` found to have that family.
-fn record_of(endpoint: &crate::model::Endpoint, ttl: u32, family: Family) -> SteeredRecord {
-    match (&endpoint.at, family) {
+/// The record of a type that names an endpoint which was found to have its family.
+fn record_of(endpoint: &Endpoint, ttl: u32, rtype: RecordType) -> SteeredRecord {
+    match (&endpoint.at, rtype) {
         (EndpointAt::Host(name), _) => SteeredRecord::cname(name, ttl),
-        (EndpointAt::Addresses { v4, .. }, Family::V4) => {
-            let address = v4.expect("only endpoints that have the family are candidates");
-            SteeredRecord::new(RecordType::A, ttl, &address.octets())
-        }
-        (EndpointAt::Addresses { v6, .. }, Family::V6) => {
+        (EndpointAt::Addresses { v6, .. }, RecordType::AAAA) => {
             let address = v6.expect("only endpoints that have the family are candidates");
             SteeredRecord::new(RecordType::AAAA, ttl, &address.octets())
         }
-    }
-}
-
-/// Whether the client's key matters anywhere in the rule. Looks at the rule alone, never at health,
-/// so that scopes do not wander.
-fn is_sticky(rule: &Steer) -> bool {
-    rule.policy == Policy::Sticky || rule.pick.policy == Policy::Sticky
-}
-
-fn families_of(zone: &Zone, rule: &Steer) -> Families {
-    let endpoints = || rule.pools.iter().flat_map(|pool| zone.endpoints_of(pool.pool));
-    let has = |is_meant: &dyn Fn(&EndpointAt) -> bool| endpoints().any(|(_, e)| is_meant(&e.at));
-    let is_host = |at: &EndpointAt| matches!(at, EndpointAt::Host(_));
-    Families {
-        v4: has(&|at| is_host(at) || matches!(at, EndpointAt::Addresses { v4: Some(_), .. })),
-        v6: has(&|at| is_host(at) || matches!(at, EndpointAt::Addresses { v6: Some(_), .. })),
-        only_hosts: !has(&|at| !is_host(at)),
+        (EndpointAt::Addresses { v4, .. }, _) => {
+            let address = v4.expect("only endpoints that have the family are candidates");
+            SteeredRecord::new(RecordType::A, ttl, &address.octets())
+        }
     }
 }

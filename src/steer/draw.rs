@@ -3,10 +3,18 @@
 //! The only step of a choice that a query pays for: no allocation, no loop beyond the candidates.
 //! What differs between queries comes in as a [`Draw`]; the same draw gives the same answer.
 
+use std::ops::Range;
+
 use super::policy;
-use super::select::{Group, Selected, Selection};
+use super::select::{Selected, Selection};
 use crate::model::EndpointId;
 use crate::model::topology::{ANSWERS_MAX, Policy};
+
+/// A weight that counts in full is multiplied by this much; one that ramps up by less.
+pub const FULL_SHARE: u16 = 1000;
+
+/// The largest weight in a tree: sticky choices compare products of it with 39-bit costs.
+const WEIGHT_BITS_MAX: u32 = 24;
 
 /// What makes one query's draw differ from another's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +69,121 @@ impl Picks {
     }
 }
 
+/// What may be drawn: policies over policies over things that an answer names.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DrawTree<T> {
+    /// Node 0 is the root; nodes come before those below them.
+    nodes: Vec<DrawNode>,
+    items: Vec<Item<T>>,
+}
+
+/// One choice.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct DrawNode {
+    policy: Policy,
+    /// How many items it draws at most.
+    count: usize,
+    /// Its items among all; never empty.
+    items: Range<usize>,
+}
+
+/// One of the things that a node draws among.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Item<T> {
+    /// Its share among them; at least 1.
+    pub(super) weight: u32,
+    /// What makes its place in a sticky choice; the same on every node and after every reload.
+    pub(super) seed: u64,
+    pub(super) to: ItemTo<T>,
+}
+
+/// What drawing an item means.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum ItemTo<T> {
+    /// The answer names this.
+    Leaf(T),
+    /// Draw on, at this node.
+    Node(usize),
+}
+
+impl<T> DrawTree<T> {
+    pub(super) const fn new() -> Self {
+        Self { nodes: Vec::new(), items: Vec::new() }
+    }
+
+    /// Adds a node without items, to be filled by [`fill`](Self::fill).
+    pub(super) fn add(&mut self, policy: Policy, count: usize) -> usize {
+        self.nodes.push(DrawNode { policy, count, items: 0..0 });
+        self.nodes.len() - 1
+    }
+
+    /// Gives a node its items. Weights are scaled down together if one is too large to compare.
+    pub(super) fn fill(&mut self, node: usize, items: Vec<Item<T>>) {
+        let largest = items.iter().map(|item| item.weight).max().unwrap_or(1);
+        let shift = (u32::BITS - largest.leading_zeros()).saturating_sub(WEIGHT_BITS_MAX);
+        let start = self.items.len();
+        self.items.extend(
+            items.into_iter().map(|item| Item { weight: (item.weight >> shift).max(1), ..item }),
+        );
+        self.nodes[node].items = start..self.items.len();
+    }
+
+    /// The things that an answer may name.
+    pub fn leaves(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().filter_map(|item| match &item.to {
+            ItemTo::Leaf(leaf) => Some(leaf),
+            ItemTo::Node(_) => None,
+        })
+    }
+
+    /// The same tree with other things in the same places.
+    #[must_use]
+    pub fn map<U>(&self, mut other: impl FnMut(&T) -> U) -> DrawTree<U> {
+        let mut item = |item: &Item<T>| {
+            let to = match &item.to {
+                ItemTo::Leaf(leaf) => ItemTo::Leaf(other(leaf)),
+                ItemTo::Node(node) => ItemTo::Node(*node),
+            };
+            Item { weight: item.weight, seed: item.seed, to }
+        };
+        DrawTree { nodes: self.nodes.clone(), items: self.items.iter().map(&mut item).collect() }
+    }
+
+    /// Draws, and hands everything drawn to `name` in the order in which an answer names it: at most
+    /// [`ANSWERS_MAX`] things in all.
+    pub fn draw<'t>(&'t self, dice: Draw, name: &mut impl FnMut(&'t T)) {
+        let mut left = usize::from(ANSWERS_MAX);
+        self.draw_node(0, dice, &mut left, name);
+    }
+
+    fn draw_node<'t>(
+        &'t self,
+        node: usize,
+        dice: Draw,
+        left: &mut usize,
+        name: &mut impl FnMut(&'t T),
+    ) {
+        let Some(DrawNode { policy, count, items }) = self.nodes.get(node) else { return };
+        let items = &self.items[items.clone()];
+        let picks = policy::pick(*policy, items, (*count).min(*left), dice);
+        // A draw below must not go with the draw here: another number, and a turn that moves on
+        // only when every item has had its own.
+        let len = u32::try_from(items.len()).unwrap_or(1).max(1);
+        let turn = if *count == 1 { dice.turn / len } else { dice.turn };
+        let below = Draw { random: policy::mix(dice.random), turn, key: dice.key };
+        for pick in picks.iter() {
+            match &items[pick].to {
+                ItemTo::Leaf(leaf) if *left > 0 => {
+                    *left -= 1;
+                    name(leaf);
+                }
+                ItemTo::Leaf(_) => return,
+                ItemTo::Node(node) => self.draw_node(*node, below, left, name),
+            }
+        }
+    }
+}
+
 /// What one answer names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Drawn {
@@ -74,52 +197,17 @@ pub enum Drawn {
     ServFail,
 }
 
-/// Draws one answer. For explaining and testing; a query calls [`draw_groups`] on what was compiled.
+/// Draws one answer. For explaining and testing; a query draws from what was compiled.
 #[must_use]
 pub fn draw(selection: &Selection, dice: Draw) -> Drawn {
     match &selection.selected {
-        Selected::Groups { between, inside, answers, groups } => {
+        Selected::Among(tree) => {
             let mut endpoints = Vec::new();
-            draw_groups(*between, *inside, *answers, groups, dice, &mut |group, candidate| {
-                endpoints.push(groups[group].candidates[candidate].endpoint);
-            });
+            tree.draw(dice, &mut |endpoint| endpoints.push(*endpoint));
             Drawn::Endpoints(endpoints)
         }
         Selected::Host(_) => Drawn::Host,
         Selected::NoData => Drawn::NoData,
         Selected::ServFail => Drawn::ServFail,
-    }
-}
-
-/// Draws among groups, then inside each group drawn, and hands every (group, candidate) to `name`:
-/// at most [`ANSWERS_MAX`] in all.
-pub fn draw_groups(
-    between: Policy,
-    inside: Policy,
-    answers: usize,
-    groups: &[Group],
-    dice: Draw,
-    name: &mut impl FnMut(usize, usize),
-) {
-    let count = if between == Policy::All { groups.len() } else { 1 };
-    let drawn = if groups.len() == 1 {
-        let mut only = Picks::EMPTY;
-        only.push(0);
-        only
-    } else {
-        policy::pick(between, groups, count, dice)
-    };
-    // A draw inside must not go with the draw between: another number, and a turn that moves on
-    // only when every group has had its own.
-    let groups_len = u32::try_from(groups.len()).unwrap_or(1).max(1);
-    let turn = if count == 1 { dice.turn / groups_len } else { dice.turn };
-    let inner = Draw { random: policy::mix(dice.random), turn, key: dice.key };
-    let mut left = usize::from(ANSWERS_MAX);
-    for group in drawn.iter() {
-        let picks = policy::pick(inside, &groups[group].candidates, answers.min(left), inner);
-        left -= picks.len();
-        for candidate in picks.iter() {
-            name(group, candidate);
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! How a rule chooses: one pure function, with its reasons.
 //!
 //! ```text
-//!   client ──▶ prefer: which pools, in which order      (what makes a class)
-//!          ──▶ select: which of them are usable now     (per class and health; compiled ahead)
-//!          ──▶ draw:   which endpoints this answer names (per answer or per client)
+//!   client ──▶ prefer: in which order it wants pools      (what makes a class)
+//!          ──▶ select: which of them serve it now         (per class and scene; compiled ahead)
+//!          ──▶ draw:   which endpoints this answer names  (per answer or per client)
 //! ```
 //!
 //! [`choose`] is all three: what `explain` prints and what every compiled answer must equal.
@@ -12,38 +12,45 @@
 //! `health`.
 
 pub mod draw;
+pub mod outline;
 mod policy;
 pub mod prefer;
+pub mod scene;
 pub mod select;
 #[cfg(test)]
 mod tests;
+pub mod trail;
+pub(crate) mod walk;
 
-pub use draw::{Draw, Drawn, draw};
-pub use prefer::{Preference, clause_of, prefer};
-pub use select::{Candidate, Family, Group, Selected, Selection, Why, select};
+pub use draw::{Draw, DrawTree, Drawn, draw};
+pub use outline::Outline;
+pub use prefer::{Evidence, Preference, prefer};
+pub use scene::{Family, PoolPast, Scene};
+pub use select::{Selected, Selection, Why, select};
+pub use trail::trail;
 
-use crate::model::{EndpointHealth, Steer, Zone};
+use crate::model::Zone;
 
 /// What one answer says and why.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Choice {
-    /// What was possible for this client in this state of health.
+    /// What was possible for this client at this moment.
     pub selection: Selection,
     /// What this answer names.
     pub drawn: Drawn,
 }
 
-/// Decides one answer to one client: `preference` is its class's, `health` is indexed by endpoint.
+/// Decides one answer to one client: `preference` is its class's.
 #[must_use]
 pub fn choose(
     zone: &Zone,
-    rule: &Steer,
+    outline: &Outline,
     preference: &Preference,
-    health: &[EndpointHealth],
+    scene: &Scene,
     family: Family,
     dice: Draw,
 ) -> Choice {
-    let selection = select(zone, rule, preference, health, family);
+    let selection = select(zone, outline, preference, scene, family);
     let drawn = draw(&selection, dice);
     Choice { selection, drawn }
 }

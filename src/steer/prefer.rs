@@ -1,4 +1,4 @@
-//! Which pools a client's answers come from, in which order: what makes a class.
+//! In which order a client wants the branches of a rule: what makes a class.
 //!
 //! The order depends on where the client is and on nothing else. Health, load and chance come
 //! later, so that the set of clients with the same [`Preference`], and with it the scope of an
@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use crate::model::topology::{Policy, Where};
-use crate::model::{Location, PoolId, RegionId, Steer, Zone};
+use super::outline::{Node, Outline};
+use crate::model::topology::{ClientMap, Clients, Policy, Where};
+use crate::model::{Location, RegionId, Steer, Zone};
 
 /// Regions that are told apart by distance before the rule's own order takes over. More would make
 /// many more classes (and narrower scopes) to say which region is, say, fifth for a client.
@@ -15,66 +16,174 @@ const NEAREST_MAX: usize = 3;
 /// Up to so many regions, all are told apart.
 const REGIONS_FULL_MAX: usize = 8;
 
-/// The order in which a class of clients wants a rule's pools.
+/// What a rule may know of a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// Where it is.
+    pub location: &'a Location,
+    /// Of each of [`Outline::subnet_sets`], whether the client lies in it.
+    pub subnets: &'a [bool],
+    /// The zone's regions, nearest first; `None` when it is not known where the client is.
+    pub nearest: Option<&'a [RegionId]>,
+    /// Kilometres to each of the zone's regions, for rules with a bias; empty when nobody knows.
+    pub kilometres: &'a [f64],
+}
+
+/// In which order a class of clients wants the branches of each node of a rule.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Preference {
-    /// The `where` clause that applied, by its place in the rule.
-    pub clause: Option<usize>,
-    /// The pools to choose among, best first.
-    pub pools: Vec<PoolId>,
-    /// The rule's other pools, best first: for when none of `pools` is alive.
-    pub beyond: Vec<PoolId>,
-    /// Whether `beyond` may answer only for an address family that none of `pools` has. That much
-    /// must be: whether a type exists must not depend on the client, since one client's NODATA is
-    /// everybody's (RFC 7871 §7.4).
+    /// Node by node of the rule's outline.
+    pub orders: Box<[Order]>,
+}
+
+/// In which order a class of clients wants the branches of one steer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Order {
+    /// What names the client.
+    pub named: NamedBy,
+    /// All branches by place, best first.
+    pub branches: Box<[u16]>,
+    /// So many of them are what the client should get; the others are for when none of those is
+    /// usable.
+    pub preferred: u16,
+    /// Whether the others may answer only for an address family that none of the preferred has.
+    /// That much must be: whether a type exists must not depend on the client, since one client's
+    /// NODATA is everybody's (RFC 7871 §7.4).
     pub is_strict: bool,
+}
+
+/// What in a steer names a client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NamedBy {
+    /// Nothing: the policy alone decides.
+    Policy,
+    /// The `where` clause at this place.
+    Where(u16),
+    /// The entry of the map at this place.
+    Map(u16),
+    /// The map's `default`.
+    MapDefault,
+}
+
+impl Order {
+    /// What the client should get, and the rest.
+    #[must_use]
+    pub fn parts(&self) -> (&[u16], &[u16]) {
+        self.branches.split_at(usize::from(self.preferred))
+    }
+
+    /// The clause that applies, by its place in the steer.
+    #[must_use]
+    pub fn clause(&self) -> Option<usize> {
+        match self.named {
+            NamedBy::Where(n) => Some(n.into()),
+            _ => None,
+        }
+    }
+}
+
+/// The order in which a client wants the branches of a rule and of every steer below it.
+#[must_use]
+pub fn prefer(zone: &Zone, outline: &Outline, evidence: &Evidence<'_>) -> Preference {
+    let of_node = |node: &Node| order_of(zone, node, evidence);
+    Preference { orders: outline.nodes().iter().map(of_node).collect() }
+}
+
+fn order_of(zone: &Zone, node: &Node, evidence: &Evidence<'_>) -> Order {
+    let steer = &zone.steers[node.steer.index()];
+    let (in_clauses, in_map) = node.subnets(steer, evidence.subnets);
+    let clause = clause_of(steer, evidence.location, in_clauses);
+    let all: Vec<usize> = (0..steer.branches.len()).collect();
+    let (named, wanted) = match clause {
+        Some(n) => (NamedBy::Where(place(n)), steer.wheres[n].branches.clone()),
+        None if steer.policy == Policy::Map => match entry_of(&steer.map, evidence, in_map) {
+            Some(n) => (NamedBy::Map(place(n)), steer.map.entries[n].branches.clone()),
+            None => (NamedBy::MapDefault, steer.map.default.clone()),
+        },
+        None => (NamedBy::Policy, all.clone()),
+    };
+    // Those whom a map sends nowhere that is alive are next best off where it sends everybody else.
+    let mut rest: Vec<usize> = steer.map.default.iter().copied().chain(all).collect();
+    let mut seen: HashSet<usize> = wanted.iter().copied().collect();
+    rest.retain(|branch| seen.insert(*branch));
+    let order = |branches: Vec<usize>| match (steer.policy, nearest_of(steer, evidence)) {
+        (Policy::Nearest, Some(nearest)) => by_distance(zone, node, branches, &nearest),
+        _ => branches,
+    };
+    // A clause's own order is the operator's word; distance decides only where no clause does.
+    let wanted = if clause.is_some() { wanted } else { order(wanted) };
+    Order {
+        named,
+        preferred: place(wanted.len()),
+        branches: wanted.into_iter().chain(order(rest)).map(place).collect(),
+        is_strict: clause.is_some_and(|n| steer.wheres[n].is_strict),
+    }
+}
+
+fn place(n: usize) -> u16 {
+    u16::try_from(n).expect("config lets no steer have 65,536 branches, clauses or map entries")
 }
 
 /// The first `where` clause that names the client. `subnets[n]` says whether the client lies in one
 /// of clause `n`'s subnets.
 #[must_use]
-pub fn clause_of(rule: &Steer, location: &Location, subnets: &[bool]) -> Option<usize> {
+pub fn clause_of(steer: &Steer, location: &Location, subnets: &[bool]) -> Option<usize> {
     let names = |(n, clause): (usize, &Where)| {
         subnets.get(n).copied().unwrap_or(false)
             || location.country.is_some_and(|country| clause.countries.contains(&country))
             || location.continent.is_some_and(|continent| clause.continents.contains(&continent))
             || location.asn.is_some_and(|asn| clause.asns.contains(&asn))
+            || clause.subdivisions.iter().any(|subdivision| location.is_in(subdivision))
     };
-    rule.wheres.iter().enumerate().position(names)
+    steer.wheres.iter().enumerate().position(names)
 }
 
-/// The pools of `rule` in a client's order. `nearest` lists the zone's regions by their distance from
-/// the client, nearest first; `None` when it is not known where the client is.
-#[must_use]
-pub fn prefer(
-    zone: &Zone,
-    rule: &Steer,
-    clause: Option<usize>,
-    nearest: Option<&[RegionId]>,
-) -> Preference {
-    let own: Vec<PoolId> = rule.pools.iter().map(|pool| pool.pool).collect();
-    let wanted = match clause {
-        Some(n) => rule.wheres[n].pools.clone(),
-        None => own.clone(),
+/// The most specific entry of a map that names the client: the longest subnet, then network,
+/// subdivision, country, continent. `subnets[n]` says whether the client lies in entry `n`'s.
+fn entry_of(map: &ClientMap, evidence: &Evidence<'_>, subnets: &[bool]) -> Option<usize> {
+    let location = evidence.location;
+    let specificity = |n: usize| match &map.entries[n].clients {
+        Clients::Subnet(subnet) => {
+            subnets.get(n).copied().unwrap_or(false).then(|| (4, subnet.len()))
+        }
+        Clients::Asn(asn) => (location.asn == Some(*asn)).then_some((3, 0)),
+        Clients::Subdivision(subdivision) => location.is_in(subdivision).then_some((2, 0)),
+        Clients::Country(country) => (location.country == Some(*country)).then_some((1, 0)),
+        Clients::Continent(continent) => (location.continent == Some(*continent)).then_some((0, 0)),
     };
-    let rest: Vec<PoolId> = own.into_iter().filter(|pool| !wanted.contains(pool)).collect();
-    let order = |pools: Vec<PoolId>| match (rule.policy, nearest) {
-        (Policy::Nearest, Some(nearest)) => by_distance(zone, pools, nearest),
-        _ => pools,
-    };
-    // A clause's own order is the operator's word; distance decides only where no clause does.
-    let pools = if clause.is_some() { wanted } else { order(wanted) };
-    let is_strict = clause.is_some_and(|n| rule.wheres[n].is_strict);
-    Preference { clause, pools, beyond: order(rest), is_strict }
+    let named = (0..map.entries.len()).filter_map(|n| Some((specificity(n)?, n)));
+    named.max_by_key(|(specificity, _)| *specificity).map(|(_, n)| n)
 }
 
-/// `pools` by the distance of their regions; pools of one region keep the order written. The
-/// nearest region's `fallback` list comes right behind it.
-fn by_distance(zone: &Zone, pools: Vec<PoolId>, nearest: &[RegionId]) -> Vec<PoolId> {
-    let region_of = |pool: &PoolId| zone.pools[pool.index()].region;
-    let used: HashSet<RegionId> = pools.iter().map(region_of).collect();
+/// The zone's regions as near as they seem to a steer: with its bias, if it has one.
+fn nearest_of(steer: &Steer, evidence: &Evidence<'_>) -> Option<Vec<RegionId>> {
+    let nearest = evidence.nearest?;
+    let mut nearest = nearest.to_vec();
+    if !steer.bias.is_empty() && !evidence.kilometres.is_empty() {
+        let seems = |region: &RegionId| {
+            let bias = steer.bias.iter().find(|(biased, _)| biased == region);
+            let bias = bias.map_or(0.0, |(_, percent)| f64::from(*percent));
+            let far = evidence.kilometres.get(region.index()).copied().unwrap_or(f64::MAX);
+            biased(far, bias)
+        };
+        nearest.sort_by(|a, b| seems(a).total_cmp(&seems(b)));
+    }
+    Some(nearest)
+}
+
+/// A distance as it seems under a bias of −99 to 99 percent, as Route 53 has it: d·(1 − b/100) for
+/// what is to seem nearer, d / (1 − |b|/100) for what is to seem farther.
+fn biased(distance: f64, bias: f64) -> f64 {
+    if bias >= 0.0 { distance * (1.0 - bias / 100.0) } else { distance * 100.0 / (100.0 + bias) }
+}
+
+/// `branches` by the distance of the nearest region that each leads to; those of one region keep the
+/// order written. The nearest region's `fallback` list comes right behind it.
+fn by_distance(zone: &Zone, node: &Node, branches: Vec<usize>, nearest: &[RegionId]) -> Vec<usize> {
+    let used: HashSet<RegionId> =
+        branches.iter().flat_map(|branch| node.regions[*branch].iter().copied()).collect();
     let near = || nearest.iter().copied().filter(|region| used.contains(region));
-    let Some(first) = near().next() else { return pools };
+    let Some(first) = near().next() else { return branches };
     let fallback = zone.regions[first.index()].fallback.iter().copied();
     let told_apart = if used.len() <= REGIONS_FULL_MAX { used.len() } else { NEAREST_MAX };
 
@@ -86,8 +195,11 @@ fn by_distance(zone: &Zone, pools: Vec<PoolId>, nearest: &[RegionId]) -> Vec<Poo
     let mut seen = HashSet::new();
     order.retain(|region| seen.insert(*region));
     order.truncate(told_apart);
-    let rank = |pool: &PoolId| order.iter().position(|region| *region == region_of(pool));
-    let mut sorted = pools;
-    sorted.sort_by_key(|pool| rank(pool).unwrap_or(usize::MAX));
+    let rank = |branch: &usize| {
+        let of_region = |region: &RegionId| order.iter().position(|ranked| ranked == region);
+        node.regions[*branch].iter().filter_map(of_region).min()
+    };
+    let mut sorted = branches;
+    sorted.sort_by_key(|branch| rank(branch).unwrap_or(usize::MAX));
     sorted
 }

@@ -1,69 +1,59 @@
-//! Which pools and endpoints are usable for a class now, and for how long.
+//! What a class may be answered now, and for how long.
 //!
-//! The stages, first hit wins; none of them ever yields nothing unless the rule says so:
+//! Pools differ in [`Fitness`]. The best fitness that any pool of the rule has is what counts; among
+//! the pools that have it the client's order decides, at every node of the rule's tree alike. None of
+//! the stages ever yields nothing unless the rule says so:
 //!
 //! ```text
-//! among the preferred pools                        answer from              why
-//! ≥ 1 usable, and alive in the family              the first / all such     Preferred, Failover
-//! none, but some endpoint alive in the family      the pools that have one  BelowMinHealthy
-//! none; the same among the rule's other pools *    those                    Beyond
-//! no endpoint alive in the family                  as `all-down` says       AllDown
-//! no pool of the rule has the family               NODATA, for everybody    NoFamily
-//!
-//! * unless the client's `where` clause is strict (`only = true`) and has the family itself
+//! the best that there is                                   answer from             why
+//! usable, and alive in the family                          the first / all such    Preferred, Failover
+//! usable, but waiting to fail back                         those                   Returning
+//! fewer endpoints alive than `min-healthy` asks for        those                   BelowMinHealthy
+//! alive, but being drained                                 those                   Drained
+//! no endpoint alive in the family                          as `all-down` says      AllDown
+//! no pool of the rule has the family                       NODATA, for everybody   NoFamily
 //! ```
 //!
+//! Branches outside a client's clause or map entry stand behind those inside it, fitness for fitness,
+//! and are not looked at where the clause is strict (`only = true`) and has the family itself.
+//!
 //! The TTL is the least time in which anything that this answer depends on could change, within the
-//! rule's bounds: the endpoints of the pools it comes from and of every pool that would be preferred
-//! if it could serve.
+//! rule's bounds: the pools that it comes from and all that would be preferred if they could serve.
 
 use std::fmt;
-use std::ops::Range;
 use std::time::Duration;
 
+use super::draw::DrawTree;
+use super::outline::Outline;
 use super::prefer::Preference;
-use crate::model::topology::{AllDown, EndpointAt, Policy};
-use crate::model::{
-    Endpoint, EndpointHealth, EndpointId, Name, PoolId, Steer, TargetHealth, Time, Verdict, Zone,
-};
+use super::scene::{Family, Scene};
+use super::walk::{Decision, Outcome, decide};
+use crate::model::{EndpointId, Name, PoolId, Zone};
 
-/// An address family: what A and AAAA ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Family {
-    /// A.
-    V4,
-    /// AAAA.
-    V6,
-}
-
-/// What is possible for a class in a state of health.
+/// What is possible for a class at a moment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Selection {
     /// What an answer may name.
     pub selected: Selected,
     /// Time to live in seconds.
     pub ttl: u32,
+    /// What makes it so long.
+    pub ttl_by: TtlBy,
     /// Why it is this.
     pub why: Why,
-    /// Every pool of the rule, in the client's order, with what became of it; behind them the one
-    /// that `all-down` names, where that was looked at.
-    pub trail: Vec<PoolNote>,
+    /// What was looked at for it.
+    pub looked_at: Leaves,
+    /// The leaves of the outline that answers come from.
+    pub kept: Vec<usize>,
+    /// In which time it is to be selected anew though no health changes: a pool fails back or ramps up.
+    pub due: Option<Duration>,
 }
 
 /// What an answer may name.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Selected {
-    /// Endpoints of these pools, drawn by the rule's policies. Never empty, and no group is.
-    Groups {
-        /// How one of the groups is drawn (all of them under `all`).
-        between: Policy,
-        /// How endpoints inside it are.
-        inside: Policy,
-        /// How many endpoints of a group one answer names at most.
-        answers: usize,
-        /// The groups, one a pool, in the order of preference.
-        groups: Vec<Group>,
-    },
+    /// Endpoints, drawn by the rule's policies; never without any.
+    Among(DrawTree<EndpointId>),
     /// A CNAME to this name.
     Host(Name),
     /// No data.
@@ -72,28 +62,58 @@ pub enum Selected {
     ServFail,
 }
 
-/// What may be drawn from one pool.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Group {
-    /// The pool.
-    pub pool: PoolId,
-    /// Its share among the groups.
-    pub weight: u32,
-    /// What makes its place in a sticky choice; the same on every node and after every reload.
-    pub seed: u64,
-    /// The endpoints; never empty.
-    pub candidates: Vec<Candidate>,
+/// What makes a TTL so long.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TtlBy {
+    /// The rule's `ttl`: nothing that counts can change sooner.
+    Rule,
+    /// The health of this pool, or its failback, could change by then.
+    Change(PoolId),
+    /// Something could change sooner than the rule's `ttl-min`.
+    Floor,
 }
 
-/// What may be drawn from one group.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Candidate {
-    /// The endpoint.
-    pub endpoint: EndpointId,
-    /// Its share among the candidates.
-    pub weight: u32,
-    /// What makes its place in a sticky choice.
-    pub seed: u64,
+/// A set of leaves of an outline. Those from the 64th on are one member.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Leaves(u64);
+
+impl Leaves {
+    /// Adds a leaf.
+    pub fn add(&mut self, leaf: usize) {
+        self.0 |= 1 << leaf.min(63);
+    }
+
+    /// Whether it has that leaf.
+    #[must_use]
+    pub fn has(self, leaf: usize) -> bool {
+        self.0 >> leaf.min(63) & 1 == 1
+    }
+
+    /// Whether any leaf is in both.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// How fit a pool is to serve a family, the fittest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Fitness {
+    /// It is usable and alive.
+    Good,
+    /// So it is, but the rule has it wait before it is used again.
+    Returning,
+    /// Some of it is alive, but less than `min-healthy` asks for.
+    TooFew,
+    /// What is alive of it is being drained.
+    Drained,
+    /// It has the family, and nothing of it is alive.
+    Dead,
+}
+
+impl Fitness {
+    /// In which somebody serves who is alive.
+    pub(super) const ALIVE: [Self; 4] = [Self::Good, Self::Returning, Self::TooFew, Self::Drained];
 }
 
 /// Why an answer is what it is.
@@ -106,10 +126,14 @@ pub enum Why {
         /// Pools passed over.
         skipped: usize,
     },
+    /// No branch of the client's clause or map entry is usable, so the rule's others serve.
+    Beyond,
+    /// Nothing else is usable, so what waits to fail back serves.
+    Returning,
     /// No pool has enough usable endpoints, so the few that there are serve.
     BelowMinHealthy,
-    /// No pool of the client's `where` clause is alive, so the rule's others serve.
-    Beyond,
+    /// All that is alive is being drained.
+    Drained,
     /// Nothing is usable: `all-down` decides.
     AllDown,
     /// No pool of the rule has an address of the family.
@@ -124,343 +148,37 @@ impl fmt::Display for Why {
             Self::Failover { skipped } => {
                 write!(f, "failover: {skipped} better pools are not usable")
             }
+            Self::Beyond => f.write_str(
+                "failover: no pool that the client is meant for is usable, so another serves",
+            ),
+            Self::Returning => {
+                f.write_str("nothing else is usable, so what waits to fail back serves already")
+            }
             Self::BelowMinHealthy => {
                 f.write_str("no pool has its min-healthy, so what is usable serves")
             }
-            Self::Beyond => f.write_str(
-                "failover: no pool of the client's `where` clause is alive, so another serves",
-            ),
+            Self::Drained => f.write_str("all that is alive is being drained, so it still serves"),
             Self::AllDown => f.write_str("nothing is usable, so all-down decides"),
             Self::NoFamily => f.write_str("no pool of the rule has an address of that family"),
         }
     }
 }
 
-/// What became of one pool.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PoolNote {
-    /// The pool.
-    pub pool: PoolId,
-    /// What became of it.
-    pub fate: Fate,
-    /// Endpoints usable in any family.
-    pub usable: usize,
-    /// Endpoints that must be.
-    pub wanted: usize,
-    /// Endpoints in all.
-    pub total: usize,
-}
-
-/// What became of a pool in a choice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
-    /// Answers come from it.
-    Kept,
-    /// Fewer endpoints are usable than `min-healthy` asks for.
-    NotEnough,
-    /// It has no endpoint of the family.
-    NoFamily,
-    /// None of its endpoints is alive in the family, though the pool is usable.
-    FamilyDown,
-    /// A better one was kept.
-    NotReached,
-    /// Its weight is 0 and others are usable.
-    ZeroWeight,
-    /// The client's `where` clause does not name it.
-    OutsideClause,
-}
-
-/// What is seen of one pool in one family.
-struct PoolView {
-    pool: PoolId,
-    weight: u32,
-    /// Endpoints usable in any family, wanted, and in all.
-    usable: usize,
-    wanted: usize,
-    total: usize,
-    /// Endpoints that have the family, and those among them that are alive in it.
-    having: Vec<EndpointId>,
-    alive: Vec<EndpointId>,
-    /// The least time in which any of its endpoints could change.
-    next_change: Duration,
-    /// When its last endpoint went down, if none is alive: the latest is `last-good`.
-    down_since: Time,
-}
-
-impl PoolView {
-    fn is_usable(&self) -> bool {
-        self.usable >= self.wanted
-    }
-
-    fn note(&self, fate: Fate) -> PoolNote {
-        let Self { pool, usable, wanted, total, .. } = *self;
-        PoolNote { pool, fate, usable, wanted, total }
-    }
-}
-
-/// What is possible for a class, given the health of every endpoint of the zone.
+/// What is possible for a class in a scene.
 #[must_use]
 pub fn select(
     zone: &Zone,
-    rule: &Steer,
+    outline: &Outline,
     preference: &Preference,
-    health: &[EndpointHealth],
+    scene: &Scene,
     family: Family,
 ) -> Selection {
-    let view = |pools: &[PoolId]| -> Vec<PoolView> {
-        pools.iter().map(|pool| view_of(zone, rule, *pool, health, family)).collect()
-    };
-    let preferred = view(&preference.pools);
-    let beyond = view(&preference.beyond);
-    let has_family = |views: &[PoolView]| views.iter().any(|view| !view.having.is_empty());
-    let may_go_beyond = !preference.is_strict || !has_family(&preferred);
-
-    if let Some(mut selection) = select_alive(zone, rule, &preferred) {
-        let fate = if may_go_beyond { Fate::NotReached } else { Fate::OutsideClause };
-        selection.trail.extend(beyond.iter().map(|view| view.note(fate)));
-        return selection;
+    let decision = decide(zone, outline, preference, scene, family);
+    let mut kept = Vec::new();
+    if let Outcome::Among(draft) = &decision.outcome {
+        draft.leaves(&mut kept);
     }
-    if may_go_beyond && let Some(mut selection) = select_alive(zone, rule, &beyond) {
-        selection.why = Why::Beyond;
-        selection.ttl = selection.ttl.min(ttl_of(rule, &preferred));
-        selection.trail.splice(0..0, trail_of(&preferred, &[], false, true));
-        return selection;
-    }
-    let has_own = has_family(&preferred);
-    if !has_own && !has_family(&beyond) {
-        let views: Vec<PoolView> = preferred.into_iter().chain(beyond).collect();
-        let trail = trail_of(&views, &[], false, true);
-        let ttl = whole_secs(rule.ttl);
-        return Selection { selected: Selected::NoData, ttl, why: Why::NoFamily, trail };
-    }
-    let own = preferred.len();
-    let (mut views, outside) = if may_go_beyond {
-        (preferred.into_iter().chain(beyond).collect(), Vec::new())
-    } else {
-        (preferred, beyond)
-    };
-    let as_up = if has_own { 0..own } else { own..views.len() };
-    if let AllDown::Pool(pool) = rule.all_down
-        && rule.pools.iter().all(|own| own.pool != pool)
-    {
-        views.push(view_of(zone, rule, pool, health, family));
-    }
-    let mut selection = select_all_down(zone, rule, &views, as_up);
-    selection.trail.extend(outside.iter().map(|view| view.note(Fate::OutsideClause)));
-    selection
-}
-
-/// The first two stages of the table above: an endpoint of the family is alive among `views`.
-fn select_alive(zone: &Zone, rule: &Steer, views: &[PoolView]) -> Option<Selection> {
-    let is_first_only = matches!(rule.policy, Policy::Nearest | Policy::Failover);
-    for has_enough in [true, false] {
-        let is_kept = |view: &PoolView| !view.alive.is_empty() && (!has_enough || view.is_usable());
-        let mut kept: Vec<usize> = (0..views.len()).filter(|n| is_kept(&views[*n])).collect();
-        set_weightless_aside(views, &mut kept);
-        let Some(&first) = kept.first() else { continue };
-        if is_first_only {
-            kept.truncate(1);
-        }
-        let skipped = views[..first].iter().filter(|view| !is_kept(view)).count();
-        let why = match (has_enough, skipped) {
-            (false, _) => Why::BelowMinHealthy,
-            (true, 0) => Why::Preferred,
-            (true, skipped) => Why::Failover { skipped },
-        };
-        let groups = kept.iter().map(|n| group_of(zone, &views[*n], &views[*n].alive)).collect();
-        // The first pool that has all it needs is not challenged by those behind it; one that only
-        // stands in is.
-        let is_settled = is_first_only && has_enough && views[first].weight > 0;
-        let reach = if is_settled { first + 1 } else { views.len() };
-        return Some(Selection {
-            selected: groups_of(rule, groups),
-            ttl: ttl_of(rule, &views[..reach]),
-            why,
-            trail: trail_of(views, &kept, is_first_only, has_enough),
-        });
-    }
-    None
-}
-
-/// Pools of weight 0 stand back while another is there.
-fn set_weightless_aside(views: &[PoolView], kept: &mut Vec<usize>) {
-    if kept.iter().any(|n| views[*n].weight > 0) {
-        kept.retain(|n| views[*n].weight > 0);
-    }
-}
-
-/// No endpoint of the family is alive: the rule's last resort. It may name any of `views`, and would
-/// choose among those of `as_up` if all were up.
-fn select_all_down(
-    zone: &Zone,
-    rule: &Steer,
-    views: &[PoolView],
-    as_up: Range<usize>,
-) -> Selection {
-    let is_first_only = matches!(rule.policy, Policy::Nearest | Policy::Failover);
-    let has_family = |n: &usize| !views[*n].having.is_empty();
-    let having = || (0..views.len()).filter(has_family);
-    let as_up = || {
-        let mut kept: Vec<usize> = as_up.filter(has_family).collect();
-        set_weightless_aside(views, &mut kept);
-        if is_first_only {
-            kept.truncate(1);
-        }
-        kept
-    };
-    let kept = match &rule.all_down {
-        AllDown::AsUp => as_up(),
-        AllDown::LastGood => {
-            // The first of equals, so that nothing changes when all went down at once.
-            let last = having().rev().max_by_key(|n| views[*n].down_since);
-            last.map_or_else(as_up, |last| vec![last])
-        }
-        AllDown::Pool(pool) => {
-            let named = having().find(|n| views[*n].pool == *pool);
-            named.map_or_else(as_up, |named| vec![named])
-        }
-        AllDown::Host(_) | AllDown::NoData | AllDown::ServFail => Vec::new(),
-    };
-    let selected = match &rule.all_down {
-        AllDown::Host(name) => Selected::Host(name.clone()),
-        AllDown::NoData => Selected::NoData,
-        AllDown::ServFail => Selected::ServFail,
-        AllDown::AsUp | AllDown::LastGood | AllDown::Pool(_) => {
-            let groups = kept.iter().map(|n| match &views[*n] {
-                view if view.alive.is_empty() => group_of(zone, view, &view.having),
-                view => group_of(zone, view, &view.alive),
-            });
-            groups_of(rule, groups.collect())
-        }
-    };
-    Selection {
-        selected,
-        ttl: ttl_of(rule, views),
-        why: Why::AllDown,
-        trail: trail_of(views, &kept, false, false),
-    }
-}
-
-fn groups_of(rule: &Steer, groups: Vec<Group>) -> Selected {
-    let answers = usize::from(rule.pick.answers.get());
-    Selected::Groups { between: rule.policy, inside: rule.pick.policy, answers, groups }
-}
-
-/// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
-fn group_of(zone: &Zone, view: &PoolView, endpoints: &[EndpointId]) -> Group {
-    let pool = &zone.pools[view.pool.index()];
-    let endpoint = |id: &EndpointId| &zone.endpoints[id.index()];
-    let has_weight = endpoints.iter().any(|id| endpoint(id).weight > 0);
-    let candidates = endpoints.iter().filter(|id| !has_weight || endpoint(id).weight > 0);
-    let candidates = candidates.map(|id| Candidate {
-        endpoint: *id,
-        weight: endpoint(id).weight.max(1),
-        seed: seed_of(&[&pool.name, &endpoint(id).name]),
-    });
-    Group {
-        pool: view.pool,
-        weight: view.weight.max(1),
-        seed: seed_of(&[&pool.name]),
-        candidates: candidates.collect(),
-    }
-}
-
-/// A number that stands for a name: FNV-1a, which will be the same for ever on every node.
-fn seed_of(parts: &[&str]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        for byte in part.bytes().chain(std::iter::once(0)) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    hash
-}
-
-fn trail_of(
-    views: &[PoolView],
-    kept: &[usize],
-    is_first_only: bool,
-    has_enough: bool,
-) -> Vec<PoolNote> {
-    let first_kept = kept.first().copied();
-    let fate = |n: usize, view: &PoolView| {
-        if kept.contains(&n) {
-            Fate::Kept
-        } else if is_first_only && first_kept.is_some_and(|first| n > first) {
-            Fate::NotReached
-        } else if view.having.is_empty() {
-            Fate::NoFamily
-        } else if !view.is_usable() {
-            Fate::NotEnough
-        } else if view.alive.is_empty() {
-            Fate::FamilyDown
-        } else if has_enough {
-            Fate::ZeroWeight
-        } else {
-            Fate::NotReached
-        }
-    };
-    views.iter().enumerate().map(|(n, view)| view.note(fate(n, view))).collect()
-}
-
-/// The least time in which anything here could change, within the rule's bounds, in whole seconds.
-fn ttl_of(rule: &Steer, views: &[PoolView]) -> u32 {
-    let next_change = views.iter().map(|view| view.next_change).min().unwrap_or(Duration::MAX);
-    whole_secs(next_change.max(rule.ttl_min).min(rule.ttl))
-}
-
-fn whole_secs(length: Duration) -> u32 {
-    u32::try_from(length.as_secs()).unwrap_or(u32::MAX >> 1)
-}
-
-fn view_of(
-    zone: &Zone,
-    rule: &Steer,
-    pool: PoolId,
-    health: &[EndpointHealth],
-    family: Family,
-) -> PoolView {
-    let total = zone.pools[pool.index()].endpoints.len();
-    let weight = rule.pools.iter().find(|weighted| weighted.pool == pool).map_or(1, |w| w.weight);
-    let mut view = PoolView {
-        pool,
-        weight,
-        usable: 0,
-        wanted: zone.pools[pool.index()].min_healthy.count(total),
-        total,
-        having: Vec::new(),
-        alive: Vec::new(),
-        next_change: Duration::MAX,
-        down_since: Time::ZERO,
-    };
-    for (id, endpoint) in zone.endpoints_of(pool) {
-        let known = ways_of(endpoint, &health[id.index()]);
-        view.usable += usize::from(known.iter().any(|(_, way)| way.verdict.is_usable()));
-        for (_, way) in &known {
-            view.next_change = view.next_change.min(way.next_change);
-            if way.verdict == Verdict::Down {
-                view.down_since = view.down_since.max(way.since);
-            }
-        }
-        if let Some((_, way)) = known.iter().find(|(of, _)| of.is_none_or(|of| of == family)) {
-            view.having.push(id);
-            if way.verdict.is_usable() {
-                view.alive.push(id);
-            }
-        }
-    }
-    view
-}
-
-/// The ways to reach an endpoint with what is known of each. A host name serves every family.
-fn ways_of(endpoint: &Endpoint, health: &EndpointHealth) -> Vec<(Option<Family>, TargetHealth)> {
-    let known = |health: Option<TargetHealth>| health.unwrap_or(TargetHealth::UNCHECKED);
-    match &endpoint.at {
-        EndpointAt::Addresses { v4, v6 } => {
-            let v4 = v4.map(|_| (Some(Family::V4), known(health.v4)));
-            let v6 = v6.map(|_| (Some(Family::V6), known(health.v6)));
-            v4.into_iter().chain(v6).collect()
-        }
-        EndpointAt::Host(_) => vec![(None, known(health.host))],
-    }
+    let selected = decision.outcome.selected(zone, outline, scene, family);
+    let Decision { ttl, ttl_by, why, looked_at, due, .. } = decision;
+    Selection { selected, ttl, ttl_by, why, looked_at, kept, due }
 }

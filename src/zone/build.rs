@@ -393,10 +393,9 @@ impl NamesBuilder {
 
     // ---- Finishing ----
 
-    /// The names of the zone, of which those of `steered` are steered: each leads to its place in that
-    /// list.
+    /// The names of the zone, of which those of `steered` are steered: each leads to the place beside it.
     #[must_use]
-    pub fn finish<'n>(mut self, steered: impl IntoIterator<Item = &'n Name>) -> ZoneNames {
+    pub fn finish<'n>(mut self, steered: impl IntoIterator<Item = (usize, &'n Name)>) -> ZoneNames {
         self.close_draft();
         // Places are for findings, and these have been told.
         self.places = Vec::new();
@@ -404,7 +403,7 @@ impl NamesBuilder {
         let records = self.named().flat_map(|(_, record)| record.rrsets());
         let records = records.map(|rrset| usize::from(rrset.count)).sum();
         self.drop_dead();
-        for (place, owner) in steered.into_iter().enumerate() {
+        for (place, owner) in steered {
             self.add_steered(owner, u32::try_from(place).expect("fewer than 2^32 steers"));
         }
         self.add_ancestors();

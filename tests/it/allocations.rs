@@ -11,7 +11,7 @@ use windrose::config::{self, ZoneFiles};
 use windrose::dns::{Arrival, Dice, Kind, handle};
 use windrose::geo::Atlas;
 use windrose::model::{Name, RecordType, Report, TargetHealth, Time, Verdict};
-use windrose::snapshot::{Blueprint, Snapshot};
+use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 /// The system's allocator, counting what each thread asks of it.
 struct Counting;
@@ -77,7 +77,7 @@ fn snapshot() -> Snapshot {
         next_change: std::time::Duration::from_secs(20),
     };
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
-    Snapshot::compile(blueprint, 1, &|_| down).unwrap()
+    Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &|_| down)).unwrap()
 }
 
 /// A query with a client subnet, or without EDNS.

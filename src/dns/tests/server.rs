@@ -18,7 +18,7 @@ use crate::dns::{Arrival, Dice, Outcome, handle};
 use crate::geo::Atlas;
 use crate::model::{Name, Prefix, RecordType, TargetHealth, Time, Verdict};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
-use crate::snapshot::{Blueprint, Snapshot};
+use crate::snapshot::{Blueprint, Conditions, Snapshot};
 use crate::testing;
 
 /// Octets of a reply over UDP, as the listeners allow by default.
@@ -69,7 +69,9 @@ impl Server {
             cookie_secrets: vec![[7; SECRET_LEN]],
             ..Gate::default()
         };
-        let snapshot = Snapshot::compile(blueprint, 1, &|_| down).unwrap().with_gate(gate);
+        let snapshot = Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &|_| down))
+            .unwrap()
+            .with_gate(gate);
         Self { snapshot, dice: Dice::new(7) }
     }
 

@@ -12,8 +12,8 @@ use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     EndpointId, RecordType, Steer, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
 };
-use crate::snapshot::rules::{CompiledRule, FamilyAnswer};
-use crate::snapshot::{Blueprint, Snapshot, targets_of};
+use crate::snapshot::rules::{Answer, CompiledRule};
+use crate::snapshot::{Blueprint, Conditions, Snapshot, targets_of};
 use crate::steer::{Draw, Drawn, Family, Selected, choose};
 use crate::testing;
 
@@ -122,6 +122,10 @@ fn known(blueprint: &Blueprint, health: &Health) -> impl Fn(&Target) -> TargetHe
     move |target| known[&target.host]
 }
 
+fn at(secs: u64, of_target: &dyn Fn(&Target) -> TargetHealth) -> Conditions<'_> {
+    Conditions::new(Time::from_secs(secs), of_target)
+}
+
 /// What an answer holds: type, TTL and data of each record.
 type Records = Vec<(RecordType, u32, Vec<u8>)>;
 
@@ -129,11 +133,11 @@ type Records = Vec<(RecordType, u32, Vec<u8>)>;
 fn chosen(zone: &Zone, steer: &Steer, drawn: &Drawn, family: Family, ttl: u32) -> Option<Records> {
     let one = |id: &EndpointId| match (&zone.endpoints[id.index()].at, family) {
         (EndpointAt::Host(host), _) => (RecordType::CNAME, ttl, host.as_wire().to_vec()),
-        (EndpointAt::Addresses { v4, .. }, Family::V4) => {
-            (RecordType::A, ttl, v4.unwrap().octets().to_vec())
-        }
         (EndpointAt::Addresses { v6, .. }, Family::V6) => {
             (RecordType::AAAA, ttl, v6.unwrap().octets().to_vec())
+        }
+        (EndpointAt::Addresses { v4, .. }, _) => {
+            (RecordType::A, ttl, v4.unwrap().octets().to_vec())
         }
     };
     match drawn {
@@ -154,7 +158,7 @@ fn chosen(zone: &Zone, steer: &Steer, drawn: &Drawn, family: Family, ttl: u32) -
 }
 
 /// What the compiled answer holds.
-fn compiled(answer: &FamilyAnswer, dice: Draw) -> Option<Records> {
+fn compiled(answer: &Answer, dice: Draw) -> Option<Records> {
     let mut records = Records::new();
     answer.draw(dice, &mut |record| {
         let b = &record.bytes;
@@ -163,16 +167,17 @@ fn compiled(answer: &FamilyAnswer, dice: Draw) -> Option<Records> {
         assert_eq!(usize::from(u16::from_be_bytes([b[10], b[11]])), b.len() - 12);
         records.push((RecordType(u16::from_be_bytes([b[2], b[3]])), ttl, b[12..].to_vec()));
     });
-    let is_silent = matches!(answer, FamilyAnswer::NoData { .. } | FamilyAnswer::ServFail);
+    let is_silent = matches!(answer, Answer::NoData { .. } | Answer::ServFail);
     assert_eq!(is_silent, records.is_empty());
     (!is_silent).then_some(records)
 }
 
 /// Every answer of every rule to every class.
-fn answers(snapshot: &Snapshot) -> Vec<FamilyAnswer> {
-    let of_rule = |(_, rule): (usize, &CompiledRule)| {
-        let classes = 0..rule.map.preferences.len();
-        let of_class = |class| [Family::V4, Family::V6].map(|f| rule.answer(class, f).clone());
+fn answers(snapshot: &Snapshot) -> Vec<Answer> {
+    let of_rule = |rule: &CompiledRule| {
+        let classes = 0..rule.source.map.preferences.len();
+        let of_class =
+            |class| (0..rule.column_count()).map(move |column| rule.answer(class, column).clone());
         classes.flat_map(of_class).collect::<Vec<_>>()
     };
     snapshot.rules_of(0).flat_map(of_rule).collect()
@@ -185,27 +190,29 @@ proptest! {
     fn what_is_compiled_is_what_is_chosen(text in any_zone(), health in any_health(), seed in any::<u64>()) {
         let blueprint = blueprint(&text);
         let of_target = known(&blueprint, &health);
-        let snapshot = Snapshot::compile(blueprint, 1, &of_target).unwrap();
+        let snapshot = Snapshot::compile(blueprint, 1, &at(0, &of_target)).unwrap();
         let zone = &snapshot.zones()[0];
-        for (place, rule) in snapshot.rules_of(0) {
-            let steer = &zone.steers[place];
-            for (class, preference) in rule.map.preferences.iter().enumerate() {
-                for family in [Family::V4, Family::V6] {
+        for rule in snapshot.rules_of(0) {
+            let outline = &rule.source.outline;
+            let steer = outline.rule(zone);
+            for (class, preference) in rule.source.map.preferences.iter().enumerate() {
+                for column in 0..rule.column_count() {
+                    let family = rule.family(column);
                     for n in 0..8_u64 {
                         let random = seed.wrapping_mul(n + 1).rotate_left(17);
                         let dice = Draw { random, turn: u32::try_from(n).unwrap(), key: !random };
-                        let health = snapshot.endpoint_health(0);
-                        let choice = choose(zone, steer, preference, health, family, dice);
+                        let scene = snapshot.scene(0);
+                        let choice = choose(zone, outline, preference, scene, family, dice);
                         let ttl = choice.selection.ttl;
-                        let answer = rule.answer(class, family);
+                        let answer = rule.answer(class, column);
                         let chosen = chosen(zone, steer, &choice.drawn, family, ttl);
                         prop_assert_eq!(compiled(answer, dice), chosen);
                         match answer {
-                            FamilyAnswer::NoData { ttl: own } => {
+                            Answer::NoData { ttl: own } => {
                                 prop_assert_eq!(choice.selection.selected, Selected::NoData);
                                 prop_assert_eq!(*own, ttl);
                             }
-                            FamilyAnswer::ServFail => {
+                            Answer::ServFail => {
                                 prop_assert_eq!(choice.selection.selected, Selected::ServFail);
                             }
                             _ => {}
@@ -224,7 +231,7 @@ proptest! {
         let mut health = healths[0].0.clone();
         let blueprint = blueprint(&text);
         let of_target = known(&blueprint, &health);
-        let mut snapshot = Snapshot::compile(blueprint, 1, &of_target).unwrap();
+        let mut snapshot = Snapshot::compile(blueprint, 1, &at(0, &of_target)).unwrap();
         for (next, is_changed) in &healths[1..] {
             for (n, is_changed) in is_changed.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
                 if *is_changed {
@@ -233,8 +240,8 @@ proptest! {
             }
             let fresh = self::blueprint(&text);
             let of_target = known(&fresh, &health);
-            let fresh = Snapshot::compile(fresh, 1, &of_target).unwrap();
-            match snapshot.with_health(&of_target) {
+            let fresh = Snapshot::compile(fresh, 1, &at(0, &of_target)).unwrap();
+            match snapshot.next(&at(0, &of_target)) {
                 Some(next) => {
                     prop_assert_eq!(next.generation(), snapshot.generation() + 1);
                     prop_assert!(next.endpoint_health(0) != snapshot.endpoint_health(0));
@@ -244,17 +251,18 @@ proptest! {
                 None => prop_assert_eq!(answers(&snapshot), answers(&fresh)),
             }
             prop_assert_eq!(answers(&snapshot), answers(&fresh));
-            prop_assert!(snapshot.with_health(&of_target).is_none());
+            prop_assert!(snapshot.next(&at(0, &of_target)).is_none());
         }
     }
 }
 
 #[test]
-fn a_change_that_no_rule_looks_at_makes_no_snapshot() {
+fn rules_that_do_not_look_at_a_change_are_shared() {
     let text = ZONE.replace("BETWEEN", "failover").replace("INSIDE", "all").replace("ANSWERS", "3");
     let text = text.replace("ALLDOWN", "as-up").replace("MIN", "1");
     let up = vec![TargetHealth::UNCHECKED; 10];
-    let snapshot = Snapshot::compile(blueprint(&text), 1, &known(&blueprint(&text), &up)).unwrap();
+    let of_target = known(&blueprint(&text), &up);
+    let snapshot = Snapshot::compile(blueprint(&text), 1, &at(0, &of_target)).unwrap();
     let down = |address: &str| {
         let address: std::net::IpAddr = address.parse().unwrap();
         move |target: &Target| match target.host {
@@ -264,6 +272,13 @@ fn a_change_that_no_rule_looks_at_makes_no_snapshot() {
             _ => TargetHealth::UNCHECKED,
         }
     };
-    assert!(snapshot.with_health(&down("192.0.2.1")).is_some());
-    assert!(snapshot.with_health(&down("192.0.2.7")).is_none(), "only `sorry` has it");
+    let is_shared = |address: &str| {
+        let next = snapshot.next(&at(0, &down(address))).unwrap();
+        let both = snapshot.rules.iter().zip(&next.rules);
+        both.map(|(old, new)| Arc::ptr_eq(old, new)).collect::<Vec<_>>()
+    };
+    assert_eq!(is_shared("192.0.2.1"), [false, false]);
+    assert_eq!(is_shared("192.0.2.5"), [false, true], "`api` does not lead there");
+    assert_eq!(is_shared("192.0.2.7"), [true, true], "only `sorry` has it");
+    assert!(snapshot.next(&at(9, &down("203.0.113.1"))).is_none(), "nobody has it");
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::geo::Atlas;
-use crate::model::{Report, TargetHealth};
-use crate::snapshot::{Blueprint, Snapshot, expect};
+use crate::model::{Report, TargetHealth, Time};
+use crate::snapshot::{Blueprint, Conditions, Snapshot, expect};
 use crate::testing;
 
 /// A zone with a region and a pool of each name, a rule that fails over through `pools`, and an
@@ -23,7 +23,9 @@ fn findings(regions: &[&str], pools: &[&str], expectation: &str) -> Vec<String> 
     write!(text, "[steer.www]\npolicy = 'failover'\npools = {pools:?}\n{expectation}").unwrap();
     let zones = testing::zones(&[("example.test.toml", &text)]);
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
-    let snapshot = Snapshot::compile(blueprint, 1, &|_| TargetHealth::UNCHECKED).unwrap();
+    let snapshot =
+        Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED))
+            .unwrap();
     let mut report = Report::new();
     report.add_source("example.test.toml", text);
     expect::check(&snapshot, &mut report);

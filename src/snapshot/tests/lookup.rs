@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::geo::Atlas;
-use crate::model::{Name, Record, RecordType, Report, Span, TargetHealth, Zone};
+use crate::model::{Name, Record, RecordType, Report, Span, TargetHealth, Time, Zone};
 use crate::snapshot::find::{Found, QueryName};
-use crate::snapshot::{Blueprint, Snapshot};
+use crate::snapshot::{Blueprint, Conditions, Snapshot};
 use crate::zone::NamesBuilder;
 
 /// The types at each name of a zone.
@@ -184,7 +184,8 @@ fn compile(zones: &[Plain]) -> Snapshot {
     };
     let zones = zones.iter().map(zone).collect();
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
-    Snapshot::compile(blueprint, 1, &|_| TargetHealth::UNCHECKED).unwrap()
+    Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED))
+        .unwrap()
 }
 
 fn led(snapshot: &Snapshot, name: &Name, qtype: RecordType) -> Led {

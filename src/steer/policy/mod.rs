@@ -8,8 +8,7 @@ mod rotate;
 mod sticky;
 mod weighted;
 
-use super::draw::{Draw, Picks};
-use super::select::{Candidate, Group};
+use super::draw::{Draw, Item, Picks};
 use crate::model::topology::Policy;
 
 /// Something with a share and a lasting identity.
@@ -20,17 +19,7 @@ pub(super) trait Weighted {
     fn seed(&self) -> u64;
 }
 
-impl Weighted for Group {
-    fn weight(&self) -> u32 {
-        self.weight
-    }
-
-    fn seed(&self) -> u64 {
-        self.seed
-    }
-}
-
-impl Weighted for Candidate {
+impl<T> Weighted for Item<T> {
     fn weight(&self) -> u32 {
         self.weight
     }
@@ -45,7 +34,7 @@ pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: 
     let count = count.min(items.len());
     match policy {
         // The candidates stand in the order of preference already.
-        Policy::Nearest | Policy::Failover => first(count),
+        Policy::Nearest | Policy::Failover | Policy::Map => first(count),
         Policy::Weighted => weighted::pick(items, count, dice.random),
         Policy::Sticky => sticky::pick(items, count, dice.key),
         Policy::RoundRobin | Policy::All => rotate::pick(items.len(), count, dice.turn),

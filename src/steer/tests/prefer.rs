@@ -1,9 +1,9 @@
 //! The order in which clients want pools, by distance, fallback lists and clauses.
 
 use super::world::World;
-use crate::model::topology::{Policy, Where};
+use crate::model::topology::{BranchTo, Policy, Where};
 use crate::model::{Continent, Country, Location, RegionId};
-use crate::steer::{clause_of, prefer};
+use crate::steer::prefer::clause_of;
 
 /// Regions with the fallback list that each says.
 type Fallbacks<'a> = &'a [(&'a str, &'a str)];
@@ -26,9 +26,16 @@ fn wanted(written: &str, nearest: &str, fallback: Fallbacks<'_>) -> String {
     let world = world.rule_pools(&own.join(" "));
     let nearest: Vec<RegionId> =
         nearest.split_whitespace().map(|name| region(&world, name)).collect();
-    let preference = prefer(&world.zone, &world.zone.steers[0], None, Some(&nearest));
-    let names = preference.pools.iter().map(|pool| world.zone.pools[pool.index()].name.as_str());
-    names.collect::<Vec<_>>().join(" ")
+    names(&world, world.prefer(None, Some(&nearest)).orders[0].parts().0)
+}
+
+/// The names of pools by their places among the rule's branches.
+fn names(world: &World, branches: &[u16]) -> String {
+    let name = |branch: &u16| match world.zone.steers[0].branches[usize::from(*branch)].to {
+        BranchTo::Pool(pool) => world.zone.pools[pool.index()].name.as_str(),
+        BranchTo::Steer(_) => panic!("no steers here"),
+    };
+    branches.iter().map(name).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -80,25 +87,23 @@ fn pools_of_one_region_keep_the_order_written() {
         world.zone.pools[pool].region = RegionId::new(region);
     }
     let nearest = [RegionId::new(1), RegionId::new(0)];
-    let preference = prefer(&world.zone, &world.zone.steers[0], None, Some(&nearest));
-    let order: Vec<usize> = preference.pools.iter().map(|pool| pool.index()).collect();
-    assert_eq!(order, [1, 3, 0, 2]);
+    let preference = world.prefer(None, Some(&nearest));
+    assert_eq!(names(&world, preference.orders[0].parts().0), "b1 b2 a1 a2");
 }
 
 #[test]
 fn of_a_client_in_no_known_place_the_order_written_is_taken() {
     let world = World::new(Policy::Nearest, "b: q\n a: p");
-    let preference = prefer(&world.zone, &world.zone.steers[0], None, None);
-    assert_eq!(preference.pools, [world.pool("b"), world.pool("a")]);
+    assert_eq!(names(&world, world.prefer(None, None).orders[0].parts().0), "b a");
 }
 
 #[test]
 fn a_clause_is_taken_at_its_word_and_the_rest_goes_by_distance() {
     let world = World::new(Policy::Nearest, "a: p\n b: q\n c: r\n d: s").clause("d b", false);
     let nearest = [2, 0, 1, 3].map(RegionId::new);
-    let preference = prefer(&world.zone, &world.zone.steers[0], Some(0), Some(&nearest));
-    assert_eq!(preference.pools, ["d", "b"].map(|name| world.pool(name)));
-    assert_eq!(preference.beyond, ["c", "a"].map(|name| world.pool(name)));
+    let preference = world.prefer(Some(0), Some(&nearest));
+    let (preferred, beyond) = preference.orders[0].parts();
+    assert_eq!((names(&world, preferred), names(&world, beyond)), ("d b".into(), "c a".into()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::world::{TTL, TTL_MIN, World};
 use crate::model::Verdict;
 use crate::model::topology::{AllDown, Policy};
-use crate::steer::select::Fate;
+use crate::steer::trail::Fate;
 use crate::steer::{Family, Why};
 
 const THREE: &str = "
@@ -65,7 +65,7 @@ fn a_family_that_a_region_does_not_have_comes_from_the_next() {
     let world = World::new(Policy::Failover, "eu: a/4 b/4\n us: c d");
     assert_eq!(world.a(), "eu/a eu/b");
     assert_eq!(world.aaaa(), "us/c us/d");
-    assert_eq!(world.select(Family::V6).trail[0].fate, Fate::NoFamily);
+    assert_eq!(world.trail(Family::V6)[0].fate, Fate::NoFamily);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn weight_0_stands_in_when_all_others_are_down() {
     assert_eq!(world.a(), "eu/a");
     assert_eq!(world.clone().down("a").a(), "eu/b");
     assert_eq!(world.clone().down("a b").a(), "us/c");
-    assert_eq!(world.select(Family::V4).trail[1].fate, Fate::ZeroWeight);
+    assert_eq!(world.trail(Family::V4)[1].fate, Fate::ZeroWeight);
 }
 
 #[test]

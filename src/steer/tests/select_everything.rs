@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use proptest::sample::{select as any_of, subsequence};
 
 use super::world::{TTL, TTL_MIN, World};
-use crate::model::topology::{AllDown, EndpointAt, Policy};
+use crate::model::topology::{AllDown, BranchTo, EndpointAt, Policy};
 use crate::model::{EndpointId, PoolId, TargetHealth, Time, Verdict};
-use crate::steer::{Family, Group, Preference, Selected, Selection, Why};
+use crate::steer::trail::{Fate, trail};
+use crate::steer::{Family, Preference, Selected, Selection, Why};
 
 /// Endpoints of every kind; each second of the pair lacks something that the first has.
 const WORLDS: [&str; 3] = [
@@ -42,8 +43,8 @@ fn way(world: &World, id: EndpointId, family: Family) -> Option<TargetHealth> {
     let health = &world.health[id.index()];
     match (&world.zone.endpoints[id.index()].at, family) {
         (EndpointAt::Host(_), _) => health.host,
-        (EndpointAt::Addresses { .. }, Family::V4) => health.v4,
         (EndpointAt::Addresses { .. }, Family::V6) => health.v6,
+        (EndpointAt::Addresses { .. }, _) => health.v4,
     }
 }
 
@@ -64,11 +65,29 @@ fn is_usable(world: &World, pool: PoolId) -> bool {
     usable.count() >= pool.min_healthy.count(pool.endpoints.len())
 }
 
-fn groups(selection: &Selection) -> &[Group] {
+/// The endpoints that may be answered.
+fn candidates(selection: &Selection) -> Vec<EndpointId> {
     match &selection.selected {
-        Selected::Groups { groups, .. } => groups,
-        _ => &[],
+        Selected::Among(tree) => tree.leaves().copied().collect(),
+        _ => Vec::new(),
     }
+}
+
+/// The pools that may answer, each once.
+fn pools(world: &World, selection: &Selection) -> Vec<PoolId> {
+    let mut pools: Vec<PoolId> =
+        candidates(selection).into_iter().map(|id| world.zone.endpoints[id.index()].pool).collect();
+    pools.dedup();
+    pools
+}
+
+/// The pools of some branches of the rule.
+fn pools_of(world: &World, branches: &[u16]) -> Vec<PoolId> {
+    let pool = |branch: &u16| match world.zone.steers[0].branches[usize::from(*branch)].to {
+        BranchTo::Pool(pool) => pool,
+        BranchTo::Steer(_) => panic!("no steers here"),
+    };
+    branches.iter().map(pool).collect()
 }
 
 /// Everything that must hold of one selection.
@@ -80,65 +99,71 @@ fn check(world: &World, preference: &Preference, family: Family) {
     };
     let alive = |id| is_alive(world, id, family);
     let has = |id| way(world, id, family).is_some();
-    let may_go_beyond = !preference.is_strict || !exists(world, &preference.pools, has);
-    let beyond: &[PoolId] = if may_go_beyond { &preference.beyond } else { &[] };
-    let groups = groups(&selection);
-    let candidates = || groups.iter().flat_map(|group| &group.candidates).map(|c| c.endpoint);
-    let is_from = |pools: &[PoolId]| groups.iter().all(|group| pools.contains(&group.pool));
+    let order = &preference.orders[0];
+    let (preferred, beyond) = order.parts();
+    let (preferred, all_beyond) = (pools_of(world, preferred), pools_of(world, beyond));
+    let may_go_beyond = !order.is_strict || !exists(world, &preferred, has);
+    let beyond: &[PoolId] = if may_go_beyond { &all_beyond } else { &[] };
+    let candidates = candidates(&selection);
+    let pools = pools(world, &selection);
+    let is_from = |own: &[PoolId]| pools.iter().all(|pool| own.contains(pool));
 
     // Never empty, unless no endpoint of the rule has the family.
-    let has_family =
-        exists(world, &preference.pools, has) || exists(world, &preference.beyond, has);
+    let has_family = exists(world, &preferred, has) || exists(world, &all_beyond, has);
     assert_eq!(selection.why == Why::NoFamily, !has_family, "{}", context());
-    assert_eq!(groups.is_empty(), !has_family, "{}", context());
-    assert!(groups.iter().all(|group| !group.candidates.is_empty()), "{}", context());
-    assert!(candidates().all(has), "{}", context());
+    assert_eq!(candidates.is_empty(), !has_family, "{}", context());
+    assert!(candidates.iter().all(|id| has(*id)), "{}", context());
 
-    // Never a dead endpoint while one is alive that may be used; the preferred pools first, and
-    // among them those that have enough.
-    if exists(world, &preference.pools, alive) {
-        assert!(candidates().all(alive) && is_from(&preference.pools), "{}", context());
-    } else if exists(world, beyond, alive) {
-        assert!(candidates().all(alive) && is_from(beyond), "{}", context());
-        assert_eq!(selection.why, Why::Beyond, "{}", context());
+    // Never a dead endpoint while one is alive that may be used. Pools that have enough come before
+    // those that have not; among those of one kind, what the client should get comes first.
+    let serves = |pool: &PoolId| is_usable(world, *pool) && exists(world, &[*pool], alive);
+    let stands_in = |pool: &PoolId| exists(world, &[*pool], alive);
+    if preferred.iter().chain(beyond).any(serves) {
+        assert!(pools.iter().all(serves), "{}", context());
+        assert!(is_from(if preferred.iter().any(serves) { &preferred } else { beyond }));
+        let is_beyond = selection.why == Why::Beyond;
+        assert_eq!(is_beyond, !preferred.iter().any(serves), "{}", context());
+    } else if preferred.iter().chain(beyond).any(stands_in) {
+        assert_eq!(selection.why, Why::BelowMinHealthy, "{}", context());
+        assert!(is_from(if preferred.iter().any(stands_in) { &preferred } else { beyond }));
     } else if has_family {
         assert_eq!(selection.why, Why::AllDown, "{}", context());
     }
-    let serves = |pool: &PoolId| is_usable(world, *pool) && exists(world, &[*pool], alive);
-    if preference.pools.iter().any(serves) {
-        assert!(groups.iter().all(|group| serves(&group.pool)), "{}", context());
+    if selection.why != Why::AllDown {
+        assert!(candidates.iter().all(|id| alive(*id)), "{}", context());
     }
 
     // Weight 0 only when nothing else would do.
-    let weight = |id: EndpointId| world.zone.endpoints[id.index()].weight;
+    let weight = |id: &EndpointId| world.zone.endpoints[id.index()].weight;
     let is_open = |id| if selection.why == Why::AllDown { has(id) } else { alive(id) };
-    for group in groups {
-        let ids = || group.candidates.iter().map(|candidate| candidate.endpoint);
-        if exists(world, &[group.pool], |id| is_open(id) && weight(id) > 0) {
-            assert!(ids().all(|id| weight(id) > 0), "{}", context());
+    for pool in &pools {
+        let own = || candidates.iter().filter(|id| world.zone.endpoints[id.index()].pool == *pool);
+        if exists(world, &[*pool], |id| is_open(id) && weight(&id) > 0) {
+            assert!(own().all(|id| weight(id) > 0), "{}", context());
         }
     }
 
     // Policies that choose by order name one pool, and others all of equal standing.
-    if matches!(world.zone.steers[0].policy, Policy::Nearest | Policy::Failover) && has_family {
-        assert_eq!(groups.len(), 1, "{}", context());
+    if world.zone.steers[0].policy.is_ordered() && has_family {
+        assert_eq!(pools.len(), 1, "{}", context());
     }
 
     assert!((TTL_MIN..=TTL).contains(&selection.ttl), "{}", context());
-    let mut told: Vec<_> = selection.trail.iter().map(|note| note.pool).collect();
+    let notes =
+        trail(&world.zone, &world.outline(), preference, &world.scene(), family, &selection);
+    let mut told: Vec<_> = notes.iter().map(|note| note.pool).collect();
     told.sort_unstable();
     let all: Vec<_> = (0..world.zone.pools.len()).map(PoolId::new).collect();
     assert_eq!(told, all, "{}", context());
+    let kept = notes.iter().filter(|note| note.fate == Fate::Kept).count();
+    assert_eq!(kept, pools.len(), "{}", context());
 }
 
 /// A and AAAA stay in one region, unless one of the regions has nothing alive of the other family.
 fn check_families(world: &World, preference: &Preference) {
     let v4 = world.select_for(preference, Family::V4);
     let v6 = world.select_for(preference, Family::V6);
-    let pools = |selection: &Selection| -> Vec<PoolId> {
-        groups(selection).iter().map(|group| group.pool).collect()
-    };
-    let (of_v4, of_v6) = (pools(&v4), pools(&v6));
+    let (of_v4, of_v6) = (pools(world, &v4), pools(world, &v6));
     if of_v4 == of_v6 {
         return;
     }

@@ -14,13 +14,18 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use crate::model::topology::{
-    AllDown, EndpointAt, KeyBits, MinHealthy, Pick, Policy, Region, WeightedPool, Where,
+    AllDown, Branch, BranchTo, ClientMap, EndpointAt, Failback, KeyBits, MinHealthy, Pick, Policy,
+    Region, Where,
 };
 use crate::model::{
-    Coordinates, Endpoint, EndpointHealth, EndpointId, Name, Pool, PoolId, RegionId, Steer,
-    TargetHealth, Time, Verdict, Zone,
+    Coordinates, Endpoint, EndpointHealth, EndpointId, Location, Name, Pool, PoolId, RegionId,
+    Steer, SteerId, TargetHealth, Time, Verdict, Zone,
 };
-use crate::steer::{Draw, Drawn, Family, Preference, Selected, Selection, draw, prefer, select};
+use crate::steer::trail::{PoolNote, trail};
+use crate::steer::{
+    Draw, Drawn, Evidence, Family, Outline, PoolPast, Preference, Scene, Selected, Selection, draw,
+    prefer, select,
+};
 
 /// The longest and the shortest TTL of every rule here.
 pub(super) const TTL: u32 = 60;
@@ -37,6 +42,8 @@ const UP: TargetHealth = TargetHealth {
 pub(super) struct World {
     pub(super) zone: Zone,
     pub(super) health: Vec<EndpointHealth>,
+    pub(super) past: Vec<PoolPast>,
+    pub(super) now: Time,
 }
 
 impl World {
@@ -47,12 +54,15 @@ impl World {
         }
         let way = |has: bool| has.then_some(UP);
         let health = zone.endpoints.iter().map(|endpoint| match endpoint.at {
-            EndpointAt::Addresses { v4, v6 } => {
-                EndpointHealth { v4: way(v4.is_some()), v6: way(v6.is_some()), host: None }
-            }
+            EndpointAt::Addresses { v4, v6 } => EndpointHealth {
+                v4: way(v4.is_some()),
+                v6: way(v6.is_some()),
+                ..Default::default()
+            },
             EndpointAt::Host(_) => EndpointHealth { host: way(true), ..Default::default() },
         });
-        Self { health: health.collect(), zone }
+        let past = vec![PoolPast::Whole; zone.pools.len()];
+        Self { health: health.collect(), zone, past, now: Time::ZERO }
     }
 
     pub(super) fn rule(&mut self) -> &mut Steer {
@@ -71,15 +81,16 @@ impl World {
 
     /// A `where` clause for these pools; it is the caller who says that it applies.
     pub(super) fn clause(mut self, pools: &str, is_strict: bool) -> Self {
-        let pools = pools.split_whitespace().map(|name| self.pool(name)).collect();
-        self.rule().wheres.push(Where { pools, is_strict, ..Default::default() });
+        let branches = pools.split_whitespace().map(|name| self.branch(name)).collect();
+        self.rule().wheres.push(Where { branches, is_strict, ..Default::default() });
         self
     }
 
     /// The pools of the rule are these only; others can still be named by `all-down`.
     pub(super) fn rule_pools(mut self, pools: &str) -> Self {
-        let own: Vec<PoolId> = pools.split_whitespace().map(|name| self.pool(name)).collect();
-        self.rule().pools.retain(|pool| own.contains(&pool.pool));
+        let own: Vec<BranchTo> =
+            pools.split_whitespace().map(|name| BranchTo::Pool(self.pool(name))).collect();
+        self.rule().branches.retain(|branch| own.contains(&branch.to));
         self
     }
 
@@ -122,29 +133,62 @@ impl World {
         PoolId::new(place.expect("a test names its own pools"))
     }
 
+    /// The place of a pool among the rule's branches.
+    pub(super) fn branch(&self, name: &str) -> usize {
+        let to = BranchTo::Pool(self.pool(name));
+        let place = self.zone.steers[0].branches.iter().position(|branch| branch.to == to);
+        place.expect("a test names the rule's own pools")
+    }
+
+    pub(super) fn outline(&self) -> Outline {
+        Outline::new(&self.zone, SteerId::new(0))
+    }
+
     /// What clients get to whom clause `n` applies, or none; nearest first as written.
     pub(super) fn preference(&self, clause: Option<usize>) -> Preference {
         let nearest: Vec<RegionId> = (0..self.zone.regions.len()).map(RegionId::new).collect();
-        prefer(&self.zone, &self.zone.steers[0], clause, Some(&nearest))
+        self.prefer(clause, Some(&nearest))
+    }
+
+    /// What clients get to whom clause `n` applies, or none, with the regions `nearest` first.
+    pub(super) fn prefer(&self, clause: Option<usize>, nearest: Option<&[RegionId]>) -> Preference {
+        let subnets: Vec<bool> =
+            (0..self.zone.steers[0].wheres.len()).map(|n| clause == Some(n)).collect();
+        let location = Location::default();
+        let evidence =
+            Evidence { location: &location, subnets: &subnets, nearest, kilometres: &[] };
+        prefer(&self.zone, &self.outline(), &evidence)
+    }
+
+    pub(super) fn scene(&self) -> Scene {
+        Scene::new(&self.zone, &self.health, &self.past, self.now)
     }
 
     pub(super) fn select_for(&self, preference: &Preference, family: Family) -> Selection {
-        select(&self.zone, &self.zone.steers[0], preference, &self.health, family)
+        select(&self.zone, &self.outline(), preference, &self.scene(), family)
+    }
+
+    /// What became of each pool for clients to whom the first clause applies, if there is any.
+    pub(super) fn trail(&self, family: Family) -> Vec<PoolNote> {
+        let preference = self.preference(self.first_clause());
+        let selection = self.select_for(&preference, family);
+        trail(&self.zone, &self.outline(), &preference, &self.scene(), family, &selection)
+    }
+
+    fn first_clause(&self) -> Option<usize> {
+        (!self.zone.steers[0].wheres.is_empty()).then_some(0)
     }
 
     /// What clients get to whom the first clause applies, if there is any.
     pub(super) fn select(&self, family: Family) -> Selection {
-        let clause = (!self.zone.steers[0].wheres.is_empty()).then_some(0);
-        self.select_for(&self.preference(clause), family)
+        self.select_for(&self.preference(self.first_clause()), family)
     }
 
     /// What may be answered, in words: `eu/a eu/b us/d`, `cname sorry.test.`, `nodata`, `servfail`.
     pub(super) fn words(&self, selection: &Selection) -> String {
         match &selection.selected {
-            Selected::Groups { groups, .. } => {
-                let candidates = groups.iter().flat_map(|group| &group.candidates);
-                let names: Vec<_> = candidates.map(|c| self.name(c.endpoint)).collect();
-                names.join(" ")
+            Selected::Among(tree) => {
+                tree.leaves().map(|id| self.name(*id)).collect::<Vec<_>>().join(" ")
             }
             Selected::Host(name) => format!("cname {name}"),
             Selected::NoData => "nodata".to_owned(),
@@ -179,10 +223,18 @@ impl World {
 fn empty_zone(policy: Policy) -> Zone {
     let steer = Steer {
         owner: "www.test.".parse().unwrap(),
+        is_branch_only: false,
         policy,
-        pools: Vec::new(),
+        branches: Vec::new(),
         pick: Pick { policy: Policy::All, answers: NonZeroU8::new(32).unwrap() },
         wheres: Vec::new(),
+        map: ClientMap::default(),
+        bias: Vec::new(),
+        failback: Failback::Auto,
+        ramp: Duration::ZERO,
+        trickle: 0,
+        is_observe_only: false,
+        affinity: None,
         key_bits: KeyBits { v4: 24, v6: 56 },
         all_down: AllDown::AsUp,
         ttl: Duration::from_secs(TTL.into()),
@@ -219,11 +271,12 @@ fn add_pool(zone: &mut Zone, line: &str) {
     for word in endpoints.split_whitespace() {
         add_endpoint(zone, id, word);
     }
-    zone.steers[0].pools.push(WeightedPool { pool: id, weight: share });
+    zone.steers[0].branches.push(Branch { to: BranchTo::Pool(id), weight: share });
     let region = Region {
         name: name.to_owned(),
         coordinates: Coordinates::new(0.0, 0.0).unwrap(),
         fallback: Vec::new(),
+        bias: 0,
     };
     zone.regions.push(region);
     zone.pools.push(Pool {

@@ -9,7 +9,7 @@ use windrose::config;
 use windrose::dns::{Arrival, Dice, Kind, Read};
 use windrose::geo::{Atlas, ClassId, ClassMap};
 use windrose::model::{Prefix, Report, TargetHealth, Time, Verdict};
-use windrose::snapshot::{Blueprint, Snapshot};
+use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 use crate::world::{self, Chance, Files, Packets};
 
@@ -149,7 +149,8 @@ fn compile_names() -> Bench {
         for _ in 0..iterations.div_ceil(NAMES as u64) {
             let zones = config::read_zones(&mut Report::new(), &files);
             let blueprint = Blueprint { zones, atlas: Arc::clone(&atlas) };
-            let compiled = Snapshot::compile(blueprint, 1, &|_| TargetHealth::UNCHECKED);
+            let all_up = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+            let compiled = Snapshot::compile(blueprint, 1, &all_up);
             black_box(compiled).expect("a small zone");
         }
     }))
@@ -173,6 +174,7 @@ fn flip() -> Bench {
                 TargetHealth::UNCHECKED
             }
         };
-        snapshot = snapshot.with_health(&health).expect("the rules look at that region");
+        let conditions = Conditions::new(Time::ZERO, &health);
+        snapshot = snapshot.next(&conditions).expect("the rules look at that region");
     })
 }

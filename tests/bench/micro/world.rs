@@ -7,8 +7,8 @@ use std::sync::Arc;
 use windrose::config::{self, ZoneFiles};
 use windrose::geo::writer::{Value, Writer};
 use windrose::geo::{Atlas, Database};
-use windrose::model::{Name, Prefix, RecordType, Report, Target, TargetHealth, TargetHost};
-use windrose::snapshot::{Blueprint, Snapshot};
+use windrose::model::{Name, Prefix, RecordType, Report, Target, TargetHealth, TargetHost, Time};
+use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 /// Packets of a case, asked one after the other.
 const PACKETS: usize = 4096;
@@ -159,7 +159,8 @@ pub(crate) fn snapshot(names: usize) -> Snapshot {
     let zones = config::read_zones(&mut report, &Files::of_all(names));
     assert!(!report.has_errors(), "{report}");
     let blueprint = Blueprint { zones, atlas: Arc::new(atlas()) };
-    Snapshot::compile(blueprint, 1, &|_| TargetHealth::UNCHECKED).expect("few classes")
+    let all_up = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+    Snapshot::compile(blueprint, 1, &all_up).expect("few classes")
 }
 
 /// Queries.

@@ -39,7 +39,7 @@ pub fn check(data: &[u8]) {
 
 /// Whether it tells clients apart, by a table of all of them that takes milliseconds to make.
 fn is_dear(rule: &Steer) -> bool {
-    rule.policy == Policy::Nearest || !rule.wheres.is_empty()
+    matches!(rule.policy, Policy::Nearest | Policy::Map) || !rule.wheres.is_empty()
 }
 
 fn read_server(text: &str) -> (Report, Option<ServerConfig>) {

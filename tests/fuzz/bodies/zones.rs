@@ -6,7 +6,7 @@ use std::time::Duration;
 use windrose::config::ZoneFiles;
 use windrose::geo::Atlas;
 use windrose::model::{Report, Severity, TargetHealth, Time, Verdict, Zone};
-use windrose::snapshot::{Blueprint, Snapshot};
+use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 /// Names and texts of its files.
 pub(super) struct Files<'a>(pub(super) &'a [(&'a str, &'a str)]);
@@ -35,7 +35,9 @@ pub(super) fn compile(zones: Vec<Zone>) -> Snapshot {
         next_change: Duration::from_secs(20),
     };
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
-    Snapshot::compile(blueprint, 1, &|_| down).expect("a small zone fits")
+    let of_target = |_: &windrose::model::Target| down;
+    let conditions = Conditions::new(Time::ZERO, &of_target);
+    Snapshot::compile(blueprint, 1, &conditions).expect("a small zone fits")
 }
 
 /// Every place is one of its text, and every finding can be printed.

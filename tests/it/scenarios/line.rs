@@ -14,8 +14,19 @@ pub(super) struct Step {
 }
 
 pub(super) enum Action {
-    Probe { endpoints: Vec<String>, outcome: ProbeOutcome, times: usize },
-    Expect { endpoint: String, verdict: Verdict },
+    Probe {
+        endpoints: Vec<String>,
+        outcome: ProbeOutcome,
+        times: usize,
+    },
+    Expect {
+        endpoint: String,
+        verdict: Verdict,
+    },
+    /// An operator lets a pool fail back.
+    Release {
+        pool: String,
+    },
     Ask(Ask),
 }
 
@@ -85,8 +96,9 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
                 Verdict::from_word(word).ok_or_else(|| format!("`{word}` is no verdict"))?;
             Action::Expect { endpoint, verdict }
         }
+        "release" => Action::Release { pool: words.next().to_owned() },
         "ask" => Action::Ask(read_ask(&mut words)?),
-        word => return Err(format!("`{word}` is none of `probe`, `expect` and `ask`")),
+        word => return Err(format!("`{word}` is none of `probe`, `expect`, `release` and `ask`")),
     };
     if !words.0.is_empty() {
         return Err(format!("`{}` is too much", words.0.join(" ")));

@@ -6,6 +6,7 @@
 //! 10s  probe eu-1 us-1/4 fails timeout x3      results of probes of an endpoint, or of one family of it
 //! 10s  probe eu-1 succeeds
 //! 10s  expect eu-1 down                        its verdict
+//! 10s  release eu                              an operator lets a pool fail back
 //! 10s  ask www A -> 192.0.2.10 ttl 5           a query, and what it must be answered
 //! ```
 //!
@@ -74,7 +75,7 @@ fn a_scenario_that_goes_otherwise_says_where_and_how() {
         "a.scn:3: expected eu-1 to be up, but tcp 192.0.2.10:443 is unknown",
         "a.scn:4: no endpoint is called `eu-9`",
         "a.scn:5: time goes back from 2s",
-        "a.scn:6: `dance` is none of `probe`, `expect` and `ask`",
+        "a.scn:6: `dance` is none of `probe`, `expect`, `release` and `ask`",
     ];
     assert_eq!(play("a.scn", text), expected);
 }

@@ -14,7 +14,7 @@ use windrose::geo::{Atlas, Database};
 use windrose::health::Board;
 use windrose::model::{EndpointId, Name, Observation, Prefix, Report, Target, TargetHost, Time};
 use windrose::snapshot::explain::{Question, explain};
-use windrose::snapshot::{Blueprint, Snapshot};
+use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 use super::line::{Action, Ask, Repeat, Step};
 
@@ -46,15 +46,30 @@ impl World {
         let atlas = Arc::new(Atlas::build(vec![database]).unwrap());
         let board = Board::new();
         let blueprint = Blueprint { zones, atlas };
-        let snapshot = Snapshot::compile(blueprint, 1, &|target| board.health(target)).unwrap();
+        let of_target = |target: &Target| board.health(target);
+        let conditions = Conditions::new(Time::ZERO, &of_target);
+        let snapshot = Snapshot::compile(blueprint, 1, &conditions).unwrap();
         board.track(&snapshot.targets(), Time::ZERO);
-        let snapshot = snapshot.with_health(&|target| board.health(target)).unwrap_or(snapshot);
+        let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
         Self { board, snapshot, dice: Dice::new(42), now: Time::ZERO }
+    }
+
+    /// Compiles what has changed, as the publisher does.
+    fn compile(&mut self) {
+        let of_target = |target: &Target| self.board.health(target);
+        if let Some(next) = self.snapshot.next(&Conditions::new(self.now, &of_target)) {
+            self.snapshot = next;
+        }
     }
 
     pub(super) fn take(&mut self, step: &Step) -> Result<(), String> {
         if step.at < self.now {
             return Err(format!("time goes back from {:?}", self.now));
+        }
+        // What the publisher does while nothing else happens.
+        while let Some(due) = self.snapshot.due().filter(|due| *due <= step.at) {
+            self.now = due;
+            self.compile();
         }
         self.now = step.at;
         match &step.action {
@@ -65,9 +80,7 @@ impl World {
                         (0..*times).for_each(|_| drop(self.board.observe(&observation)));
                     }
                 }
-                if let Some(next) = self.snapshot.with_health(&|target| self.board.health(target)) {
-                    self.snapshot = next;
-                }
+                self.compile();
                 Ok(())
             }
             Action::Expect { endpoint, verdict } => {
@@ -79,6 +92,13 @@ impl World {
                         ));
                     }
                 }
+                Ok(())
+            }
+            Action::Release { pool } => {
+                let of_target = |target: &Target| self.board.health(target);
+                let apex = self.snapshot.zones()[0].apex.clone();
+                let next = self.snapshot.released(&apex, pool, self.now, &of_target);
+                self.snapshot = next.ok_or_else(|| format!("pool `{pool}` does not wait"))?;
                 Ok(())
             }
             Action::Ask(ask) => self.ask(ask),

@@ -1,0 +1,174 @@
+//! A rule as the tree that it is: the steers that its branches lead to, unfolded.
+//!
+//! A node is one steer in one place of the tree, a leaf one pool in one place. Both are numbered depth
+//! first in the order written, so that what is said of them fits into lists: a client's order of
+//! branches node by node ([`Preference`](super::Preference)), what was looked at leaf by leaf. Steers
+//! may be used in several places; a tree has an end because `config` lets none lead back to itself.
+
+use crate::model::topology::{AllDown, BranchTo, ClientMap, Clients, Policy};
+use crate::model::{PoolId, Prefix, RegionId, Steer, SteerId, Zone};
+
+/// A rule unfolded; node 0 is the rule itself.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Outline {
+    nodes: Vec<Node>,
+    leaves: Vec<PoolId>,
+}
+
+/// A steer in its place.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    /// Which steer.
+    pub steer: SteerId,
+    /// Where each of its branches leads, by place.
+    pub branches: Vec<To>,
+    /// The regions that each branch may lead to, each once.
+    pub regions: Vec<Vec<RegionId>>,
+    /// Where its subnet sets begin in [`Outline::subnet_sets`].
+    subnet_set_from: usize,
+}
+
+/// Where a branch leads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum To {
+    /// To a leaf, by number.
+    Leaf(usize),
+    /// To a node, by number.
+    Node(usize),
+}
+
+impl Outline {
+    /// Unfolds a steer of `zone`.
+    #[must_use]
+    pub fn new(zone: &Zone, steer: SteerId) -> Self {
+        let mut outline = Self { nodes: Vec::new(), leaves: Vec::new() };
+        let mut subnet_sets = 0;
+        outline.unfold(zone, steer, &mut subnet_sets);
+        outline
+    }
+
+    fn unfold(&mut self, zone: &Zone, id: SteerId, subnet_sets: &mut usize) -> usize {
+        let steer = &zone.steers[id.index()];
+        let place = self.nodes.len();
+        let subnet_set_from = *subnet_sets;
+        *subnet_sets += subnet_sets_of(steer).count();
+        let (branches, regions) = (Vec::new(), Vec::new());
+        self.nodes.push(Node { steer: id, branches, regions, subnet_set_from });
+        for branch in &steer.branches {
+            let (to, regions) = match branch.to {
+                BranchTo::Pool(pool) => {
+                    self.leaves.push(pool);
+                    (To::Leaf(self.leaves.len() - 1), vec![zone.pools[pool.index()].region])
+                }
+                BranchTo::Steer(below) => {
+                    let below = self.unfold(zone, below, subnet_sets);
+                    let mut regions = self.nodes[below].regions.concat();
+                    regions.sort_unstable();
+                    regions.dedup();
+                    (To::Node(below), regions)
+                }
+            };
+            self.nodes[place].branches.push(to);
+            self.nodes[place].regions.push(regions);
+        }
+        place
+    }
+
+    /// The steers in their places.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The pools in their places.
+    #[must_use]
+    pub fn leaves(&self) -> &[PoolId] {
+        &self.leaves
+    }
+
+    /// The pools in their places and, behind them, the one that `all-down` names if it is none of them.
+    pub fn pools_in_play(&self, zone: &Zone) -> impl Iterator<Item = PoolId> {
+        let last_resort = match self.rule(zone).all_down {
+            AllDown::Pool(pool) if !self.leaves.contains(&pool) => Some(pool),
+            _ => None,
+        };
+        self.leaves.iter().copied().chain(last_resort)
+    }
+
+    /// The rule itself.
+    #[must_use]
+    pub fn rule<'z>(&self, zone: &'z Zone) -> &'z Steer {
+        self.steer(zone, 0)
+    }
+
+    /// The steer of a node.
+    #[must_use]
+    pub fn steer<'z>(&self, zone: &'z Zone, node: usize) -> &'z Steer {
+        &zone.steers[self.nodes[node].steer.index()]
+    }
+
+    /// The steers, node by node.
+    pub fn steers<'z>(&self, zone: &'z Zone) -> impl Iterator<Item = &'z Steer> {
+        self.nodes.iter().map(|node| &zone.steers[node.steer.index()])
+    }
+
+    /// Whether what a client gets depends on its key anywhere in the rule. Looks at the rule alone,
+    /// never at health, so that scopes do not wander.
+    #[must_use]
+    pub fn is_sticky(&self, zone: &Zone) -> bool {
+        let is_sticky = |steer: &Steer| [steer.policy, steer.pick.policy].contains(&Policy::Sticky);
+        self.steers(zone).any(is_sticky)
+    }
+
+    /// Whether what a client gets depends on where it is.
+    #[must_use]
+    pub fn tells_places_apart(&self, zone: &Zone) -> bool {
+        let tells = |steer: &Steer| {
+            matches!(steer.policy, Policy::Nearest | Policy::Map) || !steer.wheres.is_empty()
+        };
+        self.steers(zone).any(tells)
+    }
+
+    /// The sets of subnets by which clients are told apart: of each node its clauses', then its map's.
+    #[must_use]
+    pub fn subnet_sets(&self, zone: &Zone) -> Vec<Vec<Prefix>> {
+        self.steers(zone).flat_map(subnet_sets_of).collect()
+    }
+
+    /// The autonomous systems by which clients are told apart.
+    #[must_use]
+    pub fn asns(&self, zone: &Zone) -> Vec<u32> {
+        let of_map = |map: &ClientMap| -> Vec<u32> {
+            let asn = |clients: &Clients| match clients {
+                Clients::Asn(asn) => Some(*asn),
+                _ => None,
+            };
+            map.entries.iter().filter_map(|entry| asn(&entry.clients)).collect()
+        };
+        let of_steer = |steer: &Steer| {
+            let of_wheres = steer.wheres.iter().flat_map(|clause| clause.asns.clone());
+            of_wheres.chain(of_map(&steer.map)).collect::<Vec<_>>()
+        };
+        self.steers(zone).flat_map(of_steer).collect()
+    }
+}
+
+impl Node {
+    /// Its own part of what is said of each of [`Outline::subnet_sets`]: of its clauses, and of the
+    /// entries of its map.
+    pub(super) fn subnets<'a>(&self, steer: &Steer, all: &'a [bool]) -> (&'a [bool], &'a [bool]) {
+        let own = all.get(self.subnet_set_from..).unwrap_or_default();
+        let (clauses, rest) = own.split_at(steer.wheres.len().min(own.len()));
+        (clauses, &rest[..steer.map.entries.len().min(rest.len())])
+    }
+}
+
+/// One set for each clause and each entry of the map, empty for those that name no subnet.
+fn subnet_sets_of(steer: &Steer) -> impl Iterator<Item = Vec<Prefix>> {
+    let of_wheres = steer.wheres.iter().map(|clause| clause.subnets.clone());
+    let of_map = steer.map.entries.iter().map(|entry| match &entry.clients {
+        Clients::Subnet(subnet) => vec![*subnet],
+        _ => Vec::new(),
+    });
+    of_wheres.chain(of_map)
+}

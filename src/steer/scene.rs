@@ -1,0 +1,236 @@
+//! What is known of a zone's pools at a moment: the stage on which every rule chooses.
+//!
+//! A [`Scene`] is made from the health of endpoints, from what operators say of them, and from what
+//! pools went through before ([`PoolPast`]). It knows nothing of rules or clients, so all rules of a
+//! zone share it, and a change of one endpoint changes the view of one pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::draw::FULL_SHARE;
+use crate::model::topology::EndpointAt;
+use crate::model::{
+    Endpoint, EndpointHealth, EndpointId, PoolId, TargetHealth, Time, Verdict, Zone,
+};
+
+/// By which addresses an answer leads to endpoints.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Family {
+    /// By IPv4 addresses: A.
+    V4,
+    /// By IPv6 addresses: AAAA.
+    V6,
+    /// By either: types that name endpoints without an address family.
+    Either,
+}
+
+impl Family {
+    /// All of them, in the order of [`Scene`]'s views.
+    pub const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Either];
+
+    const fn place(self) -> usize {
+        match self {
+            Self::V4 => 0,
+            Self::V6 => 1,
+            Self::Either => 2,
+        }
+    }
+}
+
+/// What a pool has been through, as far as failback and ramps ask.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PoolPast {
+    /// It was never lost, or an operator has said that this is over.
+    #[default]
+    Whole,
+    /// It is lost: too few of its endpoints are alive.
+    Lost,
+    /// It was lost and is usable again.
+    Back {
+        /// Since when, or since an operator released it.
+        since: Time,
+        /// Whether an operator has said that it may be used.
+        is_released: bool,
+    },
+}
+
+impl PoolPast {
+    /// What comes of it when the pool is found usable, or not, at `now`.
+    #[must_use]
+    pub const fn next(self, is_usable: bool, now: Time) -> Self {
+        match (self, is_usable) {
+            (Self::Whole, true) => Self::Whole,
+            (Self::Back { .. }, true) => self,
+            (Self::Lost, true) => Self::Back { since: now, is_released: false },
+            (_, false) => Self::Lost,
+        }
+    }
+}
+
+/// What is known of all pools of a zone at a moment.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The moment.
+    pub now: Time,
+    pools: Vec<Arc<PoolViews>>,
+}
+
+/// What is seen of one pool.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct PoolViews {
+    /// Endpoints that are alive by any address, that must be, and that there are.
+    pub(super) usable: usize,
+    pub(super) wanted: usize,
+    pub(super) total: usize,
+    pub(super) past: PoolPast,
+    /// The least time in which any of its endpoints could change.
+    pub(super) next_change: Duration,
+    /// When its last endpoint went down, if none is alive: the latest is `last-good`.
+    pub(super) down_since: Time,
+    families: [FamilyView; 3],
+}
+
+/// What is seen of one pool in one family.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(super) struct FamilyView {
+    /// Endpoints that have it.
+    pub(super) having: Vec<Candidate>,
+    /// Those among them that are alive in it and not being drained.
+    pub(super) alive: Vec<Candidate>,
+    /// Those that are alive and being drained.
+    pub(super) drained: Vec<Candidate>,
+}
+
+/// An endpoint and how much of its weight counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Candidate {
+    pub(super) endpoint: EndpointId,
+    /// Of [`FULL_SHARE`].
+    pub(super) share: u16,
+}
+
+impl PoolViews {
+    pub(super) const fn is_usable(&self) -> bool {
+        self.usable >= self.wanted
+    }
+
+    pub(super) const fn family(&self, family: Family) -> &FamilyView {
+        &self.families[family.place()]
+    }
+}
+
+impl Scene {
+    /// What is known of `zone`'s pools when this is the health of its endpoints, by id, and `past` what
+    /// its pools have been through, by id.
+    #[must_use]
+    pub fn new(zone: &Zone, health: &[EndpointHealth], past: &[PoolPast], now: Time) -> Self {
+        let view = |n| {
+            let past = past.get(n).copied().unwrap_or_default();
+            Arc::new(view_of(zone, PoolId::new(n), health, past, now))
+        };
+        Self { now, pools: (0..zone.pools.len()).map(view).collect() }
+    }
+
+    /// The zone with every endpoint up and nothing remembered.
+    #[must_use]
+    pub fn all_up(zone: &Zone) -> Self {
+        let health = vec![EndpointHealth::default(); zone.endpoints.len()];
+        Self::new(zone, &health, &[], Time::ZERO)
+    }
+
+    /// The next scene, in which the pools of which `is_changed` are seen anew, with `past` for what
+    /// they have been through, and the others as before.
+    #[must_use]
+    pub fn next(
+        &self,
+        zone: &Zone,
+        health: &[EndpointHealth],
+        past: &[PoolPast],
+        is_changed: &dyn Fn(PoolId) -> bool,
+        now: Time,
+    ) -> Self {
+        let view = |(n, old): (usize, &Arc<PoolViews>)| {
+            let pool = PoolId::new(n);
+            if is_changed(pool) {
+                Arc::new(view_of(zone, pool, health, past[n], now))
+            } else {
+                Arc::clone(old)
+            }
+        };
+        Self { now, pools: self.pools.iter().enumerate().map(view).collect() }
+    }
+
+    /// What each pool has been through, by id.
+    pub fn past(&self) -> impl Iterator<Item = PoolPast> {
+        self.pools.iter().map(|pool| pool.past)
+    }
+
+    pub(super) fn pool(&self, pool: PoolId) -> &PoolViews {
+        &self.pools[pool.index()]
+    }
+}
+
+fn view_of(
+    zone: &Zone,
+    pool: PoolId,
+    health: &[EndpointHealth],
+    past: PoolPast,
+    now: Time,
+) -> PoolViews {
+    let total = zone.pools[pool.index()].endpoints.len();
+    let mut view = PoolViews {
+        usable: 0,
+        wanted: zone.pools[pool.index()].min_healthy.count(total),
+        total,
+        past,
+        next_change: Duration::MAX,
+        down_since: Time::ZERO,
+        families: Default::default(),
+    };
+    for (id, endpoint) in zone.endpoints_of(pool) {
+        let health = &health[id.index()];
+        let known = ways_of(endpoint, health);
+        let ways = || known.iter().flatten();
+        view.usable += usize::from(ways().any(|(_, way)| way.verdict.is_usable()));
+        for (_, way) in ways() {
+            view.next_change = view.next_change.min(way.next_change);
+            if way.verdict == Verdict::Down {
+                view.down_since = view.down_since.max(way.since);
+            }
+        }
+        let candidate = Candidate { endpoint: id, share: FULL_SHARE };
+        for family in Family::ALL {
+            let in_family = || ways().filter(|(of, _)| serves(*of, family)).map(|(_, way)| way);
+            let own = &mut view.families[family.place()];
+            if in_family().next().is_some() {
+                own.having.push(candidate);
+            }
+            if in_family().any(|way| way.verdict.is_usable()) {
+                let list = if health.is_drained { &mut own.drained } else { &mut own.alive };
+                list.push(candidate);
+            }
+        }
+    }
+    view.past = past.next(view.is_usable(), now);
+    view
+}
+
+/// Whether a way to reach an endpoint is one of a family. A host name serves every family.
+fn serves(way: Option<Family>, family: Family) -> bool {
+    family == Family::Either || way.is_none_or(|way| way == family)
+}
+
+/// The ways to reach an endpoint with what is known of each; the way of a host name has no family.
+fn ways_of(
+    endpoint: &Endpoint,
+    health: &EndpointHealth,
+) -> [Option<(Option<Family>, TargetHealth)>; 2] {
+    let known = |health: Option<TargetHealth>| health.unwrap_or(TargetHealth::UNCHECKED);
+    match &endpoint.at {
+        EndpointAt::Addresses { v4, v6 } => [
+            v4.map(|_| (Some(Family::V4), known(health.v4))),
+            v6.map(|_| (Some(Family::V6), known(health.v6))),
+        ],
+        EndpointAt::Host(_) => [Some((None, known(health.host))), None],
+    }
+}

@@ -1,0 +1,520 @@
+//! The walk over a rule's tree that decides for a class: which pools, in which order, for how long.
+//!
+//! [`decide`] names pools and looks at no endpoint, so that classes which come to the same
+//! [`Decision`] are seen to do so before anything is made of it; what may be drawn in the end, endpoint
+//! by endpoint, is [`Outcome::selected`]. The stages stand in [`select`](super::select).
+
+use std::time::Duration;
+
+use super::draw::{DrawTree, FULL_SHARE, Item, ItemTo};
+use super::outline::{Outline, To};
+use super::prefer::Preference;
+use super::scene::{Candidate, Family, PoolPast, PoolViews, Scene};
+use super::select::{Fitness, Leaves, Selected, TtlBy, Why};
+use crate::model::topology::{AllDown, Failback, Policy};
+use crate::model::{EndpointId, Name, PoolId, Steer, Time, Zone};
+
+/// What a walk comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Decision {
+    pub(crate) outcome: Outcome,
+    pub(crate) ttl: u32,
+    pub(crate) ttl_by: TtlBy,
+    pub(crate) why: Why,
+    pub(crate) looked_at: Leaves,
+    pub(crate) due: Option<Duration>,
+}
+
+/// What is answered, pool by pool.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Outcome {
+    Among(Draft),
+    Host(Name),
+    NoData,
+    ServFail,
+}
+
+/// What may be drawn, down to pools.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Draft {
+    /// The endpoints of this pool, by the `pick` of a node.
+    Pool { pool: PoolId, leaf: Option<usize>, node: usize },
+    /// `count` of these.
+    Many { policy: Policy, count: usize, items: Vec<DraftItem> },
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct DraftItem {
+    weight: u32,
+    seed: u64,
+    draft: Draft,
+}
+
+/// Decides for a class in a scene.
+pub(crate) fn decide(
+    zone: &Zone,
+    outline: &Outline,
+    preference: &Preference,
+    scene: &Scene,
+    family: Family,
+) -> Decision {
+    let mut walk = Walk {
+        zone,
+        outline,
+        preference,
+        scene,
+        family,
+        looked_at: Leaves::default(),
+        next_change: (Duration::MAX, None),
+        due: None,
+        skipped: 0,
+        has_kept: false,
+    };
+    if !walk.has_family(To::Node(0)) {
+        let ttl = whole_secs(outline.rule(zone).ttl);
+        return Decision {
+            outcome: Outcome::NoData,
+            ttl,
+            ttl_by: TtlBy::Rule,
+            why: Why::NoFamily,
+            looked_at: Leaves::default(),
+            due: None,
+        };
+    }
+    for fitness in Fitness::ALIVE {
+        (walk.skipped, walk.has_kept) = (0, false);
+        if let Some((draft, is_beyond)) = walk.serve_node(0, fitness) {
+            let why = match (fitness, is_beyond, walk.skipped) {
+                (Fitness::Returning, ..) => Why::Returning,
+                (Fitness::TooFew, ..) => Why::BelowMinHealthy,
+                (Fitness::Drained | Fitness::Dead, ..) => Why::Drained,
+                (Fitness::Good, true, _) => Why::Beyond,
+                (Fitness::Good, false, 0) => Why::Preferred,
+                (Fitness::Good, false, skipped) => Why::Failover { skipped },
+            };
+            return walk.end(Outcome::Among(draft), why);
+        }
+    }
+    let outcome = walk.all_down();
+    walk.end(outcome, Why::AllDown)
+}
+
+struct Walk<'a> {
+    zone: &'a Zone,
+    outline: &'a Outline,
+    preference: &'a Preference,
+    scene: &'a Scene,
+    family: Family,
+    looked_at: Leaves,
+    /// The least time in which anything looked at could change, and whose it is.
+    next_change: (Duration, Option<PoolId>),
+    /// In which time something changes of itself.
+    due: Option<Duration>,
+    /// Leaves that could not serve before the first that can.
+    skipped: usize,
+    has_kept: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn end(self, outcome: Outcome, why: Why) -> Decision {
+        let rule = self.outline.rule(self.zone);
+        let (next_change, pool) = self.next_change;
+        let ttl = next_change.max(rule.ttl_min).min(rule.ttl);
+        let ttl_by = match pool {
+            Some(pool) if ttl == next_change => TtlBy::Change(pool),
+            Some(_) if ttl == rule.ttl_min && ttl < rule.ttl => TtlBy::Floor,
+            _ => TtlBy::Rule,
+        };
+        let ttl = whole_secs(ttl);
+        Decision { outcome, ttl, ttl_by, why, looked_at: self.looked_at, due: self.due }
+    }
+
+    fn steer(&self, node: usize) -> &'a Steer {
+        self.outline.steer(self.zone, node)
+    }
+
+    fn view(&self, leaf: usize) -> &'a PoolViews {
+        self.scene.pool(self.outline.leaves()[leaf])
+    }
+
+    /// Whether any pool there has the family.
+    fn has_family(&self, to: To) -> bool {
+        match to {
+            To::Leaf(leaf) => !self.view(leaf).family(self.family).having.is_empty(),
+            To::Node(node) => {
+                self.outline.nodes()[node].branches.iter().any(|below| self.has_family(*below))
+            }
+        }
+    }
+
+    /// The branches of a node that its client should get, and those that it may get besides.
+    fn branches(&self, node: usize) -> (&'a [u16], &'a [u16]) {
+        let order = &self.preference.orders[node];
+        let (preferred, beyond) = order.parts();
+        let branch_of = |branch: &u16| self.outline.nodes()[node].branches[usize::from(*branch)];
+        let is_shut = order.is_strict && preferred.iter().any(|b| self.has_family(branch_of(b)));
+        (preferred, if is_shut { &[] } else { beyond })
+    }
+
+    /// What a node serves when pools need only be so fit, and whether it is from beyond what its
+    /// client should get.
+    fn serve_node(&mut self, node: usize, fitness: Fitness) -> Option<(Draft, bool)> {
+        let (preferred, beyond) = self.branches(node);
+        if let Some(draft) = self.serve_some(node, preferred, fitness) {
+            return Some((draft, false));
+        }
+        self.serve_some(node, beyond, fitness).map(|draft| (draft, true))
+    }
+
+    /// What a node serves of some of its branches. Those of weight 0 stand back while others can.
+    fn serve_some(&mut self, node: usize, branches: &[u16], fitness: Fitness) -> Option<Draft> {
+        let steer = self.steer(node);
+        let weight = |branch: &u16| steer.branches[usize::from(*branch)].weight;
+        let (weighty, weightless): (Vec<u16>, Vec<u16>) =
+            branches.iter().partition(|branch| weight(branch) > 0);
+        let is_ordered = steer.policy.is_ordered();
+        [weighty, weightless].iter().find_map(|branches| {
+            if is_ordered {
+                self.serve_first(node, branches, fitness, steer.trickle)
+            } else {
+                self.serve_all(node, branches, fitness)
+            }
+        })
+    }
+
+    /// The first branch that can serve; with the next one, where it does not serve in full.
+    fn serve_first(
+        &mut self,
+        node: usize,
+        branches: &[u16],
+        fitness: Fitness,
+        trickle: u16,
+    ) -> Option<Draft> {
+        let mut left = branches.iter();
+        let (branch, first) = left.find_map(|branch| {
+            Some((usize::from(*branch), self.serve_branch(node, *branch, fitness)?))
+        })?;
+        let share = u32::from(self.share(node, branch));
+        let share = share * u32::from(FULL_SHARE - trickle) / u32::from(FULL_SHARE);
+        if share == u32::from(FULL_SHARE) {
+            return Some(first);
+        }
+        let Some(rest) = self.serve_first(node, left.as_slice(), fitness, 0) else {
+            return Some(first);
+        };
+        let seed = self.seed(node, branch);
+        let items = vec![
+            DraftItem { weight: share, seed, draft: first },
+            DraftItem { weight: u32::from(FULL_SHARE) - share, seed: !seed, draft: rest },
+        ];
+        // Each client moves once, where the scope allows to tell clients apart.
+        let is_sticky = self.outline.is_sticky(self.zone);
+        let policy = if is_sticky { Policy::Sticky } else { Policy::Weighted };
+        Some(Draft::Many { policy, count: 1, items })
+    }
+
+    /// All branches that can serve, for the policy to draw from.
+    fn serve_all(&mut self, node: usize, branches: &[u16], fitness: Fitness) -> Option<Draft> {
+        let steer = self.steer(node);
+        let mut items = Vec::new();
+        for branch in branches {
+            let Some(draft) = self.serve_branch(node, *branch, fitness) else { continue };
+            let branch = usize::from(*branch);
+            let weight = steer.branches[branch].weight.max(1);
+            let share = self.share(node, branch);
+            items.push((share, DraftItem { weight, seed: self.seed(node, branch), draft }));
+        }
+        if items.iter().any(|(share, _)| *share < FULL_SHARE) {
+            items.iter_mut().for_each(|(share, item)| item.weight *= u32::from(*share));
+        }
+        let mut items: Vec<DraftItem> = items.into_iter().map(|(_, item)| item).collect();
+        if items.len() <= 1 {
+            return items.pop().map(|item| item.draft);
+        }
+        let count = if steer.policy == Policy::All { items.len() } else { 1 };
+        Some(Draft::Many { policy: steer.policy, count, items })
+    }
+
+    fn serve_branch(&mut self, node: usize, branch: u16, fitness: Fitness) -> Option<Draft> {
+        match self.outline.nodes()[node].branches[usize::from(branch)] {
+            To::Node(below) => self.serve_node(below, fitness).map(|(draft, _)| draft),
+            To::Leaf(leaf) => {
+                self.look_at(node, leaf);
+                let can_serve = self.fitness(node, leaf).is_some_and(|own| own <= fitness);
+                self.has_kept |= can_serve;
+                self.skipped += usize::from(!self.has_kept);
+                let pool = self.outline.leaves()[leaf];
+                can_serve.then_some(Draft::Pool { pool, leaf: Some(leaf), node })
+            }
+        }
+    }
+
+    /// How fit a leaf is; `None` when it does not have the family.
+    fn fitness(&self, node: usize, leaf: usize) -> Option<Fitness> {
+        fitness_of(self.view(leaf), self.steer(node), self.family, self.scene.now)
+    }
+
+    /// Takes down that the choice depends on a leaf, and until when.
+    fn look_at(&mut self, node: usize, leaf: usize) {
+        self.looked_at.add(leaf);
+        let (view, pool) = (self.view(leaf), self.outline.leaves()[leaf]);
+        let stage = Stage::of(view.past, self.steer(node), self.scene.now);
+        self.changes_in(view.next_change, pool);
+        let Some(left) = stage.left else { return };
+        let mut due = left;
+        // While a pool waits, no answer lives longer than that. An answer that gives a pool less than it
+        // could have soon does no harm.
+        if stage.is_held {
+            self.changes_in(left, pool);
+            let rule = self.outline.rule(self.zone);
+            let shrinks_in = left.saturating_sub(rule.ttl);
+            let step = rule.ttl_min.max(Duration::from_secs(1));
+            due = if shrinks_in.is_zero() { left.min(step) } else { shrinks_in };
+        }
+        self.due = Some(self.due.map_or(due, |sooner| sooner.min(due)));
+    }
+
+    fn changes_in(&mut self, time: Duration, pool: PoolId) {
+        if time < self.next_change.0 {
+            self.next_change = (time, Some(pool));
+        }
+    }
+
+    /// How much of its share a branch gets while it ramps up, of [`FULL_SHARE`].
+    fn share(&self, node: usize, branch: usize) -> u16 {
+        match self.outline.nodes()[node].branches[branch] {
+            To::Node(_) => FULL_SHARE,
+            To::Leaf(leaf) => {
+                Stage::of(self.view(leaf).past, self.steer(node), self.scene.now).share
+            }
+        }
+    }
+
+    /// What makes a branch's place in a sticky choice: its name, or with an affinity its region's, so
+    /// that other names choose alike.
+    fn seed(&self, node: usize, branch: usize) -> u64 {
+        let (zone, steer) = (self.zone, self.steer(node));
+        let own = &self.outline.nodes()[node];
+        if let (Some(affinity), [region]) = (&steer.affinity, &own.regions[branch][..]) {
+            return seed_of(&[affinity, &zone.regions[region.index()].name]);
+        }
+        match own.branches[branch] {
+            To::Leaf(leaf) => seed_of(&[&zone.pools[self.outline.leaves()[leaf].index()].name]),
+            To::Node(below) => seed_of(&["steer", &self.steer(below).owner.to_string()]),
+        }
+    }
+
+    /// No endpoint of the family is alive: the rule's last resort.
+    fn all_down(&mut self) -> Outcome {
+        let draft = match &self.outline.rule(self.zone).all_down {
+            AllDown::Host(name) => return Outcome::Host(name.clone()),
+            AllDown::NoData => return Outcome::NoData,
+            AllDown::ServFail => return Outcome::ServFail,
+            AllDown::AsUp => None,
+            AllDown::LastGood => {
+                let mut leaves = self.open_leaves(0);
+                // The first of equals, so that nothing changes when all went down at once.
+                leaves.reverse();
+                let last = leaves.into_iter().max_by_key(|(leaf, _)| self.view(*leaf).down_since);
+                last.map(|(leaf, node)| (self.outline.leaves()[leaf], Some(leaf), node))
+            }
+            AllDown::Pool(pool) => self.last_resort(*pool),
+        };
+        if let Some((pool, leaf, node)) = draft {
+            return Outcome::Among(Draft::Pool { pool, leaf, node });
+        }
+        let as_up = self.serve_node(0, Fitness::Dead);
+        let (draft, _) = as_up.expect("a pool of the rule has the family");
+        Outcome::Among(draft)
+    }
+
+    /// The pool that `all-down` names, if it has the family and the client may have it.
+    fn last_resort(&mut self, pool: PoolId) -> Option<(PoolId, Option<usize>, usize)> {
+        if self.outline.leaves().contains(&pool) {
+            let open = self.open_leaves(0).into_iter();
+            let named = open.map(|(leaf, node)| (self.outline.leaves()[leaf], Some(leaf), node));
+            return { named }.find(|(own, ..)| *own == pool);
+        }
+        let view = self.scene.pool(pool);
+        self.looked_at.add(self.outline.leaves().len());
+        self.changes_in(view.next_change, pool);
+        (!view.family(self.family).having.is_empty()).then_some((pool, None, 0))
+    }
+
+    /// The leaves that have the family and that the client may have, in its order, each with its node.
+    fn open_leaves(&self, node: usize) -> Vec<(usize, usize)> {
+        let (preferred, beyond) = self.branches(node);
+        let mut leaves = Vec::new();
+        for branch in preferred.iter().chain(beyond) {
+            match self.outline.nodes()[node].branches[usize::from(*branch)] {
+                To::Node(below) => leaves.extend(self.open_leaves(below)),
+                To::Leaf(leaf) if self.has_family(To::Leaf(leaf)) => leaves.push((leaf, node)),
+                To::Leaf(_) => {}
+            }
+        }
+        leaves
+    }
+}
+
+/// How fit a pool is for a steer that leads to it; `None` when it does not have the family.
+pub(super) fn fitness_of(
+    view: &PoolViews,
+    steer: &Steer,
+    family: Family,
+    now: Time,
+) -> Option<Fitness> {
+    let own = view.family(family);
+    if own.having.is_empty() {
+        return None;
+    }
+    Some(match (own.alive.is_empty(), own.drained.is_empty()) {
+        (true, true) => Fitness::Dead,
+        (true, false) => Fitness::Drained,
+        (false, _) if !view.is_usable() => Fitness::TooFew,
+        (false, _) if Stage::of(view.past, steer, now).is_held => Fitness::Returning,
+        (false, _) => Fitness::Good,
+    })
+}
+
+/// How far a pool has come back.
+#[derive(Clone, Copy)]
+struct Stage {
+    /// Whether the steer does not use it yet.
+    is_held: bool,
+    /// How much of its share it gets, of [`FULL_SHARE`].
+    share: u16,
+    /// In which time that changes of itself.
+    left: Option<Duration>,
+}
+
+/// A ramp goes up in so many steps.
+const RAMP_STEPS: u16 = 10;
+
+impl Stage {
+    fn of(past: PoolPast, steer: &Steer, now: Time) -> Self {
+        let full = Self { is_held: false, share: FULL_SHARE, left: None };
+        let PoolPast::Back { since, is_released } = past else { return full };
+        let gone = now.since(since);
+        let hold = match steer.failback {
+            _ if is_released => Duration::ZERO,
+            Failback::Auto => Duration::ZERO,
+            Failback::Delayed(hold) => hold,
+            Failback::Manual => return Self { is_held: true, ..full },
+        };
+        if gone < hold {
+            return Self { is_held: true, left: Some(hold - gone), ..full };
+        }
+        let (step, gone) = (steer.ramp / u32::from(RAMP_STEPS), gone - hold);
+        if gone >= steer.ramp || step.is_zero() {
+            return full;
+        }
+        let steps = gone.as_nanos() / step.as_nanos();
+        let steps = u16::try_from(steps).unwrap_or(RAMP_STEPS).min(RAMP_STEPS - 1) + 1;
+        let share = FULL_SHARE / RAMP_STEPS * steps;
+        Self { is_held: false, share, left: Some((step * u32::from(steps)).saturating_sub(gone)) }
+    }
+}
+
+impl Draft {
+    /// The leaves that it leads to.
+    pub(super) fn leaves(&self, leaves: &mut Vec<usize>) {
+        match self {
+            Self::Pool { leaf, .. } => leaves.extend(leaf),
+            Self::Many { items, .. } => items.iter().for_each(|item| item.draft.leaves(leaves)),
+        }
+    }
+}
+
+impl Outcome {
+    /// The same, endpoint by endpoint.
+    pub(crate) fn selected(
+        &self,
+        zone: &Zone,
+        outline: &Outline,
+        scene: &Scene,
+        family: Family,
+    ) -> Selected {
+        match self {
+            Self::Host(name) => Selected::Host(name.clone()),
+            Self::NoData => Selected::NoData,
+            Self::ServFail => Selected::ServFail,
+            Self::Among(draft) => {
+                let mut grower = Grower { zone, outline, scene, family, tree: DrawTree::new() };
+                grower.grow(draft);
+                Selected::Among(grower.tree)
+            }
+        }
+    }
+}
+
+/// Makes a tree of endpoints from a draft.
+struct Grower<'a> {
+    zone: &'a Zone,
+    outline: &'a Outline,
+    scene: &'a Scene,
+    family: Family,
+    tree: DrawTree<EndpointId>,
+}
+
+impl Grower<'_> {
+    /// Adds a node for `draft` and what is below it; its place.
+    fn grow(&mut self, draft: &Draft) -> usize {
+        match draft {
+            Draft::Pool { pool, node, .. } => {
+                let pick = self.outline.steer(self.zone, *node).pick;
+                let place = self.tree.add(pick.policy, pick.answers.get().into());
+                self.tree.fill(place, self.items_of(*pool));
+                place
+            }
+            Draft::Many { policy, count, items } => {
+                let place = self.tree.add(*policy, *count);
+                let item = |item: &DraftItem| Item {
+                    weight: item.weight,
+                    seed: item.seed,
+                    to: ItemTo::Node(self.grow(&item.draft)),
+                };
+                let items = items.iter().map(item).collect();
+                self.tree.fill(place, items);
+                place
+            }
+        }
+    }
+
+    /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
+    fn items_of(&self, pool: PoolId) -> Vec<Item<EndpointId>> {
+        let view = self.scene.pool(pool).family(self.family);
+        let lists = [&view.alive, &view.drained, &view.having];
+        let candidates = lists.into_iter().find(|list| !list.is_empty());
+        let candidates = candidates.map_or(&[][..], Vec::as_slice);
+        let name = &self.zone.pools[pool.index()].name;
+        let endpoint = |candidate: &Candidate| &self.zone.endpoints[candidate.endpoint.index()];
+        let has_weight = candidates.iter().any(|candidate| endpoint(candidate).weight > 0);
+        let is_full = candidates.iter().all(|candidate| candidate.share == FULL_SHARE);
+        let candidates = candidates.iter().filter(|c| !has_weight || endpoint(c).weight > 0);
+        let item = |candidate: &Candidate| {
+            let weight = endpoint(candidate).weight.max(1);
+            let share = if is_full { 1 } else { u32::from(candidate.share) };
+            Item {
+                weight: weight * share,
+                seed: seed_of(&[name, &endpoint(candidate).name]),
+                to: ItemTo::Leaf(candidate.endpoint),
+            }
+        };
+        candidates.map(item).collect()
+    }
+}
+
+/// A number that stands for a name: FNV-1a, which will be the same for ever on every node.
+fn seed_of(parts: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for part in parts {
+        for byte in part.bytes().chain(std::iter::once(0)) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+fn whole_secs(length: Duration) -> u32 {
+    u32::try_from(length.as_secs()).unwrap_or(u32::MAX >> 1)
+}

@@ -164,7 +164,7 @@ fn steer(
     reply: &mut Reply<'_>,
 ) -> Step {
     let Asked { snapshot, query, .. } = asked;
-    if query.edns.as_ref().is_some_and(|edns| edns.subnet.is_some()) {
+    if query.edns.as_ref().is_some_and(|edns| edns.subnet().is_some()) {
         return Step::End(Rcode::NOERROR);
     }
     let Some(decision) = steered::decide(asked, snapshot.rule_of(record), dice) else {

@@ -18,6 +18,8 @@ pub(super) const OPT_LEN: usize = 11;
 const OPTION_HEAD_LEN: usize = 4;
 /// Octets of a client subnet before its address: family, source, scope.
 const SUBNET_HEAD_LEN: usize = 4;
+/// Where among them the scope stands.
+const SCOPE_AT: usize = 3;
 
 /// Option codes.
 const NSID: u16 = 3;
@@ -32,12 +34,17 @@ pub(super) struct Edns<'a> {
     pub(super) payload: u16,
     /// The DO bit, echoed (RFC 3225).
     pub(super) dnssec_ok: bool,
-    /// Client subnet, if there was one.
-    pub(super) subnet: Option<SubnetOption<'a>>,
-    /// The cookie, if there was one.
-    pub(super) cookie: Option<Cookie<'a>>,
+    /// What it says besides, if anything.
+    options: Option<Options<'a>>,
+}
+
+/// The options of a query that an answer looks at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Options<'a> {
+    subnet: Option<SubnetOption<'a>>,
+    cookie: Option<Cookie<'a>>,
     /// Whether the client wants to know which server this is.
-    pub(super) wants_nsid: bool,
+    wants_nsid: bool,
 }
 
 /// Why an answer is not what was hoped for (RFC 8914 §4).
@@ -52,6 +59,14 @@ impl ExtendedError {
     pub(super) const NO_REACHABLE_AUTHORITY: Self = Self(22);
 }
 
+/// An OPT record as it stands in a query: what is behind its owner and type.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opt<'a> {
+    pub(super) class: u16,
+    pub(super) ttl: [u8; 4],
+    pub(super) rdata: &'a [u8],
+}
+
 /// Why an OPT record is not answered as it wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum EdnsError {
@@ -62,32 +77,41 @@ pub(super) enum EdnsError {
 }
 
 impl<'a> Edns<'a> {
-    /// Reads what stands behind the OPT record's owner and type: class, TTL, and rdata.
-    pub(super) fn parse(class: u16, ttl: u32, rdata: &'a [u8]) -> Result<Self, EdnsError> {
-        let [_, version, flags, _] = ttl.to_be_bytes();
+    /// Reads an OPT record.
+    #[inline]
+    pub(super) fn parse(opt: Opt<'a>) -> Result<Self, EdnsError> {
+        let [_, version, flags, _] = opt.ttl;
         if version != 0 {
             return Err(EdnsError::Version);
         }
-        let mut edns = Self {
-            payload: class,
-            dnssec_ok: flags & 0x80 != 0,
-            subnet: None,
-            cookie: None,
-            wants_nsid: false,
-        };
+        let options = if opt.rdata.is_empty() { None } else { Some(Options::parse(opt.rdata)?) };
+        Ok(Self { payload: opt.class, dnssec_ok: flags & 0x80 != 0, options })
+    }
+
+    /// Client subnet, if there was one.
+    #[inline]
+    pub(super) fn subnet(&self) -> Option<&SubnetOption<'a>> {
+        self.options.as_ref()?.subnet.as_ref()
+    }
+}
+
+impl<'a> Options<'a> {
+    fn parse(rdata: &'a [u8]) -> Result<Self, EdnsError> {
+        let mut options = Self::default();
         let mut rest = rdata;
         while let Some((head, behind)) = rest.split_first_chunk::<OPTION_HEAD_LEN>() {
-            let [code @ .., _, _] = *head;
-            let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-            let data = behind.get(..len).ok_or(EdnsError::Malformed)?;
-            edns.option(u16::from_be_bytes(code), data)?;
-            rest = &behind[len..];
+            let [code @ .., len_high, len_low] = *head;
+            let len = usize::from(u16::from_be_bytes([len_high, len_low]));
+            let (data, behind) = behind.split_at_checked(len).ok_or(EdnsError::Malformed)?;
+            options.read(u16::from_be_bytes(code), data)?;
+            rest = behind;
         }
-        if rest.is_empty() { Ok(edns) } else { Err(EdnsError::Malformed) }
+        if rest.is_empty() { Ok(options) } else { Err(EdnsError::Malformed) }
     }
 
     /// Reads an option. Of several of one kind the first counts.
-    fn option(&mut self, code: u16, data: &'a [u8]) -> Result<(), EdnsError> {
+    #[inline]
+    fn read(&mut self, code: u16, data: &'a [u8]) -> Result<(), EdnsError> {
         match code {
             CLIENT_SUBNET if self.subnet.is_none() => {
                 self.subnet = Some(SubnetOption::parse(data).ok_or(EdnsError::Malformed)?);
@@ -102,64 +126,99 @@ impl<'a> Edns<'a> {
     }
 }
 
-/// The OPT record that answers a query's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OptReply<'a> {
-    edns: Edns<'a>,
-    cookie: Option<[u8; COOKIE_LEN]>,
-    /// Empty when it was not asked for or is not told.
-    nsid: &'a [u8],
+// ---- Replying ----
+
+/// What is told in the OPT record of a reply beside what the query itself says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// The scope of a client subnet.
+    pub(super) scope: u8,
+    /// Why the answer is not what was hoped for.
+    pub(super) error: Option<ExtendedError>,
 }
 
-impl<'a> OptReply<'a> {
-    /// What `gate` has to say to `edns`.
-    pub(super) fn new(edns: Edns<'a>, gate: &'a Gate, arrival: Arrival) -> Self {
-        let cookie = edns.cookie.and_then(|cookie| {
-            cookie.reply(&gate.cookie_secrets, arrival.client, arrival.unix_secs)
-        });
-        let nsid = if edns.wants_nsid { gate.server_id.as_bytes() } else { &[] };
-        Self { edns, cookie, nsid }
+impl Edns<'_> {
+    /// Octets that the OPT record of the reply takes, an extended error not counted.
+    #[inline]
+    pub(super) fn reply_len(&self, gate: &Gate) -> usize {
+        OPT_LEN + self.options.as_ref().map_or(0, |options| options.reply_len(gate))
     }
 
-    /// Octets that it takes, an extended error not counted.
-    pub(super) fn len(&self) -> usize {
+    /// Writes the OPT record of the reply at the start of `out`, which has room for
+    /// [`reply_len`](Self::reply_len) octets; an extended error is written if there is room for it, too.
+    /// Returns the octets written.
+    #[inline]
+    pub(super) fn write_reply(
+        &self,
+        out: &mut [u8],
+        gate: &Gate,
+        arrival: &Arrival,
+        told: Told,
+    ) -> usize {
+        let (opt, room) = out.split_first_chunk_mut().expect("room for it was set aside");
+        let mut writer = OptionWriter { out: room, len: 0 };
+        if let Some(options) = &self.options {
+            options.write_reply(&mut writer, gate, arrival, told.scope);
+        }
+        if let Some(ExtendedError(code)) = told.error {
+            writer.push(EXTENDED_ERROR, &code.to_be_bytes());
+        }
+        *opt = opt_head(0, self.dnssec_ok, short(writer.len));
+        OPT_LEN + writer.len
+    }
+}
+
+impl Options<'_> {
+    fn reply_len(&self, gate: &Gate) -> usize {
         let option = |len: usize| OPTION_HEAD_LEN + len;
-        OPT_LEN
-            + self.edns.subnet.map_or(0, |subnet| option(subnet.octets.len()))
-            + self.cookie.map_or(0, |cookie| option(cookie.len()))
-            + if self.nsid.is_empty() { 0 } else { option(self.nsid.len()) }
+        let is_cookie_told = self.cookie.is_some() && !gate.cookie_secrets.is_empty();
+        self.subnet.map_or(0, |subnet| option(subnet.octets.len()))
+            + if is_cookie_told { option(COOKIE_LEN) } else { 0 }
+            + self.nsid(gate).map_or(0, |nsid| option(nsid.len()))
     }
 
-    /// Writes it at the start of `out`, which has at least [`len`](Self::len) octets; an extended error is
-    /// written if there is room. Returns the octets written.
-    pub(super) fn write(&self, out: &mut [u8], scope: u8, error: Option<ExtendedError>) -> usize {
-        let mut len = OPT_LEN;
-        let mut option = |code: u16, parts: [&[u8]; 2]| {
-            let data_len = parts[0].len() + parts[1].len();
-            let Some(room) = out.get_mut(len..len + OPTION_HEAD_LEN + data_len) else { return };
-            room[..2].copy_from_slice(&code.to_be_bytes());
-            room[2..4].copy_from_slice(&short(data_len).to_be_bytes());
-            let data = &mut room[OPTION_HEAD_LEN..];
-            data[..parts[0].len()].copy_from_slice(parts[0]);
-            data[parts[0].len()..].copy_from_slice(parts[1]);
-            len += OPTION_HEAD_LEN + data_len;
-        };
-        if let Some(subnet) = &self.edns.subnet {
-            let [family_0, family_1, source, _] = *subnet.head();
-            option(CLIENT_SUBNET, [&[family_0, family_1, source, scope], subnet.address()]);
+    fn write_reply(&self, out: &mut OptionWriter<'_>, gate: &Gate, arrival: &Arrival, scope: u8) {
+        if let Some(subnet) = &self.subnet
+            && let Some(data) = out.push(CLIENT_SUBNET, subnet.octets)
+        {
+            data[SCOPE_AT] = scope;
         }
         if let Some(cookie) = &self.cookie {
-            option(COOKIE, [cookie, &[]]);
+            let (client, unix_secs) = (arrival.client, arrival.unix_secs);
+            if let Some(cookie) = cookie.reply(&gate.cookie_secrets, client, unix_secs) {
+                out.push(COOKIE, &cookie);
+            }
         }
-        if !self.nsid.is_empty() {
-            option(NSID, [self.nsid, &[]]);
+        if let Some(nsid) = self.nsid(gate) {
+            out.push(NSID, nsid);
         }
-        if let Some(ExtendedError(code)) = error {
-            option(EXTENDED_ERROR, [&code.to_be_bytes(), &[]]);
-        }
-        let dnssec_ok = self.edns.dnssec_ok;
-        write_opt(&mut out[..OPT_LEN], 0, dnssec_ok, short(len - OPT_LEN));
-        len
+    }
+
+    /// The server's id, if it was asked for and is told.
+    fn nsid<'g>(&self, gate: &'g Gate) -> Option<&'g [u8]> {
+        (self.wants_nsid && !gate.server_id.is_empty()).then_some(gate.server_id.as_bytes())
+    }
+}
+
+/// Options of an OPT record in the making.
+struct OptionWriter<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl OptionWriter<'_> {
+    /// Appends an option; returns its data there, or nothing when there is no room for it.
+    #[inline]
+    fn push(&mut self, code: u16, data: &[u8]) -> Option<&mut [u8]> {
+        let (head, behind) =
+            self.out.get_mut(self.len..)?.split_first_chunk_mut::<OPTION_HEAD_LEN>()?;
+        let room = behind.get_mut(..data.len())?;
+        let [code_high, code_low] = code.to_be_bytes();
+        let [len_high, len_low] = short(data.len()).to_be_bytes();
+        *head = [code_high, code_low, len_high, len_low];
+        room.copy_from_slice(data);
+        self.len += OPTION_HEAD_LEN + data.len();
+        Some(room)
     }
 }
 
@@ -167,12 +226,13 @@ fn short(len: usize) -> u16 {
     u16::try_from(len).expect("options are a few hundred octets")
 }
 
-/// Writes an OPT record's fixed part into `opt`, which has [`OPT_LEN`] octets.
-pub(super) fn write_opt(opt: &mut [u8], rcode_high: u8, dnssec_ok: bool, options_len: u16) {
-    opt[..3].copy_from_slice(&[0, 0, 41]);
-    opt[3..5].copy_from_slice(&UDP_PAYLOAD_MAX.to_be_bytes());
-    opt[5..9].copy_from_slice(&[rcode_high, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
-    opt[9..11].copy_from_slice(&options_len.to_be_bytes());
+/// The fixed part of an OPT record.
+#[inline]
+pub(super) const fn opt_head(rcode_high: u8, dnssec_ok: bool, options_len: u16) -> [u8; OPT_LEN] {
+    let [payload_high, payload_low] = UDP_PAYLOAD_MAX.to_be_bytes();
+    let flags = if dnssec_ok { 0x80 } else { 0 };
+    let [len_high, len_low] = options_len.to_be_bytes();
+    [0, 0, 41, payload_high, payload_low, rcode_high, 0, flags, 0, len_high, len_low]
 }
 
 /// A well-formed client subnet of a query.
@@ -197,31 +257,18 @@ impl<'a> SubnetOption<'a> {
         }
         let prefix = match (u16::from_be_bytes(family), source) {
             (0..=2, 0) => None,
-            (1, 1..=32) => {
-                let mut all = [0; 4];
-                all[..address.len()].copy_from_slice(address);
-                Some(exact(Ipv4Addr::from(all).into(), source)?)
-            }
-            (2, 1..=128) => {
-                let mut all = [0; 16];
-                all[..address.len()].copy_from_slice(address);
-                Some(exact(Ipv6Addr::from(all).into(), source)?)
-            }
+            (1, 1..=32) => Some(exact(Ipv4Addr::from(padded(address)).into(), source)?),
+            (2, 1..=128) => Some(exact(Ipv6Addr::from(padded(address)).into(), source)?),
             _ => return None,
         };
         Some(Self { octets, prefix })
     }
 }
 
-impl SubnetOption<'_> {
-    /// Family, source and scope.
-    fn head(&self) -> &[u8; SUBNET_HEAD_LEN] {
-        self.octets.first_chunk().expect("it was read whole")
-    }
-
-    fn address(&self) -> &[u8] {
-        &self.octets[SUBNET_HEAD_LEN..]
-    }
+/// `octets`, and zeros behind them. There are at most `N`.
+#[inline]
+fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
+    std::array::from_fn(|n| octets.get(n).copied().unwrap_or(0))
 }
 
 /// The prefix, unless bits are set behind its length.
@@ -268,12 +315,13 @@ mod tests {
 
     #[test]
     fn options_that_do_not_fill_the_record_are_malformed() {
-        let parse = |rdata| Edns::parse(1232, 0, rdata).map(|edns| edns.subnet.is_some());
+        let opt = |rdata, version| Opt { class: 1232, ttl: [0, version, 0, 0], rdata };
+        let parse = |rdata| Edns::parse(opt(rdata, 0)).map(|edns| edns.subnet().is_some());
         assert_eq!(parse(&[]), Ok(false));
         assert_eq!(parse(&[0, 99, 0, 1, 7]), Ok(false)); // Unknown: ignored (RFC 6891 §6.1.2).
         assert_eq!(parse(&[0, 99, 0, 2, 7]), Err(EdnsError::Malformed));
         assert_eq!(parse(&[0, 99, 0]), Err(EdnsError::Malformed));
-        let version_1 = Edns::parse(1232, 0x0001_0000, &[]).map(|_| ());
+        let version_1 = Edns::parse(opt(&[], 1)).map(|_| ());
         assert_eq!(version_1, Err(EdnsError::Version));
     }
 }

@@ -52,7 +52,7 @@ pub struct Arrival {
 struct Asked<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query<'a>,
-    arrival: Arrival,
+    arrival: &'a Arrival,
 }
 
 /// Answers one message into `out`, which has as much room as a reply may take: 65,535 octets, and over UDP
@@ -64,7 +64,7 @@ pub fn handle(
     dice: &mut Dice,
     out: &mut [u8],
 ) -> Outcome {
-    Read::new(packet).answer(snapshot, arrival, dice, out)
+    Read::new(snapshot, packet).answer(arrival, dice, out)
 }
 
 /// A message that was read and is not yet answered.
@@ -74,75 +74,77 @@ pub fn handle(
 /// [`fetch_class`](Self::fetch_class) of all. They are for speed alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
+    snapshot: &'a Snapshot,
     packet: &'a [u8],
     query: Result<Query<'a>, Reject>,
+    /// The name's record, as far as its hash tells.
+    record: Option<NameRecord<'a>>,
 }
 
 impl<'a> Read<'a> {
-    /// Reads a message.
+    /// Reads a message that will be answered from `snapshot`.
+    #[inline]
     #[must_use]
-    pub fn new(packet: &'a [u8]) -> Self {
-        Self { packet, query: query::parse(packet) }
+    pub fn new(snapshot: &'a Snapshot, packet: &'a [u8]) -> Self {
+        Self { snapshot, packet, query: query::parse(packet), record: None }
     }
 
     /// Starts to fetch where the table of names says what is asked for.
-    pub fn fetch_slot(&self, snapshot: &Snapshot) {
+    pub fn fetch_slot(&self) {
         if let Ok(query) = &self.query {
-            snapshot.names().prefetch_slot(query.name.hash());
+            self.snapshot.names().prefetch_slot(query.name.hash());
         }
     }
 
     /// Starts to fetch what is asked for.
-    pub fn fetch_record(&self, snapshot: &Snapshot) {
+    pub fn fetch_record(&mut self) {
         if let Ok(query) = &self.query {
-            snapshot.names().prefetch_record(query.name.hash());
+            self.record = self.snapshot.names().likely(query.name.hash());
+            self.record.inspect(|record| record.prefetch());
         }
     }
 
     /// Starts to fetch the class of the client, if a rule steers what is asked for.
-    pub fn fetch_class(&self, snapshot: &Snapshot, client: IpAddr) {
-        let Ok(query) = &self.query else { return };
-        let record = snapshot.names().get_hashed(query.name.as_wire(), query.name.hash());
-        if let Some(record) = record.filter(|record| record.flags().has(Flags::STEERED)) {
-            let rule = snapshot.rule(snapshot.rule_of(record));
+    pub fn fetch_class(&self, client: IpAddr) {
+        if let Ok(query) = &self.query
+            && let Some(record) = self.record
+            && record.flags().has(Flags::STEERED)
+        {
+            let rule = self.snapshot.rule(self.snapshot.rule_of(record));
             rule.prefetch(steered::client_subnet(query, client));
         }
     }
 
     /// Answers it: see [`handle`].
-    pub fn answer(
-        &self,
-        snapshot: &Snapshot,
-        arrival: Arrival,
-        dice: &mut Dice,
-        out: &mut [u8],
-    ) -> Outcome {
+    #[inline]
+    pub fn answer(&self, arrival: Arrival, dice: &mut Dice, out: &mut [u8]) -> Outcome {
         match &self.query {
-            Ok(query) => respond(snapshot, query, arrival, dice, out),
+            Ok(query) => {
+                let asked = Asked { snapshot: self.snapshot, query, arrival: &arrival };
+                respond(asked, self.record, dice, out)
+            }
             Err(Reject::Silence) => Outcome::dropped(),
             Err(Reject::Error(rcode, parts)) => reply::error(self.packet, *rcode, *parts, out),
         }
     }
 }
 
+/// Answers a query; `likely` is a record that may be its name's.
 fn respond(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
-    arrival: Arrival,
+    asked: Asked<'_>,
+    likely: Option<NameRecord<'_>>,
     dice: &mut Dice,
     out: &mut [u8],
 ) -> Outcome {
-    let mut reply = Reply::new(query, snapshot.gate(), arrival, out);
-    match query.class {
-        RecordClass::IN => {}
-        RecordClass::ANY => reply.never_authoritative(),
-        _ => return chaos::answer(query, snapshot.gate(), reply),
+    let Asked { snapshot, query, arrival } = asked;
+    let reply = Reply::new(query, snapshot.gate(), arrival, out);
+    if !matches!(query.class, RecordClass::IN | RecordClass::ANY) {
+        return chaos::answer(query, snapshot.gate(), reply);
     }
     if matches!(query.qtype, RecordType::AXFR | RecordType::IXFR) {
         return refuse_transfer(snapshot, query, reply);
     }
-    let asked = Asked { snapshot, query, arrival };
-    match snapshot.names().find(&query.name, query.qtype) {
+    match snapshot.names().find_likely(&query.name, query.qtype, likely) {
         Found::Name(record) => answer(asked, record, dice, reply),
         Found::Referral(cut) => reply.referral(snapshot.names().referral(cut)),
         Found::Dname(record) => chain::redirect(asked, record, dice, reply),

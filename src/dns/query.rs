@@ -4,7 +4,7 @@
 //! all is met with silence, so that no answer can ever be answered (RFC 1035 §4.1.1, QR); what is a
 //! broken one, with an error.
 
-use super::edns::{Edns, EdnsError};
+use super::edns::{Edns, EdnsError, Opt};
 use super::outcome::Rcode;
 use crate::model::image::HEADER_LEN;
 use crate::model::{RecordClass, RecordType};
@@ -43,52 +43,41 @@ pub(super) struct ErrorParts {
     pub(super) has_edns: bool,
 }
 
-impl Query<'_> {
-    /// Octets of header and question.
-    pub(super) const fn head_len(&self) -> usize {
-        HEADER_LEN + self.name.len() + 4
-    }
-
-    /// The question as it came, its case kept.
-    pub(super) fn question(&self) -> &[u8] {
-        &self.packet[HEADER_LEN..self.head_len()]
+impl<'a> Query<'a> {
+    /// Header and question as they came, the name's case kept.
+    pub(super) fn head(&self) -> &'a [u8] {
+        &self.packet[..HEADER_LEN + self.name.len() + QUESTION_FIXED_LEN]
     }
 }
 
-/// Reads a packet.
-pub(super) fn parse(packet: &[u8]) -> Result<Query<'_>, Reject> {
-    let Some((header, behind)) = packet.split_first_chunk::<HEADER_LEN>() else {
-        return Err(Reject::Silence);
-    };
-    if header[2] & 0x80 != 0 {
-        return Err(Reject::Silence);
-    }
-    let count = |at| u16::from_be_bytes([header[at], header[at + 1]]);
-    if header[2] & 0x78 != 0 {
-        return Err(Reject::Error(Rcode::NOTIMP, unread(packet, count)));
-    }
-    if count(4) != 1 {
-        return Err(Reject::Error(Rcode::FORMERR, unread(packet, count)));
-    }
-    let mut parts = ErrorParts::default();
-    let formerr = |parts| Reject::Error(Rcode::FORMERR, parts);
-    let name = QueryName::parse(behind).ok_or_else(|| formerr(parts))?;
-    let fixed = behind.get(name.len()..name.len() + 4).ok_or_else(|| formerr(parts))?;
-    parts.question_len = name.len() + 4;
+/// Octets of a question behind its name: type and class.
+const QUESTION_FIXED_LEN: usize = 4;
+/// Flags in the third octet of a header: a response, and the operation.
+const QR: u8 = 0x80;
+const OPCODE: u8 = 0x78;
 
-    let records = usize::from(count(6)) + usize::from(count(8));
-    let additional = usize::from(count(10));
-    let edns = match find_opt(packet, HEADER_LEN + parts.question_len, records, additional) {
-        Ok(None) => None,
-        Ok(Some((class, ttl, rdata))) => {
-            parts.has_edns = true;
-            let edns = Edns::parse(class, ttl, rdata).map_err(|error| match error {
-                EdnsError::Malformed => formerr(parts),
-                EdnsError::Version => Reject::Error(Rcode::BADVERS, parts),
-            })?;
-            Some(edns)
-        }
-        Err(has_edns) => return Err(formerr(ErrorParts { has_edns, ..parts })),
+/// Reads a packet.
+#[inline]
+pub(super) fn parse(packet: &[u8]) -> Result<Query<'_>, Reject> {
+    let Some((header, behind)) = packet.split_first_chunk() else { return Err(Reject::Silence) };
+    let counts = Counts::of(header);
+    if header[2] & (QR | OPCODE) != 0 || counts.questions != 1 {
+        return Err(reject(packet, header[2], counts));
+    }
+    let no_question = Reject::Error(Rcode::FORMERR, ErrorParts::default());
+    let name = QueryName::parse(behind).ok_or(no_question)?;
+    let (fixed, behind) = behind[name.len()..].split_first_chunk().ok_or(no_question)?;
+    let _: &[u8; QUESTION_FIXED_LEN] = fixed;
+    let error = |rcode, has_edns| {
+        let question_len = name.len() + QUESTION_FIXED_LEN;
+        Reject::Error(rcode, ErrorParts { question_len, has_edns })
+    };
+    let opt = find_opt(behind, counts).map_err(|has_edns| error(Rcode::FORMERR, has_edns))?;
+    let edns = match opt.map(Edns::parse) {
+        None => None,
+        Some(Ok(edns)) => Some(edns),
+        Some(Err(EdnsError::Malformed)) => return Err(error(Rcode::FORMERR, true)),
+        Some(Err(EdnsError::Version)) => return Err(error(Rcode::BADVERS, true)),
     };
     Ok(Query {
         packet,
@@ -99,62 +88,109 @@ pub(super) fn parse(packet: &[u8]) -> Result<Query<'_>, Reject> {
     })
 }
 
-/// What an error can repeat of a packet that is not read as a query: all operations have the same four
-/// sections (RFC 1035 §4.1, RFC 2136 §2), so that an OPT record is seen whatever it is.
-#[cold]
-fn unread(packet: &[u8], count: impl Fn(usize) -> u16) -> ErrorParts {
-    let behind_question =
-        |at: usize, _| skip_name(packet, at).map(|(name_len, _)| at + name_len + 4);
-    let has_edns = (0..count(4)).try_fold(HEADER_LEN, behind_question).is_some_and(|start| {
-        let records = usize::from(count(6)) + usize::from(count(8));
-        match find_opt(packet, start, records, usize::from(count(10))) {
-            Ok(opt) => opt.is_some(),
-            Err(has_edns) => has_edns,
-        }
-    });
-    ErrorParts { question_len: 0, has_edns }
+/// How many entries a header says that its sections have.
+#[derive(Clone, Copy)]
+struct Counts {
+    questions: u16,
+    /// Answer and authority.
+    records: u32,
+    additional: u16,
 }
 
-/// Class, TTL and rdata of an OPT record.
-type Opt<'a> = (u16, u32, &'a [u8]);
+impl Counts {
+    fn of(header: &[u8; HEADER_LEN]) -> Self {
+        let at = |at| u16::from_be_bytes([header[at], header[at + 1]]);
+        let records = u32::from(at(6)) + u32::from(at(8));
+        Self { questions: at(4), records, additional: at(10) }
+    }
+}
 
-/// The OPT record among the records behind the question. An error says whether one was seen before
-/// the packet turned out to be malformed. Every record takes at least 11 octets, so the walk is
-/// bounded by the packet, whatever its counts say.
-fn find_opt(
-    packet: &[u8],
-    start: usize,
-    records: usize,
-    additional: usize,
-) -> Result<Option<Opt<'_>>, bool> {
-    let mut at = start;
-    let mut opt = None;
-    for n in 0..records + additional {
-        let has_edns = opt.is_some();
-        let (owner_len, is_root) = skip_name(packet, at).ok_or(has_edns)?;
-        let fixed_at = at + owner_len;
-        let fixed = packet.get(fixed_at..fixed_at + 10).ok_or(has_edns)?;
-        let rdata_len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-        let rdata = packet.get(fixed_at + 10..fixed_at + 10 + rdata_len).ok_or(has_edns)?;
-        at = fixed_at + 10 + rdata_len;
-        if fixed[..2] == RecordType::OPT.0.to_be_bytes() {
+/// Why a packet is not answered that is no query, or not one of one question.
+#[cold]
+fn reject(packet: &[u8], flags: u8, counts: Counts) -> Reject {
+    if flags & QR != 0 {
+        return Reject::Silence;
+    }
+    let rcode = if flags & OPCODE == 0 { Rcode::FORMERR } else { Rcode::NOTIMP };
+    // All operations have the same four sections (RFC 1035 §4.1, RFC 2136 §2), so that an OPT record is
+    // seen whatever it is.
+    let question_of = |rest: &[u8]| skip_name(rest).map(|(len, _)| len + QUESTION_FIXED_LEN);
+    let mut behind = packet.get(HEADER_LEN..);
+    for _ in 0..counts.questions {
+        behind = behind.and_then(|rest| rest.get(question_of(rest)?..));
+    }
+    let opt = behind.map_or(Ok(None), |behind| find_opt(behind, counts));
+    let has_edns = opt.map_or_else(|has_edns| has_edns, |opt| opt.is_some());
+    Reject::Error(rcode, ErrorParts { question_len: 0, has_edns })
+}
+
+/// The OPT record among the records behind the questions. An error says whether one was seen before
+/// the packet turned out to be malformed.
+#[inline]
+fn find_opt(behind: &[u8], counts: Counts) -> Result<Option<Opt<'_>>, bool> {
+    // What nearly every query has there: nothing, or an OPT record alone.
+    match (counts.records, counts.additional) {
+        (0, 0) => return Ok(None),
+        (0, 1) => {
+            if let Some((Record { is_root: true, rtype: RecordType::OPT, opt }, _)) =
+                split_record(behind)
+            {
+                return Ok(Some(opt));
+            }
+        }
+        _ => {}
+    }
+    search_opt(behind, counts)
+}
+
+/// The same for any records. Every one takes at least 11 octets, so the walk is bounded by the packet,
+/// whatever its counts say.
+#[cold]
+fn search_opt(behind: &[u8], counts: Counts) -> Result<Option<Opt<'_>>, bool> {
+    let mut rest = behind;
+    let mut found = None;
+    for n in 0..counts.records + u32::from(counts.additional) {
+        let has_edns = found.is_some();
+        let (record, behind) = split_record(rest).ok_or(has_edns)?;
+        rest = behind;
+        if record.rtype == RecordType::OPT {
             // RFC 6891 §6.1.1: one, in the additional section, of the root.
-            if has_edns || n < records || !is_root {
+            if has_edns || n < counts.records || !record.is_root {
                 return Err(true);
             }
-            let class = u16::from_be_bytes([fixed[2], fixed[3]]);
-            let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
-            opt = Some((class, ttl, rdata));
+            found = Some(record.opt);
         }
     }
-    Ok(opt)
+    Ok(found)
 }
 
-/// Octets of the name at `at`, and whether it is the root. A pointer ends it and is not followed.
-fn skip_name(packet: &[u8], at: usize) -> Option<(usize, bool)> {
+/// A record, as far as it can be an OPT record.
+struct Record<'a> {
+    is_root: bool,
+    rtype: RecordType,
+    opt: Opt<'a>,
+}
+
+/// The record at the start of `bytes`, and what is behind it.
+#[inline]
+fn split_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (owner_len, is_root) = match bytes.first()? {
+        0 => (1, true),
+        _ => skip_name(bytes)?,
+    };
+    let (fixed, rest) = bytes.get(owner_len..)?.split_first_chunk::<10>()?;
+    let u16_at = |at| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
+    let (rdata, rest) = rest.split_at_checked(usize::from(u16_at(8)))?;
+    let opt = Opt { class: u16_at(2), ttl: [fixed[4], fixed[5], fixed[6], fixed[7]], rdata };
+    Some((Record { is_root, rtype: RecordType(u16_at(0)), opt }, rest))
+}
+
+/// Octets of the name at the start of `bytes`, and whether it is the root. A pointer ends it and is not
+/// followed.
+fn skip_name(bytes: &[u8]) -> Option<(usize, bool)> {
     let mut len = 0;
     loop {
-        match *packet.get(at + len)? {
+        match *bytes.get(len)? {
             0 => return Some((len + 1, len == 0)),
             label @ 1..=63 => len += 1 + usize::from(label),
             0xc0.. => return Some((len + 2, false)),

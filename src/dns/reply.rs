@@ -5,12 +5,12 @@
 //! record is set aside from the start, so that it is there in every reply, also in a truncated one.
 
 use super::Arrival;
-use super::edns::{self, ExtendedError, OptReply};
+use super::edns::{self, ExtendedError, Told};
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::{ErrorParts, Query};
-use crate::model::Zone;
 use crate::model::image::{HEADER_LEN, Image};
 use crate::model::names::{Referral, Rrset};
+use crate::model::{RecordClass, Zone};
 use crate::snapshot::gate::Gate;
 
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
@@ -19,38 +19,49 @@ const UDP_PAYLOAD_MIN: u16 = 512;
 /// A reply in the making.
 pub(super) struct Reply<'a> {
     query: &'a Query<'a>,
-    opt: Option<OptReply<'a>>,
-    error: Option<ExtendedError>,
+    gate: &'a Gate,
+    arrival: &'a Arrival,
     out: &'a mut [u8],
     len: usize,
     /// What may be filled before the OPT record.
     limit: usize,
     counts: Counts,
     flags: u8,
-    /// The flags that may be set.
-    flags_allowed: u8,
-    scope: u8,
+    told: Told,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    answer: u16,
-    authority: u16,
-    additional: u16,
-}
+/// How many entries the sections have, as the header has them: four numbers of 16 bits, the questions
+/// first. A message is too short for so many records that one number could reach into the next.
+#[derive(Clone, Copy)]
+struct Counts(u64);
 
-/// A section of a message.
+/// A section of a message that has records, by where its count stands among [`Counts`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Section {
     /// Answer.
-    Answer,
+    Answer = 32,
     /// Authority.
-    Authority,
+    Authority = 16,
     /// Additional.
-    Additional,
+    Additional = 0,
 }
 
+impl Counts {
+    const ONE_QUESTION: Self = Self(1 << 48);
+
+    const fn add(&mut self, section: Section, count: u16) {
+        self.0 += (count as u64) << section as u32;
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "one number of several")]
+    const fn of(self, section: Section) -> u16 {
+        (self.0 >> section as u32) as u16
+    }
+}
+
+/// Flags in the third octet of a header, and the operation.
 const QR: u8 = 0x80;
+const OPCODE: u8 = 0x78;
 const AA: u8 = 0x04;
 const TC: u8 = 0x02;
 const RD: u8 = 0x01;
@@ -63,31 +74,27 @@ impl<'a> Reply<'a> {
     pub(super) fn new(
         query: &'a Query<'a>,
         gate: &'a Gate,
-        arrival: Arrival,
+        arrival: &'a Arrival,
         out: &'a mut [u8],
     ) -> Self {
-        let size = match (arrival.is_udp, &query.edns) {
-            (false, _) => u16::MAX,
-            (true, None) => UDP_PAYLOAD_MIN,
-            (true, Some(edns)) => edns.payload.max(UDP_PAYLOAD_MIN),
+        let (payload, reserved) = match &query.edns {
+            None => (UDP_PAYLOAD_MIN, 0),
+            Some(edns) => (edns.payload.max(UDP_PAYLOAD_MIN), edns.reply_len(gate)),
         };
-        let opt = query.edns.map(|edns| OptReply::new(edns, gate, arrival));
-        let reserved = opt.map_or(0, |opt| opt.len());
+        let size = if arrival.is_udp { payload } else { u16::MAX };
         let limit = usize::from(size).min(out.len()).saturating_sub(reserved);
-        let len = query.head_len();
-        out[HEADER_LEN..len].copy_from_slice(query.question());
-        let counts = Counts::default();
+        let head = query.head();
+        out[..head.len()].copy_from_slice(head);
         Self {
             query,
-            opt,
-            error: None,
+            gate,
+            arrival,
             out,
-            len,
+            len: head.len(),
             limit,
-            counts,
+            counts: Counts::ONE_QUESTION,
             flags: 0,
-            flags_allowed: !0,
-            scope: 0,
+            told: Told::default(),
         }
     }
 
@@ -130,7 +137,7 @@ impl<'a> Reply<'a> {
 
     /// Says that the answer is for everybody within `scope` bits of the client's subnet.
     pub(super) const fn set_scope(&mut self, scope: u8) {
-        self.scope = scope;
+        self.told.scope = scope;
     }
 
     /// Says that the answer is authoritative.
@@ -150,11 +157,6 @@ impl<'a> Reply<'a> {
             self.truncate();
         }
         self.finish(Rcode::NOERROR, Kind::Static)
-    }
-
-    /// Keeps AA clear whatever is answered: there may be other classes (RFC 1035 §6.2).
-    pub(super) const fn never_authoritative(&mut self) {
-        self.flags_allowed &= !AA;
     }
 
     /// A delegation to others. RFC 9471 §3.1: glue that does not fit sets TC; addresses of name servers
@@ -179,7 +181,7 @@ impl<'a> Reply<'a> {
     /// The same, to live for `ttl_max` seconds at most.
     pub(super) fn negative_for(mut self, zone: &Zone, rcode: Rcode, ttl_max: u32) -> Outcome {
         self.flags |= AA;
-        self.scope = 0;
+        self.told.scope = 0;
         let soa_at = self.len;
         if self.push_image(Section::Authority, 1, &zone.names.negative, zone.apex.as_wire().len()) {
             self.cap_ttl(soa_at, ttl_max);
@@ -209,14 +211,15 @@ impl<'a> Reply<'a> {
 
     /// No answer but an error, and why.
     pub(super) fn refuse(mut self, rcode: Rcode, kind: Kind, error: ExtendedError) -> Outcome {
-        self.error = Some(error);
+        self.told.error = Some(error);
         self.finish(rcode, kind)
     }
 
     /// Records in the answer section, and in all.
-    pub(super) const fn record_counts(&self) -> (u16, u16) {
-        let Counts { answer, authority, additional } = self.counts;
-        (answer, answer + authority + additional)
+    pub(super) fn record_counts(&self) -> (u16, u16) {
+        let of = |section| self.counts.of(section);
+        let answer = of(Section::Answer);
+        (answer, answer + of(Section::Authority) + of(Section::Additional))
     }
 
     /// Octets of the question's name.
@@ -232,7 +235,7 @@ impl<'a> Reply<'a> {
     /// Takes over records that were written through [`writer`](Self::writer).
     pub(super) fn wrote(&mut self, section: Section, count: u16, len: usize) {
         self.len = len;
-        *self.count_of(section) += count;
+        self.counts.add(section, count);
     }
 
     fn push_image(
@@ -259,16 +262,8 @@ impl<'a> Reply<'a> {
         }
         self.out[self.len..end].copy_from_slice(records);
         self.len = end;
-        *self.count_of(section) += count;
+        self.counts.add(section, count);
         true
-    }
-
-    const fn count_of(&mut self, section: Section) -> &mut u16 {
-        match section {
-            Section::Answer => &mut self.counts.answer,
-            Section::Authority => &mut self.counts.authority,
-            Section::Additional => &mut self.counts.additional,
-        }
     }
 
     fn move_pointers(&mut self, start: usize, pointers: impl Iterator<Item = u16>, by: usize) {
@@ -282,74 +277,57 @@ impl<'a> Reply<'a> {
 
     /// Leaves the question only and sets TC, and leaves no room for anything else: the client comes
     /// again over TCP.
-    pub(super) const fn truncate(&mut self) {
+    #[cold]
+    pub(super) fn truncate(&mut self) {
         self.flags |= TC;
         self.limit = 0;
-        self.len = self.query.head_len();
-        self.counts = Counts { answer: 0, authority: 0, additional: 0 };
+        self.len = self.query.head().len();
+        self.counts = Counts::ONE_QUESTION;
     }
 
     /// Header and OPT record.
     pub(super) fn finish(mut self, rcode: Rcode, kind: Kind) -> Outcome {
-        if let Some(opt) = &self.opt {
-            self.len += opt.write(&mut self.out[self.len..], self.scope, self.error);
-            self.counts.additional += 1;
+        if let Some(edns) = &self.query.edns {
+            let out = &mut self.out[self.len..];
+            self.len += edns.write_reply(out, self.gate, self.arrival, self.told);
+            self.counts.add(Section::Additional, 1);
         }
-        let header = Header {
-            id: [self.query.packet[0], self.query.packet[1]],
-            flags: (self.flags & self.flags_allowed) | (self.query.packet[2] & RD),
-            opcode: 0,
-            rcode,
-            counts: [1, self.counts.answer, self.counts.authority, self.counts.additional],
-        };
-        header.write(self.out);
+        if self.query.class == RecordClass::ANY {
+            // There may be other classes (RFC 1035 §6.2).
+            self.flags &= !AA;
+        }
+        finish_header(self.out, self.flags, rcode, self.counts);
         Outcome { len: self.len, kind, rcode, is_truncated: self.flags & TC != 0 }
     }
 }
 
+/// Makes the header of a query that of its reply: the operation and RD stay as they came.
+fn finish_header(message: &mut [u8], flags: u8, rcode: Rcode, counts: Counts) {
+    let header: &mut [u8; HEADER_LEN] = message.first_chunk_mut().expect("a reply has a header");
+    let [_, rcode_low] = (rcode.0 & 0xf).to_be_bytes();
+    header[2] = QR | flags | (header[2] & (OPCODE | RD));
+    header[3] = rcode_low;
+    header[4..].copy_from_slice(&counts.0.to_be_bytes());
+}
+
 /// An error to a packet that could not be read as a query.
+#[cold]
 pub(super) fn error(packet: &[u8], rcode: Rcode, parts: ErrorParts, out: &mut [u8]) -> Outcome {
     let mut len = HEADER_LEN + parts.question_len;
-    out[HEADER_LEN..len].copy_from_slice(&packet[HEADER_LEN..len]);
+    out[..len].copy_from_slice(&packet[..len]);
+    let mut counts = if parts.question_len > 0 { Counts::ONE_QUESTION } else { Counts(0) };
     if parts.has_edns {
-        let rcode_high = u8::try_from(rcode.0 >> 4).unwrap_or(0);
-        let opt = &mut out[len..len + edns::OPT_LEN];
-        edns::write_opt(opt, rcode_high, false, 0);
-        len += edns::OPT_LEN;
+        let [_, rcode_high] = (rcode.0 >> 4).to_be_bytes();
+        let opt = edns::opt_head(rcode_high, false, 0);
+        out[len..len + opt.len()].copy_from_slice(&opt);
+        len += opt.len();
+        counts.add(Section::Additional, 1);
     }
-    let questions = u16::from(parts.question_len > 0);
-    let header = Header {
-        id: [packet[0], packet[1]],
-        flags: packet[2] & RD,
-        opcode: packet[2] & 0x78,
-        rcode,
-        counts: [questions, 0, 0, u16::from(parts.has_edns)],
-    };
-    header.write(out);
+    finish_header(out, 0, rcode, counts);
     let kind = match rcode {
         Rcode::NOTIMP => Kind::NotImp,
         Rcode::BADVERS => Kind::BadVers,
         _ => Kind::FormErr,
     };
     Outcome { len, kind, rcode, is_truncated: false }
-}
-
-struct Header {
-    id: [u8; 2],
-    flags: u8,
-    opcode: u8,
-    rcode: Rcode,
-    counts: [u16; 4],
-}
-
-impl Header {
-    fn write(&self, out: &mut [u8]) {
-        let rcode_low = u8::try_from(self.rcode.0 & 0xf).expect("four bits");
-        out[..2].copy_from_slice(&self.id);
-        out[2] = QR | self.opcode | self.flags;
-        out[3] = rcode_low;
-        for (n, count) in self.counts.iter().enumerate() {
-            out[4 + 2 * n..6 + 2 * n].copy_from_slice(&count.to_be_bytes());
-        }
-    }
 }

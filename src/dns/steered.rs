@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Asked;
-use super::edns::ExtendedError;
+use super::edns::{Edns, ExtendedError};
 use super::outcome::{Kind, Outcome, Rcode};
 use super::query::Query;
 use super::reply::Reply;
@@ -108,7 +108,7 @@ pub(super) fn answer(
 
 /// Whom the answer is for: the subnet in the query, or else who sent it.
 pub(super) fn client_subnet(query: &Query<'_>, client: IpAddr) -> ClientSubnet {
-    let option = query.edns.as_ref().and_then(|edns| edns.subnet);
+    let option = query.edns.as_ref().and_then(Edns::subnet);
     match option.and_then(|subnet| subnet.prefix) {
         Some(prefix) => ClientSubnet { prefix, from_query: true },
         None => ClientSubnet { prefix: Prefix::host(client), from_query: false },

@@ -113,12 +113,11 @@ struct Worker {
 type Asked<'a> = Option<(Read<'a>, IpAddr)>;
 
 /// Has what all packets of a batch ask for come into the caches side by side.
-fn fetch_all(snapshot: &Snapshot, asked: &[Asked<'_>]) {
-    let asked = || asked.iter().flatten();
-    asked().for_each(|(read, _)| read.fetch_slot(snapshot));
-    asked().for_each(|(read, _)| read.fetch_record(snapshot));
+fn fetch_all(snapshot: &Snapshot, asked: &mut [Asked<'_>]) {
+    asked.iter().flatten().for_each(|(read, _)| read.fetch_slot());
+    asked.iter_mut().flatten().for_each(|(read, _)| read.fetch_record());
     if snapshot.has_classes() {
-        asked().for_each(|(read, client)| read.fetch_class(snapshot, *client));
+        asked.iter().flatten().for_each(|(read, client)| read.fetch_class(*client));
     }
 }
 
@@ -168,21 +167,21 @@ impl Worker {
                 self.counters.add_alone(&Outcome::dropped());
                 continue;
             }
-            let read = catch_unwind(|| Read::new(packet));
+            let read = catch_unwind(AssertUnwindSafe(|| Read::new(&snapshot, packet)));
             match read {
                 Ok(read) => *asked = Some((read, client.ip())),
                 Err(_) => self.counters.add_panic(),
             }
         }
         // What a fetch could stumble over, the answer will too, and there it is counted.
-        let _ = catch_unwind(AssertUnwindSafe(|| fetch_all(&snapshot, &asked[..count])));
+        let _ = catch_unwind(AssertUnwindSafe(|| fetch_all(&snapshot, &mut asked[..count])));
         let mut lens = [0; BATCH];
         for (n, asked) in asked[..count].iter().enumerate() {
             let Some((read, client)) = asked else { continue };
             let arrival = Arrival { client: *client, is_udp: true, unix_secs };
             let out = &mut replies.room(n)[..self.payload_max];
             let dice = &mut self.dice;
-            let answer = || read.answer(&snapshot, arrival, dice, out);
+            let answer = || read.answer(arrival, dice, out);
             match catch_unwind(AssertUnwindSafe(answer)) {
                 Ok(outcome) => {
                     self.counters.add_alone(&outcome);

@@ -146,8 +146,18 @@ impl<'a> NameRecord<'a> {
     }
 
     /// Its rrset of that type.
+    #[inline]
     pub(crate) fn rrset(self, rtype: RecordType) -> Option<Rrset<'a>> {
-        self.rrsets().find(|rrset| rrset.rtype == rtype)
+        let Rrsets { bytes, mut at, left } = self.rrsets();
+        for _ in 0..left {
+            let rest = &bytes[at..];
+            let head = RrsetHead::read(rest);
+            if head.rtype == rtype {
+                return Some(head.rrset(rest));
+            }
+            at += head.len();
+        }
+        None
     }
 
     /// How many rrsets it has, and them as they stand in the arena.
@@ -191,27 +201,50 @@ impl<'a> Iterator for Rrsets<'a> {
     fn next(&mut self) -> Option<Rrset<'a>> {
         self.left = self.left.checked_sub(1)?;
         let bytes = &self.bytes[self.at..];
-        let one = |rtype, len: usize| {
-            let rrset = Rrset { rtype, count: 1, bytes: &bytes[1..=len], pointers: &[] };
-            (rrset, 1 + len)
-        };
-        let (rrset, len) = match bytes[0] {
+        let head = RrsetHead::read(bytes);
+        self.at += head.len();
+        Some(head.rrset(bytes))
+    }
+}
+
+/// What an rrset is, and how many octets its parts take.
+struct RrsetHead {
+    rtype: RecordType,
+    count: u16,
+    image_at: usize,
+    image_len: usize,
+    pointers_len: usize,
+}
+
+impl RrsetHead {
+    /// That of the rrset at the start of `bytes`.
+    #[inline]
+    fn read(bytes: &[u8]) -> Self {
+        let one =
+            |rtype, image_len| Self { rtype, count: 1, image_at: 1, image_len, pointers_len: 0 };
+        match bytes[0] {
             ONE_A => one(RecordType::A, A_LEN),
             ONE_AAAA => one(RecordType::AAAA, AAAA_LEN),
-            _ => {
-                let image_end = LONG_HEAD_LEN + usize::from(u16_at(bytes, 5));
-                let end = image_end + 2 * usize::from(u16_at(bytes, 7));
-                let rrset = Rrset {
-                    rtype: RecordType(u16_at(bytes, 1)),
-                    count: u16_at(bytes, 3),
-                    bytes: &bytes[LONG_HEAD_LEN..image_end],
-                    pointers: &bytes[image_end..end],
-                };
-                (rrset, end)
-            }
-        };
-        self.at += len;
-        Some(rrset)
+            _ => Self {
+                rtype: RecordType(u16_at(bytes, 1)),
+                count: u16_at(bytes, 3),
+                image_at: LONG_HEAD_LEN,
+                image_len: u16_at(bytes, 5).into(),
+                pointers_len: 2 * usize::from(u16_at(bytes, 7)),
+            },
+        }
+    }
+
+    /// Octets of all of the rrset.
+    const fn len(&self) -> usize {
+        self.image_at + self.image_len + self.pointers_len
+    }
+
+    /// The rrset at the start of `bytes`, whose head this is.
+    #[inline]
+    fn rrset<'a>(&self, bytes: &'a [u8]) -> Rrset<'a> {
+        let (image, pointers) = bytes[self.image_at..self.len()].split_at(self.image_len);
+        Rrset { rtype: self.rtype, count: self.count, bytes: image, pointers }
     }
 }
 
@@ -429,6 +462,7 @@ impl Slots {
     }
 
     /// Where records may be whose names have that hash.
+    #[inline]
     pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
         let (slot, tag) = split(hash, self.slots.len() - 1);
         Candidates { slots: &self.slots, slot, tag }
@@ -456,6 +490,7 @@ pub(crate) struct Candidates<'a> {
 impl Iterator for Candidates<'_> {
     type Item = u32;
 
+    #[inline]
     fn next(&mut self) -> Option<u32> {
         let mask = self.slots.len() - 1;
         loop {
@@ -475,38 +510,54 @@ const fn split(hash: u64, mask: usize) -> (usize, u32) {
     (hash as usize & mask, (hash >> 32) as u32)
 }
 
-/// A hash that is quick on names of a few dozen octets: folded multiplication, eight at a time. It
-/// need not withstand an adversary: who asks cannot add names, only look for them.
-pub(crate) fn hash_of(name: &[u8]) -> u64 {
-    hash_words(name, |word| word)
-}
-
-/// The hash of a name as somebody may ask for it: that of the same name in lower case.
-pub(crate) fn hash_asked(name: &[u8]) -> u64 {
-    hash_words(name, lower)
-}
-
+/// A hash that is quick on names of a few dozen octets: folded multiplication, eight at a time. Case does
+/// not count: the bit by which `A` and `a` differ is set in every octet, and [`is_asked`] tells apart what
+/// else that makes alike. It need not withstand an adversary: who asks cannot add names, only look for
+/// them.
 #[inline]
-fn hash_words(name: &[u8], read: impl Fn(u64) -> u64) -> u64 {
-    let mut hash = name.len() as u64;
-    let mut words = name.chunks_exact(8);
-    for word in &mut words {
-        hash = fold(hash, read(u64::from_le_bytes(word.try_into().expect("eight octets"))));
-    }
-    let mut last = [0; 8];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    fold(hash, read(u64::from_le_bytes(last)) ^ 0x9e37_79b9_7f4a_7c15)
+pub(crate) fn hash_of(name: &[u8]) -> u64 {
+    let (words, last) = words_of(name);
+    let hash = words.iter().fold(name.len() as u64, |hash, word| fold(hash, word_of(*word) | CASE));
+    fold(hash, (last | CASE) ^ 0x9e37_79b9_7f4a_7c15)
 }
 
 /// Whether `asked` is `name`, which is in lower case, eight octets at a time.
+#[inline]
 pub(crate) fn is_asked(name: &[u8], asked: &[u8]) -> bool {
     if name.len() != asked.len() {
         return false;
     }
-    let word = |octets: &[u8]| u64::from_le_bytes(octets.try_into().expect("eight octets"));
-    let (mut own, mut other) = (name.chunks_exact(8), asked.chunks_exact(8));
-    let is_same = (&mut own).zip(&mut other).all(|(own, other)| word(own) == lower(word(other)));
-    is_same && own.remainder().eq_ignore_ascii_case(other.remainder())
+    let ((own, own_last), (others, other_last)) = (words_of(name), words_of(asked));
+    let words = own.iter().zip(others);
+    let differing = words.fold(own_last ^ other_last, |differing, (own, other)| {
+        differing | (word_of(*own) ^ word_of(*other))
+    });
+    differing == 0 || (differing & !CASE == 0 && is_asked_in_mixed_case(name, asked))
+}
+
+/// The same for a name of the same length that may differ in case.
+fn is_asked_in_mixed_case(name: &[u8], asked: &[u8]) -> bool {
+    let ((own, own_last), (others, other_last)) = (words_of(name), words_of(asked));
+    let mut words = own.iter().zip(others);
+    own_last == lower(other_last)
+        && words.all(|(own, other)| word_of(*own) == lower(word_of(*other)))
+}
+
+/// The bit by which upper and lower case differ, in each octet of a word.
+const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
+
+/// The octets of a name as words of eight. The last one ends where the name ends and may overlap the one
+/// before it, so that nothing is left over; only a name that is shorter than a word is padded.
+#[inline]
+fn words_of(name: &[u8]) -> (&[[u8; 8]], u64) {
+    match name.last_chunk() {
+        Some(last) => (name[..name.len() - 1].as_chunks().0, word_of(*last)),
+        None => (&[], name.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet))),
+    }
+}
+
+const fn word_of(octets: [u8; 8]) -> u64 {
+    u64::from_le_bytes(octets)
 }
 
 /// Eight octets with the letters `A` to `Z` in lower case (Mycroft's trick: a carry into the high bit of
@@ -577,12 +628,24 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_in_any_case() {
-        let name: Name = "a-label.Of-Several-WORDS.example.COM.".parse().unwrap();
-        let own = name.to_lowercase();
-        assert_eq!(hash_asked(name.as_wire()), hash_of(own.as_wire()));
-        assert!(is_asked(own.as_wire(), name.as_wire()));
-        let other: Name = "a-label.Of-Several-WORDS.example.CON.".parse().unwrap();
-        assert!(!is_asked(own.as_wire(), other.as_wire()));
+    fn names_of_any_length_are_found_in_any_case_and_no_others() {
+        let long = "a-LABEL-of-Several-WORDS.example.COM";
+        for start in 0..=long.len() {
+            let name: Name =
+                format!("{}.", &long[start..]).parse().unwrap_or_else(|_| Name::root());
+            let (own, asked) = (name.to_lowercase(), name.as_wire());
+            assert_eq!(hash_of(asked), hash_of(own.as_wire()), "{name}");
+            assert!(is_asked(own.as_wire(), asked), "{name}");
+            for at in 0..asked.len() {
+                let mut other = asked.to_vec();
+                other[at] ^= 1;
+                assert!(!is_asked(own.as_wire(), &other), "{name} at {at}");
+                assert_ne!(hash_of(&other), hash_of(asked), "{name} at {at}");
+                other[at] = asked[at] ^ 0x20;
+                let is_letter = asked[at].is_ascii_alphabetic();
+                assert_eq!(is_asked(own.as_wire(), &other), is_letter, "{name} at {at}");
+            }
+            assert!(!is_asked(own.as_wire(), &asked[1..]) && !is_asked(&own.as_wire()[1..], asked));
+        }
     }
 }

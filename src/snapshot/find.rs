@@ -16,8 +16,8 @@
 
 use super::names::NameTable;
 use crate::model::RecordType;
-use crate::model::name::NAME_LEN_MAX;
-use crate::model::names::{Flags, NameRecord, hash_asked};
+use crate::model::name::{LABEL_LEN_MAX, NAME_LEN_MAX};
+use crate::model::names::{Flags, NameRecord, hash_of, is_asked};
 
 /// A name as it was asked for: wire form, in any case, its labels counted.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +29,21 @@ pub(crate) struct QueryName<'a> {
 
 impl<'a> QueryName<'a> {
     /// Reads the name at the start of `bytes`, which must not be compressed.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (mut at, mut labels) = (0_usize, 0);
+        // A name that does not end within these is too long.
+        let bytes = bytes.get(..NAME_LEN_MAX).unwrap_or(bytes);
+        let (mut at, mut labels) = (0, 0);
         loop {
-            let len = usize::from(*bytes.get(at)?);
-            if len > 63 || at + len >= NAME_LEN_MAX {
-                return None;
-            }
-            at += 1 + len;
-            if len == 0 {
-                let wire = bytes.get(..at)?;
-                return Some(Self { wire, hash: hash_asked(wire), labels });
+            match usize::from(*bytes.get(at)?) {
+                0 => break,
+                len @ 1..=LABEL_LEN_MAX => at += 1 + len,
+                _ => return None,
             }
             labels += 1;
         }
+        let wire = &bytes[..=at];
+        Some(Self { wire, hash: hash_of(wire), labels })
     }
 
     /// Its hash.
@@ -79,18 +80,39 @@ pub(crate) enum Found<'a> {
 impl NameTable {
     /// Where `name` leads when asked for `qtype`.
     pub(crate) fn find(&self, name: &QueryName<'_>, qtype: RecordType) -> Found<'_> {
-        match self.get_hashed(name.as_wire(), name.hash()) {
-            Some(record) if qtype == RecordType::DS && record.flags().has(Flags::APEX) => {
-                // RFC 4035 §3.1.4.1: DS belongs to the zone above, should that be ours as well.
-                let above = self.get_hidden(name.as_wire());
-                self.found_there(above.unwrap_or(record), qtype)
-            }
-            Some(record) => self.found_there(record, qtype),
+        self.find_likely(name, qtype, None)
+    }
+
+    /// The same; `likely` is a record of this table that may be the name's.
+    #[inline]
+    pub(crate) fn find_likely<'a>(
+        &'a self,
+        name: &QueryName<'_>,
+        qtype: RecordType,
+        likely: Option<NameRecord<'a>>,
+    ) -> Found<'a> {
+        let record = match likely {
+            Some(record) if is_asked(record.name(), name.wire) => Some(record),
+            _ => self.get_hashed(name.wire, name.hash),
+        };
+        match record {
+            Some(record) => self.found_there(name, qtype, record),
             None => self.found_missing(name),
         }
     }
 
-    fn found_there<'a>(&'a self, record: NameRecord<'a>, qtype: RecordType) -> Found<'a> {
+    #[inline]
+    fn found_there<'a>(
+        &'a self,
+        name: &QueryName<'_>,
+        qtype: RecordType,
+        record: NameRecord<'a>,
+    ) -> Found<'a> {
+        let mut record = record;
+        if qtype == RecordType::DS && record.flags().has(Flags::APEX) {
+            // RFC 4035 §3.1.4.1: DS belongs to the zone above, should that be ours as well.
+            record = self.get_hidden(name.wire).unwrap_or(record);
+        }
         let flags = record.flags();
         if flags.has(Flags::OCCLUDED) {
             Found::Referral(self.linked(record))

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 
 use crate::model::names::{
-    Flags, NameRecord, Records, Referral, Slots, UNIT, close_record, hash_asked, hash_of, is_asked,
+    Flags, NameRecord, Records, Referral, Slots, UNIT, close_record, hash_of, is_asked,
     label_count, open_record, parent_of,
 };
 use crate::model::{Name, Zone};
@@ -38,6 +38,7 @@ struct Page {
 }
 
 /// The record at a place.
+#[inline]
 fn at(pages: &[Page], place: u32) -> NameRecord<'_> {
     let page = &pages[(place >> PAGE_BITS) as usize];
     let unit = place as usize % PAGE_UNITS;
@@ -56,20 +57,23 @@ pub(crate) struct NameTable {
 impl NameTable {
     /// The record of a name given in wire form, in any case.
     pub(crate) fn get(&self, name: &[u8]) -> Option<NameRecord<'_>> {
-        self.get_hashed(name, hash_asked(name))
+        self.get_hashed(name, hash_of(name))
     }
 
-    /// The same for a name whose hash, by [`hash_asked`], is known.
+    /// The same for a name whose hash is known.
+    #[inline]
     pub(crate) fn get_hashed(&self, name: &[u8], hash: u64) -> Option<NameRecord<'_>> {
         self.all(name, hash).next()
     }
 
     /// What the zone above says of a name that is the apex of another zone of ours, if anything.
+    #[cold]
     pub(crate) fn get_hidden(&self, name: &[u8]) -> Option<NameRecord<'_>> {
-        self.all(name, hash_asked(name)).nth(1)
+        self.all(name, hash_of(name)).nth(1)
     }
 
     /// Every record of a name, the one that hides the others first.
+    #[inline]
     fn all<'a, 'n>(
         &'a self,
         name: &'n [u8],
@@ -84,11 +88,11 @@ impl NameTable {
         self.slots.prefetch(hash);
     }
 
-    /// Starts to fetch the record that a slot leads to, which should be there by now.
-    pub(crate) fn prefetch_record(&self, hash: u64) {
-        if let Some(place) = self.slots.candidates(hash).next() {
-            self.at(place).prefetch();
-        }
+    /// The record of a name with that hash: nearly always that of the name that is looked for. Reads
+    /// nothing of it.
+    #[inline]
+    pub(crate) fn likely(&self, hash: u64) -> Option<NameRecord<'_>> {
+        self.slots.candidates(hash).next().map(|place| self.at(place))
     }
 
     /// Its slots, for whoever wants to place them well in memory.

@@ -73,7 +73,7 @@ fn answers(packets: Packets, names: usize, kind: Kind) -> Bench {
     Bench::each(move || {
         let packet = packets.at(next);
         next += 1;
-        let outcome = Read::new(packet).answer(&snapshot, arrival(), &mut dice, &mut out);
+        let outcome = Read::new(&snapshot, packet).answer(arrival(), &mut dice, &mut out);
         assert!(outcome.kind == kind, "{outcome:?}");
     })
 }
@@ -88,18 +88,15 @@ fn batches(packets: Packets, names: usize) -> Bench {
         for _ in 0..iterations.div_ceil(BATCH as u64) {
             let mut reads = [const { None }; BATCH];
             for read in &mut reads {
-                read.insert(Read::new(packets.at(next))).fetch_slot(&snapshot);
+                read.insert(Read::new(&snapshot, packets.at(next))).fetch_slot();
                 next += 1;
             }
-            reads.iter().flatten().for_each(|read| read.fetch_record(&snapshot));
+            reads.iter_mut().flatten().for_each(Read::fetch_record);
             if snapshot.has_classes() {
-                reads
-                    .iter()
-                    .flatten()
-                    .for_each(|read| read.fetch_class(&snapshot, arrival().client));
+                reads.iter().flatten().for_each(|read| read.fetch_class(arrival().client));
             }
             for read in reads.iter().flatten() {
-                black_box(read.answer(&snapshot, arrival(), &mut dice, &mut out));
+                black_box(read.answer(arrival(), &mut dice, &mut out));
             }
         }
     }))

@@ -4,8 +4,9 @@
 //! waits on [`Intake::dirty`] or [`Intake::transitions`] and looks at the board itself: a signal says
 //! that something changed, and many changes at once are one signal.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,12 +23,29 @@ const LOCAL_ERROR_LOG_GAP: Duration = Duration::from_secs(60);
 pub struct Intake {
     board: Arc<Board>,
     dirty: watch::Sender<()>,
+    /// What has changed since somebody took it.
+    news: Mutex<Unheard>,
     transitions: watch::Sender<()>,
     /// The board's count of targets that nobody has looked at.
     waiting: watch::Sender<usize>,
     counters: Counters,
     /// In nanoseconds of [`Time`]: local errors before it are counted only.
     local_error_log_from: AtomicU64,
+}
+
+/// Of which targets something has changed.
+#[derive(Debug)]
+pub enum Unheard {
+    /// Of any.
+    OfAll,
+    /// Of these.
+    Of(HashSet<Target>),
+}
+
+impl Default for Unheard {
+    fn default() -> Self {
+        Self::Of(HashSet::new())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +77,7 @@ impl Intake {
         Self {
             board,
             dirty: watch::Sender::default(),
+            news: Mutex::default(),
             transitions: watch::Sender::default(),
             waiting: watch::Sender::new(waiting),
             counters: Counters::default(),
@@ -84,6 +103,7 @@ impl Intake {
     pub fn restore(&self, recall: impl Fn(&Target) -> Option<Remembered>) -> usize {
         let restored = self.board.restore(recall);
         if restored > 0 {
+            *self.lock_news() = Unheard::OfAll;
             self.dirty.send_replace(());
             self.count_waiting();
         }
@@ -101,12 +121,30 @@ impl Intake {
             self.transitions.send_replace(());
         }
         if observed.is_changed {
+            if let Unheard::Of(targets) = &mut *self.lock_news() {
+                targets.insert(observation.target.clone());
+            }
             self.dirty.send_replace(());
         }
         if *self.waiting.borrow() > 0 {
             self.count_waiting();
         }
         observed.pace
+    }
+
+    /// What has changed since this was last called.
+    pub fn take_news(&self) -> Unheard {
+        std::mem::take(&mut *self.lock_news())
+    }
+
+    /// Gives back news that came to nothing: whoever comes next must look at everything.
+    pub fn return_news(&self) {
+        *self.lock_news() = Unheard::OfAll;
+        self.dirty.send_replace(());
+    }
+
+    fn lock_news(&self) -> MutexGuard<'_, Unheard> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signals that answers which depend on the board are to be compiled anew.

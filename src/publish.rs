@@ -24,14 +24,14 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::intake::Intake;
+use crate::intake::{Intake, Unheard};
 use crate::listen::Current;
 use crate::listen::certificate::{self, Certificate};
 use crate::load::{Geo, Loaded, Place, load};
 use crate::metrics::Metrics;
-use crate::model::{Report, Severity, Target};
+use crate::model::{Name, Report, Severity, Target};
 use crate::probe::Schedule;
-use crate::snapshot::{Conditions, Snapshot};
+use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
 
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
@@ -136,12 +136,23 @@ impl Publisher {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let now = self.clock.now();
         let next = spawn_blocking(move || {
-            current.next(&Conditions::new(now, &|target| intake.board().health(target)))
+            let of_target = |target: &Target| intake.board().health(target);
+            let conditions = Conditions::new(now, &of_target);
+            match intake.take_news() {
+                Unheard::OfAll => current.next(&conditions),
+                Unheard::Of(targets) => {
+                    let targets: Vec<Target> = targets.into_iter().collect();
+                    current.next(&Conditions { news: News::Of(&targets), ..conditions })
+                }
+            }
         });
         match next.await {
             Ok(Some(next)) => self.swap(next),
             Ok(None) => {}
-            Err(panic) => error!("compiling answers panicked, the last ones stay: {panic}"),
+            Err(panic) => {
+                error!("compiling answers panicked, the last ones stay: {panic}");
+                self.intake.return_news();
+            }
         }
     }
 
@@ -230,11 +241,9 @@ impl Publisher {
         let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let now = self.clock.now();
         let with_health = spawn_blocking(move || {
-            let conditions = Conditions {
-                now,
-                of_target: &|target| intake.board().health(target),
-                past: Some(&|apex, pool| before.past(apex, pool)),
-            };
+            let of_target = |target: &Target| intake.board().health(target);
+            let past = |apex: &Name, pool: &str| before.past(apex, pool);
+            let conditions = Conditions { past: Some(&past), ..Conditions::new(now, &of_target) };
             snapshot.next(&conditions).unwrap_or(snapshot)
         });
         let snapshot = with_health.await.map_err(|panic| {

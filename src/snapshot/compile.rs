@@ -70,6 +70,8 @@ pub(crate) struct Fixed {
     pub(crate) rules: Vec<Arc<RuleSource>>,
     /// What is probed, and whose it is.
     pub(crate) targets: Targets,
+    /// By zone and pool: the rules that it may matter to.
+    pub(crate) rules_by_pool: Vec<Vec<Vec<u32>>>,
     /// Whether any rule has a class map.
     pub(crate) has_classes: bool,
 }
@@ -85,15 +87,32 @@ impl Fixed {
         let names = NameTable::new(&blueprint.zones)?;
         let has_classes = rules.sources.iter().any(|rule| rule.map.classes.is_some());
         let targets = Targets::new(&blueprint.zones);
-        Ok(Self { names, rules_by_zone, rules: rules.sources, targets, has_classes, blueprint })
+        let rules = rules.sources;
+        let rules_by_pool = rules_by_pool(&blueprint.zones, &rules);
+        Ok(Self { names, rules_by_zone, rules, targets, rules_by_pool, has_classes, blueprint })
     }
+}
+
+fn rules_by_pool(zones: &[Zone], rules: &[Arc<RuleSource>]) -> Vec<Vec<Vec<u32>>> {
+    let mut by_pool: Vec<Vec<Vec<u32>>> =
+        zones.iter().map(|zone| vec![Vec::new(); zone.pools.len()]).collect();
+    for (place, rule) in (0..).zip(rules) {
+        for pool in rule.outline.pools_in_play(&zones[rule.zone]) {
+            let rules = &mut by_pool[rule.zone][pool.index()];
+            if rules.last() != Some(&place) {
+                rules.push(place);
+            }
+        }
+    }
+    by_pool
 }
 
 /// Every target, once, and which endpoints it tells of.
 #[derive(Debug)]
 pub(crate) struct Targets {
-    pub(crate) all: Vec<Target>,
-    /// By zone and endpoint: its targets by address family, as places in `all`.
+    /// Each with its place.
+    places: HashMap<Target, u32>,
+    /// By zone and endpoint: the places of its targets by address family.
     by_endpoint: Vec<Vec<[Option<u32>; 3]>>,
     /// By target: zones and endpoints.
     endpoints: Vec<Vec<(u32, EndpointId)>>,
@@ -120,14 +139,26 @@ impl Targets {
             });
             by_endpoint.push(of_endpoint.collect());
         }
-        let mut all: Vec<(u32, Target)> = places.into_iter().map(|(t, place)| (place, t)).collect();
-        all.sort_unstable_by_key(|(place, _)| *place);
-        Self { all: all.into_iter().map(|(_, target)| target).collect(), by_endpoint, endpoints }
+        Self { places, by_endpoint, endpoints }
     }
 
-    /// The health of each target, in their order.
+    /// All of them with their places, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Target, usize)> {
+        self.places.iter().map(|(target, place)| (target, *place as usize))
+    }
+
+    /// The place of a target, if any endpoint asks for it.
+    pub(crate) fn place(&self, target: &Target) -> Option<usize> {
+        self.places.get(target).map(|place| *place as usize)
+    }
+
+    /// The health of each target, by place.
     pub(crate) fn health(&self, of_target: &dyn Fn(&Target) -> TargetHealth) -> Vec<TargetHealth> {
-        self.all.iter().map(of_target).collect()
+        let mut health = vec![TargetHealth::UNCHECKED; self.places.len()];
+        for (target, place) in &self.places {
+            health[*place as usize] = of_target(target);
+        }
+        health
     }
 
     /// The health of a zone's endpoint.

@@ -230,7 +230,7 @@ fn fatal_regions(
     while regions.len() <= count {
         let outages: Vec<Outage> = regions.iter().copied().map(Outage::Region).collect();
         let health = with_outages(zone, &all_up, &outages);
-        let scene = Scene::new(zone, &health, &[], Time::ZERO);
+        let scene = Scene::new(zone, &|id| health[id.index()], &[], Time::ZERO);
         let selection = select(zone, outline, class, &scene, family);
         match selection.selected {
             _ if selection.why == Why::AllDown => return Some(regions),

@@ -246,10 +246,10 @@ pub(super) fn decide<'a>(
     let (zone, outline) = (&snapshot.zones()[zone_place], &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
     let preference = &rule.source.map.preferences[class];
-    let health = with_outages(zone, snapshot.endpoint_health(zone_place), question.down);
+    let health = with_outages(zone, &snapshot.endpoint_health(zone_place), question.down);
     let known = snapshot.scene(zone_place);
     let past: Vec<PoolPast> = known.past().collect();
-    let scene = Scene::new(zone, &health, &past, known.now);
+    let scene = Scene::new(zone, &|id| health[id.index()], &past, known.now);
     let is_observe_only = outline.rule(zone).is_observe_only;
     let acted = if is_observe_only { Scene::all_up(zone) } else { scene.clone() };
     let dice = Draw { random: question.random, turn: 0, key };
@@ -276,7 +276,8 @@ impl Decided<'_> {
         let lost: Vec<Outage> = own.iter().copied().map(Outage::Pool).collect();
         let health = with_outages(self.zone, &self.health, &lost);
         let past: Vec<PoolPast> = self.scene.past().collect();
-        let next = self.pools_in(&Scene::new(self.zone, &health, &past, self.scene.now));
+        let scene = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
+        let next = self.pools_in(&scene);
         if next == own { Vec::new() } else { next }
     }
 }

@@ -40,6 +40,8 @@ pub struct Conditions<'a> {
     pub now: Time,
     /// What is known of each target.
     pub of_target: &'a dyn Fn(&Target) -> TargetHealth,
+    /// Of which of them it may be new.
+    pub news: News<'a>,
     /// What pools have been through, by zone and name, where somebody knows better than the snapshot.
     pub past: Option<&'a Past<'a>>,
 }
@@ -51,7 +53,7 @@ impl<'a> Conditions<'a> {
     /// The health of targets at a moment.
     #[must_use]
     pub fn new(now: Time, of_target: &'a dyn Fn(&Target) -> TargetHealth) -> Self {
-        Self { now, of_target, past: None }
+        Self { now, of_target, news: News::OfAll, past: None }
     }
 
     fn past(&self, zone: &Zone) -> Option<Vec<PoolPast>> {
@@ -66,18 +68,21 @@ pub struct Snapshot {
     generation: u64,
     gate: Arc<Gate>,
     fixed: Arc<Fixed>,
-    /// What is known of each of the targets.
+    /// What is known of each target, by place.
     target_health: Arc<Vec<TargetHealth>>,
-    zones: Vec<Arc<ZoneState>>,
+    /// What is known of the pools of each zone.
+    scenes: Vec<Arc<Scene>>,
     rules: Vec<Arc<CompiledRule>>,
     due: Option<Time>,
 }
 
-/// The state of one zone.
-#[derive(Clone, Debug)]
-struct ZoneState {
-    health: Vec<EndpointHealth>,
-    scene: Scene,
+/// Of which targets something is known that a snapshot has not heard.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// Of any.
+    OfAll,
+    /// Of these at most.
+    Of(&'a [Target]),
 }
 
 impl Snapshot {
@@ -92,18 +97,15 @@ impl Snapshot {
     ) -> Result<Self, CompileError> {
         let fixed = Fixed::new(blueprint)?;
         let target_health = fixed.targets.health(conditions.of_target);
-        let state = |(place, zone): (usize, &Zone)| {
-            let ids = (0..zone.endpoints.len()).map(EndpointId::new);
-            let health: Vec<EndpointHealth> =
-                ids.map(|id| fixed.targets.endpoint_health(place, id, &target_health)).collect();
+        let scene = |(place, zone): (usize, &Zone)| {
+            let health = |id| fixed.targets.endpoint_health(place, id, &target_health);
             let past = conditions.past(zone).unwrap_or_default();
-            let scene = Scene::new(zone, &health, &past, conditions.now);
-            Arc::new(ZoneState { health, scene })
+            Arc::new(Scene::new(zone, &health, &past, conditions.now))
         };
-        let zones: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(state).collect();
+        let scenes: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(scene).collect();
         let rule = |source: &Arc<RuleSource>| {
             let zone = &fixed.blueprint.zones[source.zone];
-            Arc::new(CompiledRule::new(zone, source, &zones[source.zone].scene))
+            Arc::new(CompiledRule::new(zone, source, &scenes[source.zone]))
         };
         let rules: Vec<_> = fixed.rules.iter().map(rule).collect();
         Ok(Self {
@@ -112,7 +114,7 @@ impl Snapshot {
             due: due_of(&rules),
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
-            zones,
+            scenes,
             rules,
         })
     }
@@ -121,29 +123,26 @@ impl Snapshot {
     /// nothing that has changed are shared.
     #[must_use]
     pub fn next(&self, conditions: &Conditions<'_>) -> Option<Self> {
-        let target_health = self.fixed.targets.health(conditions.of_target);
-        let changed = self.changed_pools(&target_health, conditions);
+        let (target_health, changed_targets) = self.next_health(conditions);
+        let changed = self.changed_pools(&changed_targets, conditions);
         let is_due = self.due.is_some_and(|due| due <= conditions.now);
         if changed.is_empty() && !is_due {
             return None;
         }
-        let zones = self.next_zones(&changed, &target_health, conditions);
+        let scenes = self.next_scenes(&changed, &target_health, conditions);
         let mut rules = self.rules.clone();
-        for rule in &mut rules {
+        for place in self.rules_to_see(&changed, conditions.now) {
+            let rule = &mut rules[place as usize];
             let source = &rule.source;
-            let of_zone = changed.get(&source.zone);
-            let is_due = rule.due.is_some_and(|due| due <= conditions.now);
-            if of_zone.is_none() && !is_due {
-                continue;
-            }
             let zone = &self.fixed.blueprint.zones[source.zone];
+            let pools = changed.get(&source.zone);
             let mut leaves = Leaves::default();
             for (leaf, pool) in source.outline.pools_in_play(zone).enumerate() {
-                if of_zone.is_some_and(|pools| pools.contains(&pool)) {
+                if pools.is_some_and(|pools| pools.contains(&pool)) {
                     leaves.add(leaf);
                 }
             }
-            if let Some(next) = rule.next(zone, &zones[source.zone].scene, leaves) {
+            if let Some(next) = rule.next(zone, &scenes[source.zone], leaves) {
                 *rule = Arc::new(next);
             }
         }
@@ -152,29 +151,67 @@ impl Snapshot {
             gate: Arc::clone(&self.gate),
             fixed: Arc::clone(&self.fixed),
             due: due_of(&rules),
-            target_health: Arc::new(target_health),
-            zones,
+            target_health,
+            scenes,
             rules,
         })
+    }
+
+    /// What is known of each target now, and the places of those of which that is new.
+    fn next_health(&self, conditions: &Conditions<'_>) -> (Arc<Vec<TargetHealth>>, Vec<usize>) {
+        let targets = &self.fixed.targets;
+        let mut next: Option<Vec<TargetHealth>> = None;
+        let mut changed = Vec::new();
+        let mut look_at = |target: &Target, place: usize| {
+            let health = (conditions.of_target)(target);
+            if self.target_health[place] != health {
+                next.get_or_insert_with(|| self.target_health.to_vec())[place] = health;
+                changed.push(place);
+            }
+        };
+        match conditions.news {
+            News::OfAll => targets.iter().for_each(|(target, place)| look_at(target, place)),
+            News::Of(some) => {
+                let known = some.iter().filter_map(|target| Some((target, targets.place(target)?)));
+                known.for_each(|(target, place)| look_at(target, place));
+            }
+        }
+        (next.map_or_else(|| Arc::clone(&self.target_health), Arc::new), changed)
+    }
+
+    /// The rules that a change of these pools, or time, may matter to.
+    fn rules_to_see(&self, changed: &HashMap<usize, HashSet<PoolId>>, now: Time) -> Vec<u32> {
+        let of_zone = |(zone, pools): (&usize, &HashSet<PoolId>)| {
+            let by_pool = &self.fixed.rules_by_pool[*zone];
+            pools.iter().flat_map(|pool| by_pool[pool.index()].iter().copied()).collect::<Vec<_>>()
+        };
+        let mut rules: Vec<u32> = changed.iter().flat_map(of_zone).collect();
+        if self.due.is_some_and(|due| due <= now) {
+            let is_due = |rule: &CompiledRule| rule.due.is_some_and(|due| due <= now);
+            let due = (0..).zip(&self.rules).filter(|(_, rule)| is_due(rule));
+            rules.extend(due.map(|(place, _)| place));
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        rules
     }
 
     /// The pools of which something is not as it was, by zone.
     fn changed_pools(
         &self,
-        target_health: &[TargetHealth],
+        changed_targets: &[usize],
         conditions: &Conditions<'_>,
     ) -> HashMap<usize, HashSet<PoolId>> {
         let mut changed: HashMap<usize, HashSet<PoolId>> = HashMap::new();
-        let both = self.target_health.iter().zip(target_health).enumerate();
-        for (target, _) in both.filter(|(_, (old, new))| old != new) {
-            for (zone, endpoint) in self.fixed.targets.endpoints(target) {
+        for target in changed_targets {
+            for (zone, endpoint) in self.fixed.targets.endpoints(*target) {
                 let pool = self.fixed.blueprint.zones[zone].endpoints[endpoint.index()].pool;
                 changed.entry(zone).or_default().insert(pool);
             }
         }
-        for (place, (zone, state)) in self.zones().iter().zip(&self.zones).enumerate() {
+        for (place, (zone, scene)) in self.zones().iter().zip(&self.scenes).enumerate() {
             let Some(past) = conditions.past(zone) else { break };
-            let both = past.iter().zip(state.scene.past()).enumerate();
+            let both = past.iter().zip(scene.past()).enumerate();
             let differing = both.filter(|(_, (new, old))| *new != old).map(|(n, _)| n);
             let differing: Vec<PoolId> = differing.map(PoolId::new).collect();
             if !differing.is_empty() {
@@ -184,33 +221,25 @@ impl Snapshot {
         changed
     }
 
-    fn next_zones(
+    fn next_scenes(
         &self,
         changed: &HashMap<usize, HashSet<PoolId>>,
         target_health: &[TargetHealth],
         conditions: &Conditions<'_>,
-    ) -> Vec<Arc<ZoneState>> {
-        let mut zones = self.zones.clone();
-        for (place, state) in zones.iter_mut().enumerate() {
+    ) -> Vec<Arc<Scene>> {
+        let mut scenes = self.scenes.clone();
+        for (place, scene) in scenes.iter_mut().enumerate() {
             let pools = changed.get(&place);
             if pools.is_none() && self.due.is_none() {
                 continue;
             }
             let zone = &self.fixed.blueprint.zones[place];
-            let mut health = state.health.clone();
-            for pool in pools.into_iter().flatten() {
-                for (id, _) in zone.endpoints_of(*pool) {
-                    health[id.index()] =
-                        self.fixed.targets.endpoint_health(place, id, target_health);
-                }
-            }
+            let health = |id| self.fixed.targets.endpoint_health(place, id, target_health);
             let past = conditions.past(zone);
-            let past = past.unwrap_or_else(|| state.scene.past().collect());
-            let is_changed = |pool| pools.is_some_and(|pools| pools.contains(&pool));
-            let scene = state.scene.next(zone, &health, &past, &is_changed, conditions.now);
-            *state = Arc::new(ZoneState { health, scene });
+            let pools = pools.into_iter().flatten().copied();
+            *scene = Arc::new(scene.next(zone, &health, past.as_deref(), pools, conditions.now));
         }
-        zones
+        scenes
     }
 
     /// When it is to be compiled anew though no health has changed: pools fail back and ramp up as
@@ -240,16 +269,16 @@ impl Snapshot {
                 self.past(apex, name)
             }
         };
-        self.next(&Conditions { now, of_target, past: Some(&past) })
+        self.next(&Conditions { past: Some(&past), ..Conditions::new(now, of_target) })
     }
 
     /// What a pool of a zone has been through.
     #[must_use]
     pub fn past(&self, apex: &Name, pool: &str) -> PoolPast {
-        let zones = self.zones().iter().zip(&self.zones);
-        let found = { zones }.find(|(zone, _)| zone.apex == *apex).and_then(|(zone, state)| {
+        let zones = self.zones().iter().zip(&self.scenes);
+        let found = { zones }.find(|(zone, _)| zone.apex == *apex).and_then(|(zone, scene)| {
             let place = zone.pools.iter().position(|own| own.name == pool)?;
-            state.scene.past().nth(place)
+            scene.past().nth(place)
         });
         found.unwrap_or_default()
     }
@@ -293,19 +322,21 @@ impl Snapshot {
 
     /// What it took for known of the endpoints of a zone.
     #[must_use]
-    pub fn endpoint_health(&self, zone: usize) -> &[EndpointHealth] {
-        &self.zones[zone].health
+    pub fn endpoint_health(&self, zone: usize) -> Vec<EndpointHealth> {
+        let ids = (0..self.zones()[zone].endpoints.len()).map(EndpointId::new);
+        let health = |id| self.fixed.targets.endpoint_health(zone, id, &self.target_health);
+        ids.map(health).collect()
     }
 
     /// What is known of the pools of a zone.
     pub(crate) fn scene(&self, zone: usize) -> &Scene {
-        &self.zones[zone].scene
+        &self.scenes[zone]
     }
 
     /// Every target that some endpoint asks for, each once.
     #[must_use]
     pub fn targets(&self) -> HashSet<Target> {
-        self.fixed.targets.all.iter().cloned().collect()
+        self.fixed.targets.iter().map(|(target, _)| target.clone()).collect()
     }
 
     /// Which endpoints ask for each target: `ZONE POOL/ENDPOINT`.

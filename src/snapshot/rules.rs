@@ -5,7 +5,6 @@
 //! are ready and need only be drawn. Rules that say the same share both, however many names they steer,
 //! and rules over different pools in the same places share the map.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use crate::geo::ClassMap;
 use crate::model::topology::EndpointAt;
 use crate::model::{ClientSubnet, Endpoint, Name, Prefix, RecordType, Time, Zone};
 use crate::steer::select::Leaves;
-use crate::steer::walk::{Decision, Outcome, decide};
+use crate::steer::walk::{Decision, Ground, decide};
 use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected};
 
 /// Which class a client is in, and what each class prefers.
@@ -260,12 +259,13 @@ impl Compiler<'_> {
 /// A column that gets entries class by class.
 struct Growing<'a> {
     compiler: &'a Compiler<'a>,
+    ground: Ground<'a>,
     rtype: RecordType,
     family: Family,
     entries: Vec<Entry>,
-    /// Where decisions made here stand.
-    places: HashMap<(Outcome, u32, Leaves), u16>,
-    answers: HashMap<(Outcome, u32), Arc<Answer>>,
+    /// Decisions made here, and the places of their entries. They are few: most classes come to one that
+    /// others have come to.
+    decisions: Vec<(Decision, u16)>,
 }
 
 impl<'a> Growing<'a> {
@@ -275,29 +275,35 @@ impl<'a> Growing<'a> {
         family: Family,
         entries: Vec<Entry>,
     ) -> Self {
-        let (places, answers) = (HashMap::new(), HashMap::new());
-        Self { compiler, rtype, family, entries, places, answers }
+        let Compiler { zone, source, scene } = *compiler;
+        let ground = Ground::new(zone, &source.outline, scene, family);
+        Self { compiler, ground, rtype, family, entries, decisions: Vec::new() }
     }
 
     /// The place of what a class gets.
     fn entry_for(&mut self, preference: &Preference) -> u16 {
-        let Compiler { zone, source, scene } = self.compiler;
-        let decision = decide(zone, &source.outline, preference, scene, self.family);
-        let Decision { outcome, ttl, looked_at, due, .. } = decision;
-        let place = u16::try_from(self.entries.len()).expect("no more entries than classes");
-        match self.places.entry((outcome, ttl, looked_at)) {
-            std::collections::hash_map::Entry::Occupied(known) => *known.get(),
-            std::collections::hash_map::Entry::Vacant(new) => {
-                let (outcome, ..) = new.key();
-                let answer = self.answers.entry((outcome.clone(), ttl)).or_insert_with(|| {
-                    let selected = outcome.selected(zone, &source.outline, scene, self.family);
-                    Arc::new(Answer::new(zone, &selected, ttl, self.rtype))
-                });
-                let due = due.map(|left| scene.now + left);
-                self.entries.push(Entry { answer: Arc::clone(answer), looked_at, due });
-                *new.insert(place)
-            }
+        let decision = decide(&self.ground, preference);
+        let known = self.decisions.iter().find(|(known, _)| known.is_alike(&decision));
+        if let Some((_, place)) = known {
+            return *place;
         }
+        let Compiler { zone, source, scene } = *self.compiler;
+        let is_same =
+            |known: &Decision| (&known.outcome, known.ttl) == (&decision.outcome, decision.ttl);
+        let answered = self.decisions.iter().find(|(known, _)| is_same(known));
+        let answer = match answered {
+            Some((_, place)) => Arc::clone(&self.entries[usize::from(*place)].answer),
+            None => {
+                let outline = &source.outline;
+                let selected = decision.outcome.selected(zone, outline, scene, self.family);
+                Arc::new(Answer::new(zone, &selected, decision.ttl, self.rtype))
+            }
+        };
+        let place = u16::try_from(self.entries.len()).expect("no more entries than classes");
+        let due = decision.due.map(|left| scene.now + left);
+        self.entries.push(Entry { answer, looked_at: decision.looked_at, due });
+        self.decisions.push((decision, place));
+        place
     }
 }
 

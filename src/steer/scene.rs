@@ -67,6 +67,9 @@ impl PoolPast {
     }
 }
 
+/// Tells what is known of an endpoint.
+pub type HealthOf<'a> = dyn Fn(EndpointId) -> EndpointHealth + 'a;
+
 /// What is known of all pools of a zone at a moment.
 #[derive(Clone, Debug)]
 pub struct Scene {
@@ -120,10 +123,10 @@ impl PoolViews {
 }
 
 impl Scene {
-    /// What is known of `zone`'s pools when this is the health of its endpoints, by id, and `past` what
-    /// its pools have been through, by id.
+    /// What is known of `zone`'s pools when this is the health of its endpoints, and `past` what its
+    /// pools have been through, by id.
     #[must_use]
-    pub fn new(zone: &Zone, health: &[EndpointHealth], past: &[PoolPast], now: Time) -> Self {
+    pub fn new(zone: &Zone, health: &HealthOf<'_>, past: &[PoolPast], now: Time) -> Self {
         let view = |n| {
             let past = past.get(n).copied().unwrap_or_default();
             Arc::new(view_of(zone, PoolId::new(n), health, past, now))
@@ -134,30 +137,27 @@ impl Scene {
     /// The zone with every endpoint up and nothing remembered.
     #[must_use]
     pub fn all_up(zone: &Zone) -> Self {
-        let health = vec![EndpointHealth::default(); zone.endpoints.len()];
-        Self::new(zone, &health, &[], Time::ZERO)
+        Self::new(zone, &|_| EndpointHealth::default(), &[], Time::ZERO)
     }
 
-    /// The next scene, in which the pools of which `is_changed` are seen anew, with `past` for what
-    /// they have been through, and the others as before.
+    /// The next scene, in which `changed` pools are seen anew and the others as before. `past` is what
+    /// pools have been through, by id, where that is not what this scene says.
     #[must_use]
     pub fn next(
         &self,
         zone: &Zone,
-        health: &[EndpointHealth],
-        past: &[PoolPast],
-        is_changed: &dyn Fn(PoolId) -> bool,
+        health: &HealthOf<'_>,
+        past: Option<&[PoolPast]>,
+        changed: impl Iterator<Item = PoolId>,
         now: Time,
     ) -> Self {
-        let view = |(n, old): (usize, &Arc<PoolViews>)| {
-            let pool = PoolId::new(n);
-            if is_changed(pool) {
-                Arc::new(view_of(zone, pool, health, past[n], now))
-            } else {
-                Arc::clone(old)
-            }
-        };
-        Self { now, pools: self.pools.iter().enumerate().map(view).collect() }
+        let mut pools = self.pools.clone();
+        for pool in changed {
+            let view = &mut pools[pool.index()];
+            let past = past.map_or(view.past, |past| past[pool.index()]);
+            *view = Arc::new(view_of(zone, pool, health, past, now));
+        }
+        Self { now, pools }
     }
 
     /// What each pool has been through, by id.
@@ -173,7 +173,7 @@ impl Scene {
 fn view_of(
     zone: &Zone,
     pool: PoolId,
-    health: &[EndpointHealth],
+    health: &HealthOf<'_>,
     past: PoolPast,
     now: Time,
 ) -> PoolViews {
@@ -188,8 +188,8 @@ fn view_of(
         families: Default::default(),
     };
     for (id, endpoint) in zone.endpoints_of(pool) {
-        let health = &health[id.index()];
-        let known = ways_of(endpoint, health);
+        let health = health(id);
+        let known = ways_of(endpoint, &health);
         let ways = || known.iter().flatten();
         view.usable += usize::from(ways().any(|(_, way)| way.verdict.is_usable()));
         for (_, way) in ways() {

@@ -27,7 +27,7 @@ use super::draw::DrawTree;
 use super::outline::Outline;
 use super::prefer::Preference;
 use super::scene::{Family, Scene};
-use super::walk::{Decision, Outcome, decide};
+use super::walk::{Decision, Ground, Outcome, decide};
 use crate::model::{EndpointId, Name, PoolId, Zone};
 
 /// What is possible for a class at a moment.
@@ -173,7 +173,7 @@ pub fn select(
     scene: &Scene,
     family: Family,
 ) -> Selection {
-    let decision = decide(zone, outline, preference, scene, family);
+    let decision = decide(&Ground::new(zone, outline, scene, family), preference);
     let mut kept = Vec::new();
     if let Outcome::Among(draft) = &decision.outcome {
         draft.leaves(&mut kept);

@@ -25,6 +25,14 @@ pub(crate) struct Decision {
     pub(crate) due: Option<Duration>,
 }
 
+impl Decision {
+    /// Whether another decision leads to the same answer for as long, and depends on the same.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        (self.looked_at, self.ttl, self.due) == (other.looked_at, other.ttl, other.due)
+            && self.outcome == other.outcome
+    }
+}
+
 /// What is answered, pool by pool.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Outcome {
@@ -50,20 +58,58 @@ pub(crate) struct DraftItem {
     draft: Draft,
 }
 
-/// Decides for a class in a scene.
-pub(crate) fn decide(
-    zone: &Zone,
-    outline: &Outline,
-    preference: &Preference,
-    scene: &Scene,
+/// What a rule finds in a scene, whoever asks: what is true of its leaves in a family.
+pub(crate) struct Ground<'a> {
+    zone: &'a Zone,
+    outline: &'a Outline,
+    scene: &'a Scene,
     family: Family,
-) -> Decision {
+    leaves: Vec<LeafState>,
+}
+
+/// What is true of one leaf.
+#[derive(Clone, Copy)]
+struct LeafState {
+    /// How fit it is; `None` when it does not have the family.
+    fitness: Option<Fitness>,
+    stage: Stage,
+    next_change: Duration,
+}
+
+impl<'a> Ground<'a> {
+    pub(crate) fn new(
+        zone: &'a Zone,
+        outline: &'a Outline,
+        scene: &'a Scene,
+        family: Family,
+    ) -> Self {
+        let blank = LeafState { fitness: None, stage: Stage::FULL, next_change: Duration::MAX };
+        let mut leaves = vec![blank; outline.leaves().len()];
+        for (node, steer) in outline.nodes().iter().zip(outline.steers(zone)) {
+            for to in &node.branches {
+                let To::Leaf(leaf) = *to else { continue };
+                let view = scene.pool(outline.leaves()[leaf]);
+                leaves[leaf] = LeafState {
+                    fitness: fitness_of(view, steer, family, scene.now),
+                    stage: Stage::of(view.past, steer, scene.now),
+                    next_change: view.next_change,
+                };
+            }
+        }
+        Self { zone, outline, scene, family, leaves }
+    }
+}
+
+/// Decides for a class.
+pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
+    let Ground { zone, outline, scene, family, ref leaves } = *ground;
     let mut walk = Walk {
         zone,
         outline,
         preference,
         scene,
         family,
+        leaves,
         looked_at: Leaves::default(),
         next_change: (Duration::MAX, None),
         due: None,
@@ -105,6 +151,7 @@ struct Walk<'a> {
     preference: &'a Preference,
     scene: &'a Scene,
     family: Family,
+    leaves: &'a [LeafState],
     looked_at: Leaves,
     /// The least time in which anything looked at could change, and whose it is.
     next_change: (Duration, Option<PoolId>),
@@ -140,7 +187,7 @@ impl<'a> Walk<'a> {
     /// Whether any pool there has the family.
     fn has_family(&self, to: To) -> bool {
         match to {
-            To::Leaf(leaf) => !self.view(leaf).family(self.family).having.is_empty(),
+            To::Leaf(leaf) => self.leaves[leaf].fitness.is_some(),
             To::Node(node) => {
                 self.outline.nodes()[node].branches.iter().any(|below| self.has_family(*below))
             }
@@ -169,15 +216,14 @@ impl<'a> Walk<'a> {
     /// What a node serves of some of its branches. Those of weight 0 stand back while others can.
     fn serve_some(&mut self, node: usize, branches: &[u16], fitness: Fitness) -> Option<Draft> {
         let steer = self.steer(node);
-        let weight = |branch: &u16| steer.branches[usize::from(*branch)].weight;
-        let (weighty, weightless): (Vec<u16>, Vec<u16>) =
-            branches.iter().partition(|branch| weight(branch) > 0);
-        let is_ordered = steer.policy.is_ordered();
-        [weighty, weightless].iter().find_map(|branches| {
-            if is_ordered {
-                self.serve_first(node, branches, fitness, steer.trickle)
+        [false, true].into_iter().find_map(|is_weightless| {
+            let mut branches = branches.iter().copied().filter(|branch| {
+                (steer.branches[usize::from(*branch)].weight == 0) == is_weightless
+            });
+            if steer.policy.is_ordered() {
+                self.serve_first(node, &mut branches, fitness, steer.trickle)
             } else {
-                self.serve_all(node, branches, fitness)
+                self.serve_all(node, &mut branches, fitness)
             }
         })
     }
@@ -186,20 +232,19 @@ impl<'a> Walk<'a> {
     fn serve_first(
         &mut self,
         node: usize,
-        branches: &[u16],
+        branches: &mut impl Iterator<Item = u16>,
         fitness: Fitness,
         trickle: u16,
     ) -> Option<Draft> {
-        let mut left = branches.iter();
-        let (branch, first) = left.find_map(|branch| {
-            Some((usize::from(*branch), self.serve_branch(node, *branch, fitness)?))
+        let (branch, first) = branches.find_map(|branch| {
+            Some((usize::from(branch), self.serve_branch(node, branch, fitness)?))
         })?;
         let share = u32::from(self.share(node, branch));
         let share = share * u32::from(FULL_SHARE - trickle) / u32::from(FULL_SHARE);
         if share == u32::from(FULL_SHARE) {
             return Some(first);
         }
-        let Some(rest) = self.serve_first(node, left.as_slice(), fitness, 0) else {
+        let Some(rest) = self.serve_first(node, branches, fitness, 0) else {
             return Some(first);
         };
         let seed = self.seed(node, branch);
@@ -214,12 +259,17 @@ impl<'a> Walk<'a> {
     }
 
     /// All branches that can serve, for the policy to draw from.
-    fn serve_all(&mut self, node: usize, branches: &[u16], fitness: Fitness) -> Option<Draft> {
+    fn serve_all(
+        &mut self,
+        node: usize,
+        branches: &mut impl Iterator<Item = u16>,
+        fitness: Fitness,
+    ) -> Option<Draft> {
         let steer = self.steer(node);
         let mut items = Vec::new();
         for branch in branches {
-            let Some(draft) = self.serve_branch(node, *branch, fitness) else { continue };
-            let branch = usize::from(*branch);
+            let Some(draft) = self.serve_branch(node, branch, fitness) else { continue };
+            let branch = usize::from(branch);
             let weight = steer.branches[branch].weight.max(1);
             let share = self.share(node, branch);
             items.push((share, DraftItem { weight, seed: self.seed(node, branch), draft }));
@@ -239,8 +289,8 @@ impl<'a> Walk<'a> {
         match self.outline.nodes()[node].branches[usize::from(branch)] {
             To::Node(below) => self.serve_node(below, fitness).map(|(draft, _)| draft),
             To::Leaf(leaf) => {
-                self.look_at(node, leaf);
-                let can_serve = self.fitness(node, leaf).is_some_and(|own| own <= fitness);
+                self.look_at(leaf);
+                let can_serve = self.leaves[leaf].fitness.is_some_and(|own| own <= fitness);
                 self.has_kept |= can_serve;
                 self.skipped += usize::from(!self.has_kept);
                 let pool = self.outline.leaves()[leaf];
@@ -249,17 +299,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// How fit a leaf is; `None` when it does not have the family.
-    fn fitness(&self, node: usize, leaf: usize) -> Option<Fitness> {
-        fitness_of(self.view(leaf), self.steer(node), self.family, self.scene.now)
-    }
-
     /// Takes down that the choice depends on a leaf, and until when.
-    fn look_at(&mut self, node: usize, leaf: usize) {
+    fn look_at(&mut self, leaf: usize) {
         self.looked_at.add(leaf);
-        let (view, pool) = (self.view(leaf), self.outline.leaves()[leaf]);
-        let stage = Stage::of(view.past, self.steer(node), self.scene.now);
-        self.changes_in(view.next_change, pool);
+        let pool = self.outline.leaves()[leaf];
+        let LeafState { stage, next_change, .. } = self.leaves[leaf];
+        self.changes_in(next_change, pool);
         let Some(left) = stage.left else { return };
         let mut due = left;
         // While a pool waits, no answer lives longer than that. An answer that gives a pool less than it
@@ -284,9 +329,7 @@ impl<'a> Walk<'a> {
     fn share(&self, node: usize, branch: usize) -> u16 {
         match self.outline.nodes()[node].branches[branch] {
             To::Node(_) => FULL_SHARE,
-            To::Leaf(leaf) => {
-                Stage::of(self.view(leaf).past, self.steer(node), self.scene.now).share
-            }
+            To::Leaf(leaf) => self.leaves[leaf].stage.share,
         }
     }
 
@@ -391,8 +434,10 @@ struct Stage {
 const RAMP_STEPS: u16 = 10;
 
 impl Stage {
+    const FULL: Self = Self { is_held: false, share: FULL_SHARE, left: None };
+
     fn of(past: PoolPast, steer: &Steer, now: Time) -> Self {
-        let full = Self { is_held: false, share: FULL_SHARE, left: None };
+        let full = Self::FULL;
         let PoolPast::Back { since, is_released } = past else { return full };
         let gone = now.since(since);
         let hold = match steer.failback {

@@ -161,7 +161,7 @@ impl World {
     }
 
     pub(super) fn scene(&self) -> Scene {
-        Scene::new(&self.zone, &self.health, &self.past, self.now)
+        Scene::new(&self.zone, &|id| self.health[id.index()], &self.past, self.now)
     }
 
     pub(super) fn select_for(&self, preference: &Preference, family: Family) -> Selection {

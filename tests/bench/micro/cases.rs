@@ -8,10 +8,10 @@ use std::time::Duration;
 use windrose::config;
 use windrose::dns::{Arrival, Dice, Kind, Read};
 use windrose::geo::{Atlas, ClassId, ClassMap};
-use windrose::model::{Prefix, Report, TargetHealth, Time, Verdict};
+use windrose::model::{Prefix, Report, Target, TargetHealth, Time, Verdict};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
-use crate::world::{self, Chance, Files, Packets};
+use crate::world::{self, Chance, Files, Packets, Rules};
 
 /// A case of the table.
 pub(crate) struct Case {
@@ -23,7 +23,7 @@ pub(crate) struct Case {
 }
 
 /// All of them.
-pub(crate) const CASES: [Case; 12] = [
+pub(crate) const CASES: [Case; 15] = [
     one_by_one("static", |names| answers(world::there(names), names, Kind::Static)),
     one_by_one("no data", |names| answers(world::without_data(names), names, Kind::NoData)),
     one_by_one("no such name", |names| answers(world::missing(names), names, Kind::NxDomain)),
@@ -35,7 +35,28 @@ pub(crate) const CASES: [Case; 12] = [
     Case { name: "class of a client", bench: |_| find_class(), counted: 20_000 },
     Case { name: "compile a static name", bench: |_| compile_names(), counted: 20_000 },
     Case { name: "compile a class map", bench: |_| compile_classes(), counted: 2 },
-    Case { name: "recompile after a region's flip", bench: |_| flip(), counted: 20 },
+    Case {
+        name: "recompile after a region's flip",
+        bench: |_| flip(world::snapshot(0), |_| true),
+        counted: 20,
+    },
+    Case {
+        name: "the same, 10,000 rules that share pools",
+        bench: |_| flip(world::snapshot_of_rules(10_000, Rules::SharingPools), |_| true),
+        counted: 2,
+    },
+    Case {
+        name: "the same, 10,000 rules of own pools",
+        bench: |_| flip(world::snapshot_of_rules(10_000, Rules::WithOwnPools), |_| true),
+        counted: 2,
+    },
+    Case {
+        name: "one endpoint's flip, 10,000 rules of own pools",
+        bench: |_| {
+            flip(world::snapshot_of_rules(10_000, Rules::WithOwnPools), world::is_of_first_name)
+        },
+        counted: 20,
+    },
 ];
 
 const fn one_by_one(name: &'static str, bench: fn(usize) -> Bench) -> Case {
@@ -153,9 +174,8 @@ fn compile_names() -> Bench {
     }))
 }
 
-/// A region goes down and comes back, by turns.
-fn flip() -> Bench {
-    let mut snapshot = world::snapshot(0);
+/// Those endpoints of a region that `is_meant` go down and come back, by turns.
+fn flip(mut snapshot: Snapshot, is_meant: fn(&Target) -> bool) -> Bench {
     let down = TargetHealth {
         verdict: Verdict::Down,
         since: Time::ZERO,
@@ -164,8 +184,8 @@ fn flip() -> Bench {
     let mut is_down = false;
     Bench::each(move || {
         is_down = !is_down;
-        let health = |target: &windrose::model::Target| {
-            if is_down && world::is_in_first_region(target) {
+        let health = |target: &Target| {
+            if is_down && world::is_in_first_region(target) && is_meant(target) {
                 down
             } else {
                 TargetHealth::UNCHECKED

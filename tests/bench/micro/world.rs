@@ -110,6 +110,70 @@ fn gslb() -> String {
     text
 }
 
+/// Many rules over the same eight regions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// Names with a TTL of their own over the same pools.
+    SharingPools,
+    /// Names with pools of their own, of one endpoint in each region.
+    WithOwnPools,
+}
+
+/// A zone of so many names that are steered by rules of their own.
+fn many_rules(count: usize, rules: Rules) -> String {
+    let mut text = "zone = \"many.test\"\nnameservers = [\"ns1.example.net.\"]\n\
+                    [checks.web]\nkind = \"tcp\"\nport = 80\n"
+        .to_owned();
+    for (n, (latitude, longitude)) in REGIONS.into_iter().enumerate() {
+        writeln!(text, "[regions.r{n}]\nlocation = [{latitude:?}, {longitude:?}]")
+            .expect("a String takes all");
+    }
+    let pool = |text: &mut String, name: &str, region: usize, address: Ipv4Addr| {
+        writeln!(
+            text,
+            "[pools.{name}]\nregion = \"r{region}\"\ncheck = \"web\"\n\
+             endpoints = [{{ address = \"{address}\" }}]"
+        )
+        .expect("a String takes all");
+    };
+    if rules == Rules::SharingPools {
+        for region in 0..REGIONS.len() {
+            let third = u8::try_from(region + 1).expect("few regions");
+            pool(&mut text, &format!("p{region}"), region, Ipv4Addr::new(127, 1, third, 1));
+        }
+    }
+    for n in 0..count {
+        let [_, _, high, low] = u32::try_from(n).expect("few names").to_be_bytes();
+        let mut names = Vec::new();
+        for region in 0..REGIONS.len() {
+            let third = u8::try_from(region + 1).expect("few regions");
+            let name = match rules {
+                Rules::SharingPools => format!("p{region}"),
+                Rules::WithOwnPools => format!("p{region}-{n}"),
+            };
+            if rules == Rules::WithOwnPools {
+                pool(&mut text, &name, region, Ipv4Addr::new(high, low, third, 1));
+            }
+            names.push(format!("\"{name}\""));
+        }
+        let (names, ttl) = (names.join(", "), 30 + n);
+        writeln!(text, "[steer.n{n}]\npolicy = \"nearest\"\nttl = \"{ttl}s\"\npools = [{names}]")
+            .expect("a String takes all");
+    }
+    text
+}
+
+/// So many rules, compiled with every endpoint up.
+pub(crate) fn snapshot_of_rules(count: usize, rules: Rules) -> Snapshot {
+    let mut report = Report::new();
+    let files = Files(vec![("many.test.toml", many_rules(count, rules).into())]);
+    let zones = config::read_zones(&mut report, &files);
+    assert!(!report.has_errors(), "{report}");
+    let blueprint = Blueprint { zones, atlas: Arc::new(atlas()) };
+    let all_up = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+    Snapshot::compile(blueprint, 1, &all_up).expect("few classes")
+}
+
 impl ZoneFiles for Files {
     fn directory(&self) -> &'static str {
         ""
@@ -128,6 +192,11 @@ impl ZoneFiles for Files {
 /// Whether a target is one of the first region's endpoints.
 pub(crate) fn is_in_first_region(target: &Target) -> bool {
     matches!(target.host, TargetHost::Address(IpAddr::V4(address)) if address.octets()[2] == 1)
+}
+
+/// Whether a target is one of the first name's own.
+pub(crate) fn is_of_first_name(target: &Target) -> bool {
+    matches!(target.host, TargetHost::Address(IpAddr::V4(address)) if address.octets()[..2] == [0, 0])
 }
 
 /// Networks all over the world.

@@ -1,7 +1,7 @@
 //! Writes MMDB files: an operator's own map, the demo's, and every vendor's schema for tests.
 //!
-//! The file follows the MaxMind DB specification 2.0 with records of 32 bits. Equal records are stored
-//! once; pointers inside the data section are not used. Reading is [`database`](super::database)'s.
+//! The file follows the MaxMind DB specification 2.0 with records of 32 bits. Equal records, and equal
+//! maps inside of records, are stored once. Reading is [`database`](super::database)'s.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -53,6 +53,10 @@ impl<const N: usize> From<[(&str, Self); N]> for Value {
     }
 }
 
+/// A record that is in a file already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stored(u32);
+
 /// Where a branch of the search tree leads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Branch {
@@ -102,13 +106,32 @@ impl Writer {
     /// Gives a network a record, over whatever was there before. An IPv6 network in a file for IPv4
     /// is left out.
     pub fn insert(&mut self, network: Prefix, record: &Value) {
+        let record = self.store(record);
+        self.insert_stored(network, record);
+    }
+
+    /// Puts a record into the file, once, for networks that share it.
+    pub fn store(&mut self, record: &Value) -> Stored {
+        let mut bytes = Vec::new();
+        self.encode_shared(&mut bytes, record);
+        if let Some(&offset) = self.offsets.get(&bytes) {
+            return Stored(offset);
+        }
+        let offset = u32::try_from(self.data.len()).expect("less data than 32 bits number");
+        self.data.extend_from_slice(&bytes);
+        self.offsets.insert(bytes, offset);
+        Stored(offset)
+    }
+
+    /// Gives a network a record of this file, as [`insert`](Self::insert) does.
+    pub fn insert_stored(&mut self, network: Prefix, record: Stored) {
         let (bits, len) = match network.address() {
             IpAddr::V4(v4) if self.is_v6 => (u128::from(u32::from(v4)), network.len() + 96),
             IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, network.len()),
             IpAddr::V6(v6) if self.is_v6 => (v6.into(), network.len()),
             IpAddr::V6(_) => return,
         };
-        let record = Branch::Record(self.store(record));
+        let record = Branch::Record(record.0);
         if len == 0 {
             self.nodes = vec![[record; 2]];
             return;
@@ -166,16 +189,33 @@ impl Writer {
         below
     }
 
-    fn store(&mut self, record: &Value) -> u32 {
-        let mut bytes = Vec::new();
-        encode(&mut bytes, record);
-        if let Some(&offset) = self.offsets.get(&bytes) {
-            return offset;
+    /// Encodes a value with pointers in place of the maps inside of it.
+    fn encode_shared(&mut self, out: &mut Vec<u8>, value: &Value) {
+        match value {
+            Value::Map(entries) => {
+                control(out, 7, entries.len());
+                for (key, value) in entries {
+                    control(out, 2, key.len());
+                    out.extend_from_slice(key.as_bytes());
+                    self.encode_part(out, value);
+                }
+            }
+            Value::List(values) => {
+                control(out, 11, values.len());
+                values.iter().for_each(|value| self.encode_part(out, value));
+            }
+            plain => encode(out, plain),
         }
-        let offset = u32::try_from(self.data.len()).expect("less data than 32 bits number");
-        self.data.extend_from_slice(&bytes);
-        self.offsets.insert(bytes, offset);
-        offset
+    }
+
+    /// Encodes what stands inside of a map or a list.
+    fn encode_part(&mut self, out: &mut Vec<u8>, part: &Value) {
+        if matches!(part, Value::Map(_)) {
+            let Stored(offset) = self.store(part);
+            pointer(out, offset);
+        } else {
+            self.encode_shared(out, part);
+        }
     }
 }
 
@@ -243,6 +283,12 @@ fn control(out: &mut Vec<u8>, kind: u8, size: usize) {
     out.extend_from_slice(rest);
 }
 
+/// A pointer into the data section, in the longest form: type 1 with size 3, then 32 bits.
+fn pointer(out: &mut Vec<u8>, offset: u32) {
+    out.push(1 << 5 | 3 << 3);
+    out.extend_from_slice(&offset.to_be_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,6 +306,23 @@ mod tests {
             let path = [maxminddb::PathElement::Key("t")];
             assert_eq!(found.decode_path::<&str>(&path).unwrap(), Some(text.as_str()), "{size}");
         }
+    }
+
+    #[test]
+    fn equal_maps_are_stored_once() {
+        let mut writer = Writer::v6("Test");
+        let country = Value::from([("names", [("en", "x".repeat(1000).as_str().into())].into())]);
+        for n in 0..4_u32 {
+            let record = [("n", n.into()), ("country", country.clone())].into();
+            writer.insert(Prefix::new(std::net::Ipv4Addr::from(n << 24).into(), 8), &record);
+        }
+        let file = writer.finish();
+        assert!(file.len() < 4000, "{}", file.len());
+        let reader = maxminddb::Reader::from_source(file).unwrap();
+        reader.verify().unwrap();
+        let found = reader.lookup("3.0.0.1".parse().unwrap()).unwrap();
+        let path = ["country", "names", "en"].map(maxminddb::PathElement::Key);
+        assert_eq!(found.decode_path::<&str>(&path).unwrap().map(str::len), Some(1000));
     }
 
     #[test]

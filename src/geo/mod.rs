@@ -19,7 +19,9 @@ pub mod class_map;
 pub mod database;
 pub mod distance;
 mod locations;
+mod networks;
 pub mod normalise;
+mod packed;
 mod ranges;
 mod row;
 mod tree;
@@ -27,4 +29,4 @@ pub mod writer;
 
 pub use atlas::{Atlas, Located};
 pub use class_map::{ClassId, ClassMap, ClassMapError, Hit, Place};
-pub use database::{Database, DatabaseError, DatabaseInfo, Row};
+pub use database::{Database, DatabaseError, DatabaseInfo};

@@ -67,6 +67,11 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Octets of the file that it is in.
+    pub(super) const fn file_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Calls `each` for every network with a record, in address order, IPv4 first, until it breaks.
     /// What transition mechanisms' blocks alias is left out.
     pub(super) fn walk(

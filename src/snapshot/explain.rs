@@ -337,7 +337,7 @@ pub(crate) fn whereabouts_of(located: &Located<'_>) -> Whereabouts {
         rows: located
             .rows
             .iter()
-            .map(|(name, row)| ((*name).to_owned(), row.network.to_string()))
+            .map(|(name, network)| ((*name).to_owned(), network.to_string()))
             .collect(),
     }
 }

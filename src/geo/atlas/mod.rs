@@ -7,23 +7,24 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::centroid;
-use super::database::{Database, DatabaseError, DatabaseInfo, Row, Survey};
-use super::locations::Locations;
+use super::database::{Database, DatabaseError, DatabaseInfo, Survey};
+use super::locations::{Locations, Numbering};
+use super::networks::Networks;
 use super::normalise;
+use super::packed::Packed;
 use super::ranges::{Families, Family, Ranges};
-use crate::model::Location;
+use crate::model::{Location, Prefix};
 
 /// Compiled databases.
 #[derive(Debug)]
 pub struct Atlas {
-    databases: Vec<Database>,
+    databases: Vec<(DatabaseInfo, Networks)>,
     /// Distinct locations without ASN, completed from the country's centroid; the first is empty.
-    pub(super) locations: Vec<Location>,
-    /// For each block the index of its location.
-    pub(super) places: Families<Ranges>,
+    pub(super) locations: Locations,
+    /// For each block the number of its location.
+    pub(super) places: Families<Packed>,
     /// For each block its ASN; 0 is unknown.
-    pub(super) asns: Families<Ranges>,
+    pub(super) asns: Families<Packed>,
 }
 
 /// What is known of one address, and by whom.
@@ -33,41 +34,39 @@ pub struct Located<'a> {
     pub address: IpAddr,
     /// What steering goes by: that of the address's block, completed.
     pub location: Location,
-    /// What each database says of the very address, in the databases' order.
-    pub rows: Vec<(&'a str, Row)>,
+    /// The network in which each database that knows the very address has it, in the databases' order.
+    pub rows: Vec<(&'a str, Prefix)>,
 }
 
 impl Atlas {
-    /// Compiles databases; the first that knows a field wins.
+    /// Compiles databases; the first that knows a field wins. Their files are let go.
     ///
     /// # Errors
     /// The first database whose tree is damaged.
     pub fn build(databases: Vec<Database>) -> Result<Self, DatabaseError> {
-        let mut atlas = Self::empty();
-        let mut locations = Locations::default();
-        for database in &databases {
-            atlas.add(database.survey()?, &mut locations);
+        let mut layers = Layers::default();
+        let mut known = Vec::with_capacity(databases.len());
+        for database in databases {
+            let survey = database.survey(&mut layers.locations)?;
+            known.push((database.into_info(), layers.add(survey)));
         }
-        atlas.locations = locations.into_vec();
-        atlas.locations.iter_mut().for_each(centroid::complete);
-        atlas.databases = databases;
-        Ok(atlas)
+        Ok(Self {
+            databases: known,
+            locations: layers.locations.complete(),
+            places: layers.places.map(Packed::new),
+            asns: layers.asns.map(Packed::new),
+        })
     }
 
     /// The atlas without databases, in which every place is unknown.
     #[must_use]
     pub fn empty() -> Self {
-        Self {
-            databases: Vec::new(),
-            locations: vec![Location::default()],
-            places: Families::default(),
-            asns: Families::default(),
-        }
+        Self::build(Vec::new()).expect("there is nothing to be damaged")
     }
 
     /// What its databases say of themselves, in their order.
     pub fn databases(&self) -> impl Iterator<Item = &DatabaseInfo> {
-        self.databases.iter().map(Database::info)
+        self.databases.iter().map(|(info, _)| info)
     }
 
     /// Where `address` is, and which database says what.
@@ -79,10 +78,11 @@ impl Atlas {
         let place = self.places.get(family).find(block);
         let asn = self.asns.get(family).find(block);
         let asn = (asn != 0).then_some(asn);
-        let location = Location { asn, ..self.locations[place as usize].clone() };
-        let rows = self.databases.iter();
-        let rows =
-            rows.filter_map(|database| Some((&*database.info().name, database.lookup(address)?)));
+        let location = Location { asn, ..self.locations.get(place) };
+        let rows = self
+            .databases
+            .iter()
+            .filter_map(|(info, networks)| Some((&*info.name, networks.find(address)?)));
         Located { address, location, rows: rows.collect() }
     }
 
@@ -92,34 +92,46 @@ impl Atlas {
         self.places.v4.count() + self.places.v6.count()
     }
 
-    /// Octets of its tables, the databases themselves not counted.
+    /// Octets of its tables.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let tables = [&self.places.v4, &self.places.v6, &self.asns.v4, &self.asns.v6];
-        tables.map(Ranges::memory_bytes).iter().sum::<usize>()
-            + self.locations.capacity() * size_of::<Location>()
+        let networks = self.databases.iter().map(|(_, networks)| networks.memory_bytes());
+        tables.map(Packed::memory_bytes).iter().sum::<usize>()
+            + networks.sum::<usize>()
+            + self.locations.memory_bytes()
     }
+}
 
-    /// Lays a database below those that are in already. `locations` numbers all of them.
-    fn add(&mut self, survey: Survey, locations: &mut Locations) {
-        let numbers: Vec<u32> =
-            survey.locations.into_iter().map(|location| locations.index_of(location)).collect();
+/// Databases laid over each other, while an atlas is built.
+#[derive(Default)]
+struct Layers {
+    locations: Numbering,
+    places: Families<Ranges>,
+    asns: Families<Ranges>,
+}
+
+impl Layers {
+    /// Lays a database below those that are in already; what is left of it are its networks.
+    fn add(&mut self, survey: Survey) -> Networks {
+        let locations = &mut self.locations;
         let mut merged = HashMap::new();
         let mut below = |upper: &Ranges, lower: &Ranges| {
-            upper.zip(lower, |upper, lower| match (upper, numbers[lower as usize]) {
+            upper.zip(lower.iter(), |upper, lower| match (upper, lower) {
                 (0, lower) => lower,
                 (upper, 0) => upper,
                 pair => *merged.entry(pair).or_insert_with(|| {
-                    let both = merge(locations.get(pair.0), locations.get(pair.1));
-                    locations.index_of(both)
+                    let both = merge(&locations.get(pair.0), &locations.get(pair.1));
+                    locations.number_of(&both)
                 }),
             })
         };
         self.places.v4 = below(&self.places.v4, &survey.places.v4);
         self.places.v6 = below(&self.places.v6, &survey.places.v6);
         let first_known = |upper, lower| if upper == 0 { lower } else { upper };
-        self.asns.v4 = self.asns.v4.zip(&survey.asns.v4, first_known);
-        self.asns.v6 = self.asns.v6.zip(&survey.asns.v6, first_known);
+        self.asns.v4 = self.asns.v4.zip(survey.asns.v4.iter(), first_known);
+        self.asns.v6 = self.asns.v6.zip(survey.asns.v6.iter(), first_known);
+        survey.networks
     }
 }
 

@@ -1,6 +1,7 @@
 //! Several databases as one atlas: who wins, what is merged, what is left out.
 
 use super::*;
+use crate::geo::centroid;
 use crate::geo::writer::{Value, Writer};
 use crate::model::{Continent, Coordinates, Country};
 
@@ -47,7 +48,7 @@ fn the_first_database_that_knows_a_field_wins() {
     assert_eq!(disputed.location.coordinates, Some(france.coordinates));
     assert_eq!(disputed.location.asn, Some(64500));
     let names: Vec<_> =
-        disputed.rows.iter().map(|(name, row)| (*name, row.network.len())).collect();
+        disputed.rows.iter().map(|(name, network)| (*name, network.len())).collect();
     assert_eq!(names, [("own", 24), ("asn", 8), ("city", 16)]);
 
     let agreed = locate(&atlas, "198.51.100.9").location;

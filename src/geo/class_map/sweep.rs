@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::{ClassId, ClassMapError, Kind, Mark, Place};
 use crate::geo::atlas::Atlas;
 use crate::geo::normalise::{self, Reading};
+use crate::geo::packed::Packed;
 use crate::geo::ranges::{Families, Family, Ranges, V6};
 use crate::model::{Location, Prefix};
 
@@ -72,13 +73,15 @@ impl<'a> Sweep<'a> {
             mark: Mark::Public,
             asn: None,
         });
-        let mut overlay = |borders: Vec<Border>, announced: &Ranges| {
+        let mut overlay = |borders: Vec<Border>, announced: &Packed| {
             let plain = overlay(borders, subnet_sets.len(), &mut surroundings);
             if asns.is_empty() {
                 return plain;
             }
-            let told = announced.map(|asn| if asns.binary_search(&asn).is_ok() { asn } else { 0 });
-            plain.zip(&told, |number, asn| {
+            let told = announced.iter().map(|(start, asn)| {
+                (start, if asns.binary_search(&asn).is_ok() { asn } else { 0 })
+            });
+            plain.zip(told, |number, asn| {
                 let around = surroundings.list[number as usize].clone();
                 surroundings.number_of(Surroundings { asn: (asn != 0).then_some(asn), ..around })
             })
@@ -87,7 +90,7 @@ impl<'a> Sweep<'a> {
             v4: overlay(borders.v4, &atlas.asns.v4),
             v6: overlay(borders.v6, &atlas.asns.v6),
         };
-        let common = vec![0; atlas.locations.len()];
+        let common = vec![0; atlas.locations.count()];
         let kinds = Numbered::new();
         Ok(Self { atlas, surroundings, overlay, kinds, common, rare: HashMap::new() })
     }
@@ -100,7 +103,8 @@ impl<'a> Sweep<'a> {
     ) -> Result<Ranges, ClassMapError> {
         let overlay = std::mem::take(self.overlay.get_mut(family));
         let places = self.atlas.places.get(family);
-        let stretches = overlay.zip(places, |around, place| self.kind_of(around, place, classify));
+        let stretches =
+            overlay.zip(places.iter(), |around, place| self.kind_of(around, place, classify));
         if self.kinds.list.len() > usize::from(u16::MAX) {
             return Err(ClassMapError::TooManyClasses);
         }
@@ -141,15 +145,9 @@ impl<'a> Sweep<'a> {
 
     fn ask(&mut self, around: u32, place: u32, classify: &mut Classify<'_>) -> u32 {
         let Surroundings { subnets, mark, asn } = &self.surroundings.list[around as usize];
-        let location = &self.atlas.locations[place as usize];
-        let with_asn;
-        let location = if asn.is_some() {
-            with_asn = Location { asn: *asn, ..location.clone() };
-            &with_asn
-        } else {
-            location
-        };
-        let class = classify(&Place { location, subnets, is_private: *mark == Mark::Private });
+        let location = Location { asn: *asn, ..self.atlas.locations.get(place) };
+        let class =
+            classify(&Place { location: &location, subnets, is_private: *mark == Mark::Private });
         let kind = Kind { class, mark: *mark };
         self.kinds.number_of(kind)
     }

@@ -4,19 +4,20 @@
 //! error or has less in it, and never a panic or endless work. Reading files, watching them and knowing
 //! how old is too old are the shell's business.
 
-use std::collections::HashMap;
+mod records;
+
 use std::fmt;
-use std::net::IpAddr;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
-use super::locations::Locations;
+use self::records::{Records, Told};
+use super::locations::Numbering;
+use super::networks::Networks;
 use super::ranges::{Collapse, Families, Ranges};
 use super::row::Record;
-use super::tree::{End, Tree, WalkError};
-use crate::model::{Location, Prefix};
+use super::tree::{Tree, WalkError};
+use crate::model::Location;
 
 /// Networks that [`Database::open`] looks at to tell what a database gives.
 const SAMPLE: usize = 20_000;
@@ -67,15 +68,6 @@ pub struct DatabaseInfo {
     pub has_asn: bool,
 }
 
-/// What a database says of one address.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Row {
-    /// The network that the database says it of.
-    pub network: Prefix,
-    /// What it says; nothing is filled in.
-    pub location: Location,
-}
-
 /// Why bytes are not a usable database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DatabaseError {
@@ -111,14 +103,14 @@ impl fmt::Display for DatabaseError {
 
 impl std::error::Error for DatabaseError {}
 
-/// One database compiled: what it says of each block, as indexes and numbers.
+/// One database compiled.
 pub(super) struct Survey {
-    /// Distinct locations without ASN; the first is the empty one, for unknown.
-    pub(super) locations: Vec<Location>,
-    /// For each block the index of its location.
+    /// For each block the number of its location.
     pub(super) places: Families<Ranges>,
     /// For each block its ASN; 0 is unknown.
     pub(super) asns: Families<Ranges>,
+    /// The networks that it has records of.
+    pub(super) networks: Networks,
 }
 
 impl Database {
@@ -143,51 +135,52 @@ impl Database {
         &self.info
     }
 
-    /// What it says of `address`, read as it stands; `None` when it says nothing, or has only the other
-    /// family. Transition mechanisms are the caller's to read.
-    #[must_use]
-    pub fn lookup(&self, address: IpAddr) -> Option<Row> {
-        let found = self.reader.lookup(address).ok()?;
-        let location = decode(&found)?;
-        let network = network(&found)?;
-        network.contains(address).then_some(Row { network, location })
+    /// What it says of itself, all else let go.
+    pub(super) fn into_info(self) -> DatabaseInfo {
+        self.info
     }
 
     /// Finds out what it gives, from its first networks.
     fn sample(&mut self) -> Result<(), DatabaseErrorKind> {
-        let mut records = Records::new(&self.reader);
-        let mut left = SAMPLE;
-        self.tree().walk(|end| {
-            records.read(&end);
-            left -= 1;
-            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        let Records { locations, has_asn, .. } = records;
-        let locations = locations.into_vec();
-        self.info.has_country = locations.iter().any(|location| location.country.is_some());
-        self.info.has_coordinates = locations.iter().any(|location| location.coordinates.is_some());
-        self.info.has_asn = has_asn;
-        let is_useful = has_asn || self.info.has_country || self.info.has_coordinates;
+        let mut locations = Numbering::default();
+        let records = Records::read(&self.reader, &self.tree(), &mut locations, SAMPLE)?;
+        let info = &mut self.info;
+        info.has_country = locations.iter().any(|location| location.country.is_some());
+        info.has_coordinates = locations.iter().any(|location| location.coordinates.is_some());
+        info.has_asn = records.told().any(|told| told.asn != 0);
+        let is_useful = info.has_asn || info.has_country || info.has_coordinates;
         if is_useful { Ok(()) } else { Err(DatabaseErrorKind::Useless) }
     }
 
-    /// Walks the whole tree once.
-    pub(super) fn survey(&self) -> Result<Survey, DatabaseError> {
-        let mut records = Records::new(&self.reader);
+    /// Reads the whole file: once for its records, once for its networks.
+    pub(super) fn survey(&self, locations: &mut Numbering) -> Result<Survey, DatabaseError> {
+        let fail =
+            |error: WalkError| DatabaseError { name: self.info.name.clone(), kind: error.into() };
+        let tree = self.tree();
+        let records = Records::read(&self.reader, &tree, locations, usize::MAX).map_err(fail)?;
+        let has_asns = records.told().any(|told| told.asn != 0);
+        let has_places = records.told().any(|told| told.place != 0);
         let mut places = Families::make(Collapse::new);
         let mut asns = Families::make(Collapse::new);
-        let walked = self.tree().walk(|end| {
-            let (place, asn) = records.read(&end);
-            places.get_mut(end.family).add(end.start, end.len, place);
-            asns.get_mut(end.family).add(end.start, end.len, asn);
-            ControlFlow::Continue(())
+        let mut networks = Networks::new(self.info.ip_version == 6);
+        let walked = records.walk(&tree, |end, told| {
+            if told.is_some() {
+                networks.add(end);
+            }
+            let Told { place, asn } = told.unwrap_or_default();
+            if has_places {
+                places.get_mut(end.family).add(end.start, end.len, place);
+            }
+            if has_asns {
+                asns.get_mut(end.family).add(end.start, end.len, asn);
+            }
         });
-        walked
-            .map_err(|error| DatabaseError { name: self.info.name.clone(), kind: error.into() })?;
+        walked.map_err(fail)?;
+        networks.shrink();
         Ok(Survey {
-            locations: records.locations.into_vec(),
             places: Families { v4: places.v4.finish(), v6: places.v6.finish() },
             asns: Families { v4: asns.v4.finish(), v6: asns.v6.finish() },
+            networks,
         })
     }
 
@@ -199,47 +192,6 @@ impl Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Database").field(&self.info).finish()
-    }
-}
-
-/// The tree's records, each decoded once however many networks share it.
-struct Records<'a> {
-    reader: &'a Reader<Bytes>,
-    known: HashMap<u32, (u32, u32)>,
-    last: Option<(u32, (u32, u32))>,
-    locations: Locations,
-    has_asn: bool,
-}
-
-impl<'a> Records<'a> {
-    fn new(reader: &'a Reader<Bytes>) -> Self {
-        let (known, locations) = (HashMap::new(), Locations::default());
-        Self { reader, known, last: None, locations, has_asn: false }
-    }
-
-    /// The place's number and the ASN of an end's record; 0 for what it does not tell.
-    fn read(&mut self, end: &End) -> (u32, u32) {
-        if let Some((last, value)) = self.last
-            && last == end.pointer
-        {
-            return value;
-        }
-        let value = match self.known.get(&end.pointer) {
-            Some(&value) => value,
-            None => self.decode(end),
-        };
-        self.last = Some((end.pointer, value));
-        value
-    }
-
-    fn decode(&mut self, end: &End) -> (u32, u32) {
-        let found = self.reader.lookup(end.family.address(end.start));
-        let mut location = found.ok().and_then(|found| decode(&found)).unwrap_or_default();
-        let asn = location.asn.take().unwrap_or(0);
-        self.has_asn |= asn != 0;
-        let value = (self.locations.index_of(location), asn);
-        self.known.insert(end.pointer, value);
-        value
     }
 }
 
@@ -257,14 +209,8 @@ impl From<WalkError> for DatabaseErrorKind {
     }
 }
 
-/// A record that does not decode is as good as none: the rest of the file may still be right.
 fn decode(found: &LookupResult<'_, Bytes>) -> Option<Location> {
     found.decode::<Record<'_>>().ok()?.map(|record| record.location())
-}
-
-fn network(found: &LookupResult<'_, Bytes>) -> Option<Prefix> {
-    let network = found.network().ok()?;
-    Some(Prefix::new(network.ip(), network.prefix()))
 }
 
 fn describe(name: &str, reader: &Reader<Bytes>) -> DatabaseInfo {

@@ -1,11 +1,13 @@
 //! Every vendor's schema, real files, and files that are torn or made to harm.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::geo::Atlas;
 use crate::geo::writer::{Value, Writer};
-use crate::model::{Continent, Coordinates, Country};
+use crate::geo::{Atlas, normalise};
+use crate::model::{Continent, Coordinates, Country, Prefix};
 
 const CITY: &[u8] = include_bytes!("../../../tests/data/geo/GeoIP2-City-Test.mmdb");
 const COUNTRY: &[u8] = include_bytes!("../../../tests/data/geo/GeoLite2-Country-Test.mmdb");
@@ -17,8 +19,28 @@ const BROKEN: [&[u8]; 4] = [
     include_bytes!("../../../tests/data/geo/libmaxminddb-deep-nesting.mmdb"),
 ];
 
+/// What a database says of one address.
+#[derive(PartialEq, Debug)]
+struct Row {
+    network: Prefix,
+    location: Location,
+}
+
+/// What the reader finds by itself; nothing is filled in.
+fn read(database: &Database, address: IpAddr) -> Option<Row> {
+    let found = database.reader.lookup(address).ok()?;
+    let location = decode(&found)?;
+    let network = found.network().ok()?;
+    let network = match Prefix::new(network.ip(), network.prefix()) {
+        // How the reader calls the record of all of IPv4.
+        all if address.is_ipv4() && all == "::/96".parse().unwrap() => "0.0.0.0/0".parse().unwrap(),
+        network => network,
+    };
+    network.contains(address).then_some(Row { network, location })
+}
+
 fn row(database: &Database, address: &str) -> Option<Row> {
-    database.lookup(address.parse().unwrap())
+    read(database, address.parse().unwrap())
 }
 
 /// The location that a file with this one record tells.
@@ -211,8 +233,94 @@ fn a_tree_of_more_paths_than_atoms_is_refused() {
     assert_eq!(error.kind, DatabaseErrorKind::Tangled);
 }
 
+/// Addresses of networks, and what lies close by or in other networks' clothes.
+fn near(network: &Prefix) -> Vec<IpAddr> {
+    let bits_of = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => v6.into(),
+    };
+    let first = bits_of(network.address());
+    let is_v4 = network.address().is_ipv4();
+    let width: u8 = if is_v4 { 32 } else { 128 };
+    let all = u128::MAX >> (128 - width);
+    let ones = all.checked_shr(network.len().into()).unwrap_or(0);
+    let last = first | ones;
+    [first, last, first.wrapping_sub(1), last.wrapping_add(1), first | (ones / 3)]
+        .map(|bits| bits & all)
+        .into_iter()
+        .map(|bits| match u32::try_from(bits) {
+            Ok(bits) if is_v4 => std::net::Ipv4Addr::from(bits).into(),
+            _ => std::net::Ipv6Addr::from(bits).into(),
+        })
+        .collect()
+}
+
+#[test]
+fn an_atlas_names_the_network_that_the_reader_finds() {
+    for bytes in [CITY, COUNTRY, ASN] {
+        let database = Database::open("vendor", bytes.to_vec()).unwrap();
+        let same = Database::open("vendor", bytes.to_vec()).unwrap();
+        let atlas = Atlas::build(vec![same]).unwrap();
+        let networks = database.reader.networks(maxminddb::WithinOptions::default()).unwrap();
+        let mut count = 0;
+        for network in networks {
+            let network = network.unwrap().network().unwrap();
+            for address in near(&Prefix::new(network.ip(), network.prefix())) {
+                let address = normalise::read_address(address);
+                let told = atlas.locate(address).rows.into_iter().map(|(_, network)| network);
+                let row = read(&database, address).map(|row| row.network);
+                assert_eq!(told.collect::<Vec<_>>(), row.into_iter().collect::<Vec<_>>());
+                count += 1;
+            }
+        }
+        assert!(count > 500, "{count}");
+    }
+}
+
+fn any_network() -> impl Strategy<Value = Prefix> {
+    let len = || prop_oneof![3 => 8..=32_u8, 1 => 0..=8_u8];
+    prop_oneof![
+        (any::<std::net::Ipv4Addr>(), len()).prop_map(|(a, len)| Prefix::new(a.into(), len)),
+        (any::<std::net::Ipv6Addr>(), 0..=128_u8).prop_map(|(a, len)| Prefix::new(a.into(), len)),
+        (any::<u16>(), 100..=128_u8).prop_map(|(low, len)| Prefix::new(
+            std::net::Ipv6Addr::from_bits(low.into()).into(),
+            len
+        )),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_files_networks_are_those_that_the_reader_finds(
+        networks in prop::collection::vec((any_network(), 0..3_u8), 1..40),
+        is_v6 in any::<bool>(),
+        addresses in prop::collection::vec(any::<IpAddr>(), 20),
+    ) {
+        let mut writer = if is_v6 { Writer::v6("Test") } else { Writer::v4("Test") };
+        writer.insert("192.0.2.0/24".parse().unwrap(), &[("country_code", "DE".into())].into());
+        let mut asked = addresses;
+        for (network, kind) in networks {
+            let record = match kind {
+                0 => Value::from([("country_code", "US".into())]),
+                1 => Value::from([("name", "nothing of use".into())]),
+                // No record decodes from anything but a map.
+                _ => Value::List(vec![7.into()]),
+            };
+            writer.insert(network, &record);
+            asked.extend(near(&network));
+        }
+        let bytes = writer.finish();
+        let Ok(database) = Database::open("any", bytes.clone()) else { return Ok(()) };
+        let atlas = Atlas::build(vec![Database::open("any", bytes).unwrap()]).unwrap();
+        for address in asked {
+            let address = normalise::read_address(address);
+            let row = read(&database, address).map(|row| row.network);
+            let told = atlas.locate(address).rows.into_iter().map(|(_, network)| network);
+            prop_assert_eq!(told.collect::<Vec<_>>(), row.into_iter().collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn corrupted_files_never_panic(
@@ -229,11 +337,11 @@ proptest! {
             bytes.truncate(cut.index(file.len()));
         }
         if let Ok(database) = Database::open("corrupted", bytes) {
-            if let Some(row) = database.lookup(address) {
-                prop_assert!(row.network.contains(address));
-            }
+            let address = normalise::read_address(address);
+            let row = read(&database, address);
             if let Ok(atlas) = Atlas::build(vec![database]) {
-                prop_assert!(atlas.locate(address).rows.len() <= 1);
+                let networks = atlas.locate(address).rows.into_iter().map(|(_, network)| network);
+                prop_assert!(networks.eq(row.map(|row| row.network)));
             }
         }
     }

@@ -28,16 +28,28 @@ impl Ranking {
     /// All places, the nearest to `from` first; those equally far in the order of their index.
     #[must_use]
     pub fn order(&self, from: Coordinates) -> Vec<usize> {
+        self.nearest(from, self.points.len())
+    }
+
+    /// The first `count` of [`order`](Self::order).
+    #[must_use]
+    pub fn nearest(&self, from: Coordinates, count: usize) -> Vec<usize> {
         let from = unit_vector(from);
-        let mut far: Vec<(f64, usize)> = self
-            .points
-            .iter()
-            .enumerate()
+        let mut nearest: Vec<(u64, usize)> = Vec::with_capacity(count.min(self.points.len()) + 1);
+        for (index, &point) in self.points.iter().enumerate() {
             // Rounding, unlike a tolerance in the comparison, leaves a total order.
-            .map(|(index, &point)| ((half_chord_squared(from, point) / RESOLUTION).round(), index))
-            .collect();
-        far.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        far.into_iter().map(|(_, index)| index).collect()
+            let far = (half_chord_squared(from, point) / RESOLUTION).round();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e9")]
+            let far = far as u64;
+            if nearest.len() == count && nearest.last().is_none_or(|last| last.0 <= far) {
+                continue;
+            }
+            // Those as far that came before stay before.
+            let at = nearest.partition_point(|&(known, _)| known <= far);
+            nearest.insert(at, (far, index));
+            nearest.truncate(count);
+        }
+        nearest.into_iter().map(|(_, index)| index).collect()
     }
 }
 
@@ -129,6 +141,10 @@ mod tests {
             regions in prop::collection::vec(coordinates(), 0..20),
         ) {
             let ranked = order(from, &regions);
+            let ranking = Ranking::new(&regions);
+            for count in 0..=regions.len() {
+                prop_assert_eq!(&ranking.nearest(from, count), &ranked[..count]);
+            }
             let mut indexes = ranked.clone();
             indexes.sort_unstable();
             prop_assert!(indexes.into_iter().eq(0..regions.len()));

@@ -80,6 +80,11 @@ pub(super) fn is_transition_block(bits: Ipv6Addr, len: u8) -> bool {
 #[must_use]
 pub fn read(subnet: Prefix) -> Reading {
     let IpAddr::V6(address) = subnet.address() else { return Reading::Plain(subnet) };
+    let [first, ..] = address.segments();
+    if TRANSITIONS.iter().all(|transition| transition.block.segments()[0] != first) {
+        // All but a few clients; a shorter prefix of those blocks is plain below.
+        return Reading::Plain(subnet);
+    }
     let bits = u128::from(address);
     for transition in &TRANSITIONS {
         let block = Prefix::new(transition.block.into(), transition.block_len);

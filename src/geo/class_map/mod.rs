@@ -112,20 +112,29 @@ enum Mark {
     Transition,
 }
 
-/// A kind and the length of the prefix that it holds for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// A kind and the length of the prefix that it holds for, in four octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Leaf {
-    kind: Kind,
+    class: ClassId,
+    mark: Mark,
     scope: u8,
 }
 
 impl Leaf {
+    const fn new(kind: Kind, scope: u8) -> Self {
+        Self { class: kind.class, mark: kind.mark, scope }
+    }
+
+    const fn kind(self) -> Kind {
+        Kind { class: self.class, mark: self.mark }
+    }
+
     /// As seen by who asked, with `offset` bits in front of the leaf's own.
     const fn hit(self, offset: u8) -> Hit {
         Hit {
-            class: self.kind.class,
+            class: self.class,
             scope: self.scope + offset,
-            is_private: matches!(self.kind.mark, Mark::Private),
+            is_private: matches!(self.mark, Mark::Private),
         }
     }
 }
@@ -206,9 +215,16 @@ impl ClassMap {
         self.network_count
     }
 
+    /// The tables that queries jump about in, for whoever places them in memory.
+    #[must_use]
+    pub fn tables(&self) -> (&[impl Sized], &[impl Sized], &[impl Sized], &[impl Sized]) {
+        let ((groups, leaves), (starts, kinds)) = (self.v4.tables(), self.v6.tables());
+        (groups, leaves, starts, kinds)
+    }
+
     /// Octets of its tables.
     #[must_use]
-    pub const fn memory_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         self.v4.memory_bytes() + self.v6.memory_bytes()
     }
 }

@@ -32,28 +32,30 @@ impl Stretches<'_> {
         (self.starts[at], next - 1)
     }
 
+    /// The stretch that holds a block; it is not before the stretch `at`.
+    pub(super) fn skip_to(&self, at: usize, block: u64) -> usize {
+        let ahead = self.starts[at + 1..].iter();
+        at + ahead.take_while(|&&start| start <= block).count()
+    }
+
     pub(super) fn kind(&self, at: usize) -> Kind {
         self.table[usize::from(self.kinds[at])]
     }
 }
 
 impl Short {
-    /// Works out all of them.
+    /// Works out all of them, the longest first: a prefix holds what its two halves hold.
     pub(super) fn new(stretches: &Stretches<'_>) -> Self {
-        let nobody = Leaf { kind: stretches.kind(0), scope: 0 };
+        let nobody = Leaf::new(stretches.kind(0), 0);
         let mut leaves = vec![nobody; 2 << SHORT_LEN].into_boxed_slice();
-        let mut counts = vec![0_u64; stretches.table.len()];
-        for len in 0..=SHORT_LEN {
-            let mut at = 0;
-            let blocks = stretches.family.blocks_in(len);
-            for (first, leaf) in
-                (0..).step_by(1 << (stretches.family.cap() - len)).zip(level(&mut leaves, len))
-            {
-                let last = first + blocks - 1;
-                while stretches.bounds(at).1 < first {
-                    at += 1;
-                }
-                *leaf = answer(stretches, at, first, last, &mut counts);
+        let (mut counts, firsts) = Counts::of_longest(stretches);
+        for len in (0..=SHORT_LEN).rev() {
+            for (prefix, leaf) in leaves[1 << len..2 << len].iter_mut().enumerate() {
+                let at = firsts[prefix << (SHORT_LEN - len)];
+                *leaf = answer(stretches, at, prefix, len, counts.of(prefix));
+            }
+            if len > 0 {
+                counts = counts.halved(stretches.table.len());
             }
         }
         Self { leaves }
@@ -70,37 +72,104 @@ impl Short {
     }
 }
 
-fn level(leaves: &mut [Leaf], len: u8) -> &mut [Leaf] {
-    &mut leaves[1 << len..2 << len]
+/// The answer for a prefix of `len` bits, in which the stretch `at` is the first.
+fn answer(
+    stretches: &Stretches<'_>,
+    at: usize,
+    prefix: usize,
+    len: u8,
+    counts: &[(u16, u64)],
+) -> Leaf {
+    let cap = stretches.family.cap();
+    if counts.len() == 1 {
+        let (start, end) = stretches.bounds(at);
+        return Leaf::new(
+            stretches.kind(at),
+            leaf_len(cap, (prefix as u64) << (cap - len), start, end),
+        );
+    }
+    let most = counts.iter().fold((0, 0), |most, &next| if next.1 > most.1 { next } else { most });
+    Leaf::new(stretches.table[usize::from(most.0)], cap)
 }
 
-/// The answer for the prefix `first..=last`, in which the stretch `at` is the first. `counts` is all zero
-/// before and after.
-fn answer(stretches: &Stretches<'_>, at: usize, first: u64, last: u64, counts: &mut [u64]) -> Leaf {
-    let (start, end) = stretches.bounds(at);
-    if end >= last {
-        let scope = leaf_len(stretches.family.cap(), first, start, end);
-        return Leaf { kind: stretches.kind(at), scope };
-    }
-    let mut seen = Vec::new();
-    let mut next = at;
-    while next < stretches.starts.len() && stretches.starts[next] <= last {
-        let (start, end) = stretches.bounds(next);
-        let count = &mut counts[usize::from(stretches.kinds[next])];
-        if *count == 0 {
-            seen.push(stretches.kinds[next]);
+/// How many blocks each prefix of one length has of each kind; kinds in the order in which they come.
+struct Counts {
+    list: Vec<(u16, u64)>,
+    /// Where each prefix's part of the list ends.
+    ends: Vec<usize>,
+}
+
+impl Counts {
+    /// Those of the longest short prefixes, and the first stretch of each.
+    fn of_longest(stretches: &Stretches<'_>) -> (Self, Vec<usize>) {
+        let blocks = stretches.family.blocks_in(SHORT_LEN);
+        let mut firsts = Vec::with_capacity(1 << SHORT_LEN);
+        let mut counter = Counter::new(1 << SHORT_LEN, stretches.table.len());
+        let mut at = 0;
+        for first in (0..1 << SHORT_LEN).map(|prefix| prefix * blocks) {
+            let last = first + blocks - 1;
+            at = stretches.skip_to(at, first);
+            firsts.push(at);
+            loop {
+                let (start, end) = stretches.bounds(at);
+                counter.add(stretches.kinds[at], end.min(last) - start.max(first) + 1);
+                if end >= last {
+                    break;
+                }
+                at += 1;
+            }
+            counter.end();
         }
-        *count += end.min(last) - start.max(first) + 1;
-        next += 1;
+        (counter.counts, firsts)
     }
-    let mut best = (stretches.kinds[at], 0);
-    for kind in seen {
-        let count = std::mem::take(&mut counts[usize::from(kind)]);
-        if count > best.1 {
-            best = (kind, count);
+
+    /// Those of the prefixes that are shorter by a bit.
+    fn halved(&self, kinds: usize) -> Self {
+        let mut counter = Counter::new(self.ends.len() / 2, kinds);
+        for prefix in (0..self.ends.len()).step_by(2) {
+            for &(kind, blocks) in self.of(prefix).iter().chain(self.of(prefix + 1)) {
+                counter.add(kind, blocks);
+            }
+            counter.end();
         }
+        counter.counts
     }
-    Leaf { kind: stretches.table[usize::from(best.0)], scope: stretches.family.cap() }
+
+    fn of(&self, prefix: usize) -> &[(u16, u64)] {
+        let start = if prefix == 0 { 0 } else { self.ends[prefix - 1] };
+        &self.list[start..self.ends[prefix]]
+    }
+}
+
+/// Makes [`Counts`].
+struct Counter {
+    counts: Counts,
+    /// By kind; all zero between one prefix and the next.
+    sums: Vec<u64>,
+}
+
+impl Counter {
+    fn new(prefixes: usize, kinds: usize) -> Self {
+        let counts = Counts { list: Vec::new(), ends: Vec::with_capacity(prefixes) };
+        Self { counts, sums: vec![0; kinds] }
+    }
+
+    fn add(&mut self, kind: u16, blocks: u64) {
+        let sum = &mut self.sums[usize::from(kind)];
+        if *sum == 0 {
+            self.counts.list.push((kind, 0));
+        }
+        *sum += blocks;
+    }
+
+    /// Nothing more is in this prefix.
+    fn end(&mut self) {
+        let Counts { list, ends } = &mut self.counts;
+        for (kind, blocks) in &mut list[ends.last().copied().unwrap_or(0)..] {
+            *blocks = std::mem::take(&mut self.sums[usize::from(*kind)]);
+        }
+        ends.push(list.len());
+    }
 }
 
 /// Entries that a query may look at.

@@ -1,13 +1,13 @@
-//! IPv4: a table of /16s, and below it tables of /24s.
+//! IPv4: a table of /16s, and for each that is not one leaf the places where its leaves begin.
 //!
 //! ```text
-//! root[address >> 16] ─┬─ leaf number                        the whole /16 is one leaf
-//!                      └─ page ─▶ pages[page][/24 in it] ─ leaf number
-//! leaves[number] ─ class, mark, scope
+//! root[address >> 16] ─┬─ leaf number                          the whole /16 is one leaf
+//!                      └─ group ─┬─ starts: a bit for each /24, set where a leaf begins
+//!                                └─ first: where the leaves of this /16 are
+//! leaves[first + set bits up to the /24 − 1] ─ class, mark, scope
 //! ```
-//! Equal pages are stored once. Two reads and the leaf's own: 4 to 5 ns with warm caches.
-
-use std::collections::HashMap;
+//! An entry for each /24 of a group would spare the counting; but a large database would fill 30 MiB with
+//! them, and what is in no cache costs more than counting bits.
 
 use super::short::{SHORT_LEN, Short, Stretches, Tally};
 use super::{ClassMapError, Kind, Leaf, leaf_len};
@@ -15,17 +15,39 @@ use crate::geo::ranges::{Ranges, V4};
 use crate::model::prefetch::prefetch;
 
 /// /24s in a /16.
-const PAGE_LEN: usize = 256;
+const GROUP_LEN: usize = 256;
 
-/// Set in a root entry that names a page, not a leaf.
-const IS_PAGE: u32 = 1 << 31;
+/// Bits of a root entry's prefix.
+const ROOT_LEN: u8 = 16;
+
+/// Set in a root entry that names a group, not a leaf.
+const IS_GROUP: u32 = 1 << 31;
 
 #[derive(Debug)]
 pub(super) struct V4Table {
     root: Box<[u32]>,
-    pages: Vec<u16>,
+    groups: Vec<Group>,
     leaves: Vec<Leaf>,
     short: Short,
+}
+
+/// A /16 of several leaves.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    starts: [u64; 4],
+    first: u32,
+    /// How many leaves begin before each word of `starts`.
+    before: [u8; 4],
+}
+
+impl Group {
+    /// Where the leaf of a block is.
+    #[inline]
+    fn place(&self, block: u32) -> usize {
+        let word = (block / 64 % 4) as usize;
+        let up_to_block = self.starts[word] << (63 - block % 64);
+        (self.first + u32::from(self.before[word]) + up_to_block.count_ones() - 1) as usize
+    }
 }
 
 impl V4Table {
@@ -35,10 +57,13 @@ impl V4Table {
         let numbers = values.into_iter().map(u16::try_from).collect::<Result<Vec<_>, _>>();
         let numbers = numbers.map_err(|_| ClassMapError::TooManyClasses)?;
         let stretches = Stretches { family: V4, starts: &starts, kinds: &numbers, table: kinds };
-        let mut builder = Builder::default();
-        let root = builder.root(&stretches)?;
-        let short = Short::new(&stretches);
-        Ok(Self { root, pages: builder.pages, leaves: builder.leaves, short })
+        let mut builder = Builder { stretches: &stretches, at: 0, groups: vec![], leaves: vec![] };
+        let firsts = (0..=V4.last()).step_by(GROUP_LEN);
+        let root = firsts.map(|first| builder.entry(first)).collect();
+        let Builder { mut groups, mut leaves, .. } = builder;
+        groups.shrink_to_fit();
+        leaves.shrink_to_fit();
+        Ok(Self { root, groups, leaves, short: Short::new(&stretches) })
     }
 
     /// The answer for a subnet.
@@ -48,114 +73,92 @@ impl V4Table {
         if len <= SHORT_LEN {
             return self.short.find(V4, block.into(), len);
         }
-        let entry = self.root[(block >> 8) as usize];
-        if entry & IS_PAGE == 0 {
-            return self.leaves[entry as usize];
-        }
-        let page = (entry ^ IS_PAGE) as usize * PAGE_LEN;
-        let at = page + (block & 0xff) as usize;
-        let leaf = self.leaves[usize::from(self.pages[at])];
-        if leaf.scope <= len { leaf } else { self.majority(at, len) }
+        let leaf = self.leaves[self.place(block)];
+        if leaf.scope <= len { leaf } else { self.majority(block, len) }
     }
 
     /// Starts to fetch what [`find`](Self::find) reads last.
     #[inline]
     pub(super) fn prefetch(&self, address: u32) {
-        let block = (address >> 8) as usize;
-        let entry = self.root[block >> 8];
-        if entry & IS_PAGE != 0 {
-            prefetch(&self.pages[(entry ^ IS_PAGE) as usize * PAGE_LEN + block % PAGE_LEN]);
-        }
+        prefetch(&self.leaves[self.place(address >> 8)]);
     }
 
-    /// The answer for a source of 17 to 23 bits that holds several leaves, the first of them at `at`.
-    #[cold]
-    fn majority(&self, at: usize, len: u8) -> Leaf {
-        let first = self.leaves[usize::from(self.pages[at])];
-        let mut tally = Tally::new(first.kind);
-        for &number in &self.pages[at..at + (1 << (V4.cap().saturating_sub(len)))] {
-            tally.add(self.leaves[usize::from(number)].kind, 1);
+    /// Where the leaf of a block is.
+    #[inline]
+    fn place(&self, block: u32) -> usize {
+        let entry = self.root[(block >> 8) as usize];
+        if entry & IS_GROUP == 0 {
+            return entry as usize;
         }
-        Leaf { kind: tally.winner(), scope: V4.cap() }
+        self.groups[(entry ^ IS_GROUP) as usize].place(block)
+    }
+
+    /// The answer for a source of 17 to 23 bits that holds several leaves, `block` being its first.
+    #[cold]
+    fn majority(&self, block: u32, len: u8) -> Leaf {
+        let mut tally = Tally::new(self.leaves[self.place(block)].kind());
+        for block in block..block + (1 << (V4.cap().saturating_sub(len))) {
+            tally.add(self.leaves[self.place(block)].kind(), 1);
+        }
+        Leaf::new(tally.winner(), V4.cap())
+    }
+
+    /// Groups and leaves.
+    pub(super) fn tables(&self) -> (&[impl Sized], &[impl Sized]) {
+        (&self.groups, &self.leaves)
     }
 
     pub(super) const fn memory_bytes(&self) -> usize {
         self.root.len() * 4
-            + self.pages.capacity() * 2
+            + self.groups.capacity() * size_of::<Group>()
             + self.leaves.capacity() * size_of::<Leaf>()
             + self.short.memory_bytes()
     }
 }
 
-#[derive(Default)]
-struct Builder {
-    pages: Vec<u16>,
-    page_numbers: HashMap<Box<[u16]>, u32>,
+struct Builder<'a> {
+    stretches: &'a Stretches<'a>,
+    /// A stretch that is not behind the blocks to come.
+    at: usize,
+    groups: Vec<Group>,
     leaves: Vec<Leaf>,
-    leaf_numbers: HashMap<Leaf, u16>,
 }
 
-impl Builder {
-    fn root(&mut self, stretches: &Stretches<'_>) -> Result<Box<[u32]>, ClassMapError> {
-        let mut root = Vec::with_capacity(1 << 16);
-        let mut at = 0;
-        for first in (0..=V4.last()).step_by(PAGE_LEN) {
-            while stretches.bounds(at).1 < first {
-                at += 1;
+impl Builder<'_> {
+    /// The root entry of the /16 that starts at block `first`.
+    fn entry(&mut self, first: u64) -> u32 {
+        let number = |len: usize| u32::try_from(len).expect("no more leaves than blocks");
+        let place = number(self.leaves.len());
+        let leaf = self.leaf(first);
+        if leaf.scope <= ROOT_LEN {
+            // Most such leaves are the same as their neighbour's.
+            if self.leaves.last() == Some(&leaf) {
+                return place - 1;
             }
-            let (start, end) = stretches.bounds(at);
-            // A stretch that holds the whole /16 has no leaf shorter than it: they start together.
-            let entry = if end >= first + PAGE_LEN as u64 - 1 {
-                let scope = leaf_len(V4.cap(), first, start, end);
-                self.leaf(Leaf { kind: stretches.kind(at), scope })?.into()
-            } else {
-                self.page(stretches, at, first)?
-            };
-            root.push(entry);
+            self.leaves.push(leaf);
+            return place;
         }
-        self.pages.shrink_to_fit();
-        Ok(root.into())
-    }
-
-    /// The root entry of the /16 that starts at block `first`, in the stretch `at`.
-    fn page(
-        &mut self,
-        stretches: &Stretches<'_>,
-        mut at: usize,
-        first: u64,
-    ) -> Result<u32, ClassMapError> {
-        let mut page = [0; PAGE_LEN];
-        let mut rest = &mut page[..];
+        let mut group = Group { starts: [0; 4], first: place, before: [0; 4] };
         let mut block = first;
-        while !rest.is_empty() {
-            while stretches.bounds(at).1 < block {
-                at += 1;
-            }
-            let (start, end) = stretches.bounds(at);
-            let leaf =
-                Leaf { kind: stretches.kind(at), scope: leaf_len(V4.cap(), block, start, end) };
+        while block < first + GROUP_LEN as u64 {
+            let leaf = self.leaf(block);
+            self.leaves.push(leaf);
+            group.starts[(block / 64 % 4) as usize] |= 1 << (block % 64);
             // Leaves are aligned, so that one which is not the whole /16 ends inside it.
-            let (filled, left) = rest.split_at_mut(1 << (V4.cap() - leaf.scope));
-            filled.fill(self.leaf(leaf)?);
-            block += filled.len() as u64;
-            rest = left;
+            block += V4.blocks_in(leaf.scope);
         }
-        if let Some(&number) = self.page_numbers.get(&page[..]) {
-            return Ok(number | IS_PAGE);
+        for word in 1..4 {
+            let count = u8::try_from(group.starts[word - 1].count_ones()).expect("64 bits");
+            group.before[word] = group.before[word - 1] + count;
         }
-        let number = u32::try_from(self.page_numbers.len()).expect("at most 2^16 pages");
-        self.pages.extend_from_slice(&page);
-        self.page_numbers.insert(page.into(), number);
-        Ok(number | IS_PAGE)
+        self.groups.push(group);
+        number(self.groups.len() - 1) | IS_GROUP
     }
 
-    fn leaf(&mut self, leaf: Leaf) -> Result<u16, ClassMapError> {
-        if let Some(&number) = self.leaf_numbers.get(&leaf) {
-            return Ok(number);
-        }
-        let number = u16::try_from(self.leaves.len()).map_err(|_| ClassMapError::TooManyClasses)?;
-        self.leaves.push(leaf);
-        self.leaf_numbers.insert(leaf, number);
-        Ok(number)
+    /// The leaf that holds a block; blocks never go down.
+    fn leaf(&mut self, block: u64) -> Leaf {
+        self.at = self.stretches.skip_to(self.at, block);
+        let (start, end) = self.stretches.bounds(self.at);
+        Leaf::new(self.stretches.kind(self.at), leaf_len(V4.cap(), block, start, end))
     }
 }

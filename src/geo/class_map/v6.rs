@@ -1,25 +1,54 @@
-//! IPv6: sorted stretches, found by binary search below an index of the first bits.
+//! IPv6: sorted stretches, found by way of every 16th of them, every 256th, and so on.
 //!
-//! A stretch's neighbours tell the leaf around any address in it, so leaves are not stored.
+//! ```text
+//! levels   [ 16 starts ]                                  every 4096th stretch
+//!          [ 16 starts ] [ 16 starts ] …                  every 256th
+//!          [ 16 starts ] [ 16 starts ] [ 16 starts ] …    every 16th
+//!          [ 16 starts ] [ 16 starts ] [ 16 starts ] …    every one
+//! kinds    of every one
+//! ```
+//! A plain binary search would miss the caches at every step; here the upper levels, being small, stay in
+//! them. A stretch's neighbours tell the leaf around any address in it, so leaves are not stored.
 
 use super::short::{SCAN_MAX, SHORT_LEN, Short, Stretches, Tally};
 use super::{ClassMapError, Kind, Leaf, leaf_len};
 use crate::geo::ranges::{Ranges, V6};
 
-/// First bits of an address that the index goes by: above the length of most allocations, so that
-/// what remains to be searched is small even where the registries are dense.
-const INDEX_BITS: u8 = 20;
-
 /// Addresses that are asked for where there are too many stretches to count.
 const SAMPLES: u64 = 64;
 
+/// Starts that a search chooses from at a time.
+const FAN_LEN: usize = 16;
+
+/// Some starts in two cache lines; what is behind the last is behind all blocks.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Fan([u64; FAN_LEN]);
+
+impl Fan {
+    fn new(starts: &[u64]) -> Self {
+        let mut fan = [u64::MAX; FAN_LEN];
+        fan[..starts.len()].copy_from_slice(starts);
+        Self(fan)
+    }
+
+    /// The last start that is not behind `block`; or the first, which is its parent's and need not be
+    /// looked at. Four steps without a branch that could be guessed wrong.
+    #[inline]
+    fn choose(&self, block: u64) -> usize {
+        [8, 4, 2, 1].into_iter().fold(0, |at, step| {
+            let is_behind = self.0[(at + step) % FAN_LEN] > block;
+            if is_behind { at } else { at + step }
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct V6Table {
-    starts: Vec<u64>,
+    /// The last has all starts, each other the first of every fan of the next; the first is one fan.
+    levels: Vec<Box<[Fan]>>,
     kinds: Vec<u16>,
     table: Vec<Kind>,
-    /// For each value of the first bits, the stretch that its first block is in; one more at the end.
-    index: Box<[u32]>,
     short: Short,
 }
 
@@ -31,15 +60,15 @@ impl V6Table {
         let numbers = numbers.map_err(|_| ClassMapError::TooManyClasses)?;
         let stretches = Stretches { family: V6, starts: &starts, kinds: &numbers, table: kinds };
         let short = Short::new(&stretches);
-        let mut index = Vec::with_capacity((1 << INDEX_BITS) + 1);
-        let mut at = 0_u32;
-        for first in (0..=1_u64 << INDEX_BITS).map(|bits| bits << (V6.cap() - INDEX_BITS)) {
-            while starts.get(at as usize + 1).is_some_and(|&next| next <= first) {
-                at += 1;
-            }
-            index.push(at);
+        let mut levels = Vec::new();
+        let mut above = starts;
+        while above.len() > 1 || levels.is_empty() {
+            let level: Box<[Fan]> = above.chunks(FAN_LEN).map(Fan::new).collect();
+            above = level.iter().map(|fan| fan.0[0]).collect();
+            levels.push(level);
         }
-        Ok(Self { starts, kinds: numbers, table: kinds.to_vec(), index: index.into(), short })
+        levels.reverse();
+        Ok(Self { levels, kinds: numbers, table: kinds.to_vec(), short })
     }
 
     /// The answer for a subnet.
@@ -50,17 +79,25 @@ impl V6Table {
             return self.short.find(V6, block, len);
         }
         let at = self.position(block);
-        let stretches = self.stretches();
-        let (first, last) = stretches.bounds(at);
-        let leaf = Leaf { kind: stretches.kind(at), scope: leaf_len(V6.cap(), block, first, last) };
+        let (first, last) = self.bounds(at);
+        let leaf = Leaf::new(self.kind(at), leaf_len(V6.cap(), block, first, last));
         if leaf.scope <= len { leaf } else { self.majority(at, block, len) }
     }
 
     /// The stretch that holds a block.
     fn position(&self, block: u64) -> usize {
-        let bits = usize::try_from(block >> (V6.cap() - INDEX_BITS)).unwrap_or(0); // INDEX_BITS fit.
-        let (low, high) = (self.index[bits] as usize, self.index[bits + 1] as usize);
-        low + self.starts[low + 1..=high].partition_point(|&start| start <= block)
+        self.levels.iter().fold(0, |at, level| at * FAN_LEN + level[at].choose(block))
+    }
+
+    /// The first and the last block of a stretch.
+    fn bounds(&self, at: usize) -> (u64, u64) {
+        let starts = self.levels.last().map_or(&[][..], |level| level);
+        let next = starts.get((at + 1) / FAN_LEN).map_or(u64::MAX, |fan| fan.0[(at + 1) % FAN_LEN]);
+        (starts[at / FAN_LEN].0[at % FAN_LEN], (next - 1).min(V6.last()))
+    }
+
+    fn kind(&self, at: usize) -> Kind {
+        self.table[usize::from(self.kinds[at])]
     }
 
     /// The answer for a source that holds several leaves, `block` being its first and `at` the stretch of
@@ -70,34 +107,32 @@ impl V6Table {
     fn majority(&self, at: usize, block: u64, len: u8) -> Leaf {
         let blocks = V6.blocks_in(len);
         let last = block + blocks - 1;
-        let stretches = self.stretches();
         let end = self.position(last);
-        let mut tally = Tally::new(stretches.kind(at));
+        let mut tally = Tally::new(self.kind(at));
         if end - at < SCAN_MAX {
             for at in at..=end {
-                let (first, end) = stretches.bounds(at);
-                tally.add(stretches.kind(at), end.min(last) - first.max(block) + 1);
+                let (first, end) = self.bounds(at);
+                tally.add(self.kind(at), end.min(last) - first.max(block) + 1);
             }
         } else {
             // An odd step: networks begin at even places, and the sample should not.
             let step = (blocks / SAMPLES - 1) | 1;
             for sample in (block..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
-                tally.add(stretches.kind(self.position(sample)), 1);
+                tally.add(self.kind(self.position(sample)), 1);
             }
         }
-        Leaf { kind: tally.winner(), scope: V6.cap() }
+        Leaf::new(tally.winner(), V6.cap())
     }
 
-    fn stretches(&self) -> Stretches<'_> {
-        let Self { starts, kinds, table, .. } = self;
-        Stretches { family: V6, starts, kinds, table }
+    /// Starts and kinds.
+    pub(super) fn tables(&self) -> (&[impl Sized], &[impl Sized]) {
+        (self.levels.last().map_or(&[][..], |level| level), &self.kinds)
     }
 
-    pub(super) const fn memory_bytes(&self) -> usize {
-        self.starts.capacity() * 8
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.levels.iter().map(|level| size_of_val(&**level)).sum::<usize>()
             + self.kinds.capacity() * 2
             + self.table.capacity() * size_of::<Kind>()
-            + self.index.len() * 4
             + self.short.memory_bytes()
     }
 }

@@ -139,8 +139,15 @@ pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Load
     }
 }
 
-/// Queries jump about in the names of large zones.
+/// Queries jump about in the names of large zones and in the classes of large databases.
 fn place_in_memory(snapshot: &Snapshot) {
+    for classes in snapshot.class_maps() {
+        let (groups, leaves, starts, kinds) = classes.tables();
+        prefer_huge_pages(groups);
+        prefer_huge_pages(leaves);
+        prefer_huge_pages(starts);
+        prefer_huge_pages(kinds);
+    }
     prefer_huge_pages(snapshot.name_slots());
     snapshot.zones().iter().for_each(|zone| prefer_huge_pages(zone.names.octets()));
 }

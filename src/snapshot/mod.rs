@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 pub use compile::{Blueprint, CompileError};
 
+use crate::geo::ClassMap;
 use crate::model::diagnostic::closest;
 use crate::model::names::NameRecord;
 use crate::model::topology::Outage;
@@ -398,6 +399,14 @@ impl Snapshot {
     #[must_use]
     pub fn has_classes(&self) -> bool {
         self.fixed.has_classes
+    }
+
+    /// The class maps of its rules, each once.
+    pub fn class_maps(&self) -> impl Iterator<Item = &ClassMap> {
+        let mut known = HashSet::new();
+        let maps = self.fixed.rules.iter().map(|rule| &rule.map);
+        maps.filter(move |map| known.insert(Arc::as_ptr(map)))
+            .filter_map(|map| map.classes.as_ref())
     }
 
     /// The place of the rule that steers a name.

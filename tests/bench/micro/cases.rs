@@ -11,7 +11,8 @@ use windrose::geo::{Atlas, ClassId, ClassMap};
 use windrose::model::{Prefix, Report, Target, TargetHealth, Time, Verdict};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
-use crate::world::{self, Chance, Files, Packets, Rules};
+use crate::chance::Chance;
+use crate::world::{self, Files, Packets, Rules};
 
 /// A case of the table.
 pub(crate) struct Case {

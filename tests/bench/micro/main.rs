@@ -15,6 +15,8 @@
 #![expect(clippy::disallowed_methods, reason = "it measures the time that passes")]
 
 mod cases;
+#[path = "../chance.rs"]
+mod chance;
 mod instructions;
 mod world;
 

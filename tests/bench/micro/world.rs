@@ -10,31 +10,12 @@ use windrose::geo::{Atlas, Database};
 use windrose::model::{Name, Prefix, RecordType, Report, Target, TargetHealth, TargetHost, Time};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
+use crate::chance::Chance;
+
 /// Packets of a case, asked one after the other.
 const PACKETS: usize = 4096;
 /// Networks of the database, each a /16 with a place of its own.
 const NETWORKS: u32 = 4000;
-
-/// Numbers that look random and are not (SplitMix64).
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    pub(crate) fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn next_u32(&mut self) -> u32 {
-        u32::try_from(self.next_u64() >> 32).expect("32 bits")
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next_u64() % u64::try_from(end.max(1)).expect("64 bits"))
-            .expect("below")
-    }
-}
 
 /// A zone directory in memory.
 pub(crate) struct Files(Vec<(&'static str, Arc<str>)>);

@@ -57,7 +57,8 @@ const QR: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 
 /// Reads a packet.
-#[inline]
+// Not inlined: its result is large, and a call writes it where it is wanted.
+#[inline(never)]
 pub(super) fn parse(packet: &[u8]) -> Result<Query<'_>, Reject> {
     let Some((header, behind)) = packet.split_first_chunk() else { return Err(Reject::Silence) };
     let counts = Counts::of(header);

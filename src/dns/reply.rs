@@ -110,6 +110,8 @@ impl<'a> Reply<'a> {
 
     /// An rrset right behind the question, or right behind what it was made to stand behind; whether
     /// there was room.
+    // Without its pointers, which few have, this is but a copy.
+    #[inline(always)]
     pub(super) fn push_rrset(
         &mut self,
         section: Section,
@@ -117,15 +119,16 @@ impl<'a> Reply<'a> {
         owner_len: usize,
     ) -> bool {
         let start = self.len;
-        if !self.push(section, rrset.count, rrset.bytes) {
-            return false;
+        let has_room = self.push(section, rrset.count, rrset.bytes);
+        if has_room && self.query.name.len() != owner_len {
+            self.move_pointers_of(rrset, start, self.query.name.len() - owner_len);
         }
-        let moved = self.query.name.len() - owner_len;
-        if moved != 0 {
-            let pointers = rrset.pointers.chunks_exact(2);
-            self.move_pointers(start, pointers.map(|at| u16::from_be_bytes([at[0], at[1]])), moved);
-        }
-        true
+        has_room
+    }
+
+    fn move_pointers_of(&mut self, rrset: Rrset<'_>, start: usize, by: usize) {
+        let pointers = rrset.pointers.chunks_exact(2);
+        self.move_pointers(start, pointers.map(|at| u16::from_be_bytes([at[0], at[1]])), by);
     }
 
     /// The records that a rule drew, one at a time.
@@ -255,6 +258,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Appends finished records; whether there was room.
+    #[inline]
     pub(super) fn push(&mut self, section: Section, count: u16, records: &[u8]) -> bool {
         let end = self.len + records.len();
         if end > self.limit {

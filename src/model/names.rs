@@ -146,7 +146,8 @@ impl<'a> NameRecord<'a> {
     }
 
     /// Its rrset of that type.
-    #[inline]
+    // Most names have one or two, so that a call would cost as much as the search.
+    #[inline(always)]
     pub(crate) fn rrset(self, rtype: RecordType) -> Option<Rrset<'a>> {
         let Rrsets { bytes, mut at, left } = self.rrsets();
         for _ in 0..left {
@@ -218,7 +219,7 @@ struct RrsetHead {
 
 impl RrsetHead {
     /// That of the rrset at the start of `bytes`.
-    #[inline]
+    #[inline(always)]
     fn read(bytes: &[u8]) -> Self {
         let one =
             |rtype, image_len| Self { rtype, count: 1, image_at: 1, image_len, pointers_len: 0 };
@@ -522,7 +523,7 @@ pub(crate) fn hash_of(name: &[u8]) -> u64 {
 }
 
 /// Whether `asked` is `name`, which is in lower case, eight octets at a time.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_asked(name: &[u8], asked: &[u8]) -> bool {
     if name.len() != asked.len() {
         return false;

@@ -84,7 +84,8 @@ impl NameTable {
     }
 
     /// The same; `likely` is a record of this table that may be the name's.
-    #[inline]
+    // A call would cost as much as what it does for a name that is there.
+    #[inline(always)]
     pub(crate) fn find_likely<'a>(
         &'a self,
         name: &QueryName<'_>,
@@ -101,7 +102,7 @@ impl NameTable {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn found_there<'a>(
         &'a self,
         name: &QueryName<'_>,

@@ -182,6 +182,7 @@ fn load_gate(place: &Place, config: &ServerConfig, report: &mut Report) -> Gate 
         server_id: answers.server_id.as_str().into(),
         server_version: answers.server_version.as_str().into(),
         cookie_secrets,
+        limits: config.reloadable.limits.clone(),
     }
 }
 

@@ -96,6 +96,12 @@ impl Metrics {
         counters
     }
 
+    /// Answers that were not sent, or sent truncated, because their clients had had too many.
+    #[must_use]
+    pub fn limited(&self) -> u64 {
+        self.sum("udp", |counters| &counters.answers[Kind::Limited as usize])
+    }
+
     fn all(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Counters>>> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -142,6 +142,23 @@ async fn watch_files(mut watch: FileWatch, reloads: mpsc::Sender<ReloadRequest>,
     }
 }
 
+/// Says once a minute how many answers were limited, if any were: a line for each would be a flood, too.
+async fn tell_limited(metrics: Arc<Metrics>, mut stop: Stop) {
+    let mut told = 0;
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        tokio::select! {
+            _ = minute.tick() => {}
+            () = stop.come() => return,
+        }
+        let limited = metrics.limited();
+        if limited > told {
+            info!("{} answers were limited in the last minute", limited - told);
+        }
+        told = limited;
+    }
+}
+
 /// Runs a node until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -284,6 +301,7 @@ impl Node {
         let writer = StateWriter::new(state_dir, clock, Arc::clone(&intake), age_max);
         let state = tokio::spawn(writer.run(async move { ending.come().await }));
         tokio::spawn(watch_files(watch, reloads.clone(), stop.listen()));
+        tokio::spawn(tell_limited(Arc::clone(&metrics), stop.listen()));
         let publisher = Publisher {
             current: Arc::clone(&current),
             intake,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::document::{self, Findings};
 use super::encrypted::{self, Encrypted, read_encrypted};
 use super::reader::{Keys, Table, Value};
-use crate::model::{Report, SourceId};
+use crate::model::{Limits, Report, SourceId};
 
 /// What the server file says; every option at its default when there is no file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -57,6 +57,8 @@ impl Fixed {
 pub struct Reloadable {
     /// `[dns]`, as far as it is what answers say and not where they are given.
     pub answers: Answers,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[zones]`
     pub zones: Zones,
     /// `[geoip]`
@@ -246,8 +248,8 @@ impl LogFormat {
 
 const ROOT: Keys = Keys {
     place: "",
-    known: &["version", "dns", "zones", "geoip", "probe", "admin", "state", "log"],
-    unbuilt: &["fleet", "limits"],
+    known: &["version", "dns", "limits", "zones", "geoip", "probe", "admin", "state", "log"],
+    unbuilt: &["fleet"],
 };
 const DNS: Keys = Keys {
     place: "dns",
@@ -267,6 +269,20 @@ const DNS: Keys = Keys {
     ],
     unbuilt: &[],
 };
+const LIMITS: Keys = Keys {
+    place: "limits",
+    known: &[
+        "answers-per-second",
+        "negatives-per-second",
+        "errors-per-second",
+        "burst",
+        "slip",
+        "v4-prefix",
+        "v6-prefix",
+        "exempt",
+    ],
+    unbuilt: &[],
+};
 const ZONES: Keys = Keys { place: "zones", known: &["directory"], unbuilt: &[] };
 const GEOIP: Keys =
     Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
@@ -280,12 +296,13 @@ const STATE: Keys = Keys { place: "state", known: &["directory", "age-max"], unb
 const LOG: Keys = Keys { place: "log", known: &["level", "format"], unbuilt: &["dnstap"] };
 
 /// Every kind of table of the server file.
-pub(super) const KEYS: [&Keys; 11] = [
+pub(super) const KEYS: [&Keys; 12] = [
     &ROOT,
     &DNS,
     &encrypted::TLS,
     &encrypted::HTTPS,
     &encrypted::QUIC,
+    &LIMITS,
     &ZONES,
     &GEOIP,
     &PROBE,
@@ -339,6 +356,7 @@ fn read_root(root: &Table<'_>) -> ServerConfig {
         },
         reloadable: Reloadable {
             answers: dns.as_ref().map(read_answers).unwrap_or_default(),
+            limits: root.table("limits", &LIMITS).map(|t| read_limits(&t)).unwrap_or_default(),
             zones: root.table("zones", &ZONES).map(|table| read_zones(&table)).unwrap_or_default(),
             geoip: root.table("geoip", &GEOIP).map(|table| read_geoip(&table)).unwrap_or_default(),
         },
@@ -384,6 +402,41 @@ fn read_answers(table: &Table<'_>) -> Answers {
     table.read_into("cookies", &mut answers.cookies, Value::boolean);
     answers.cookie_secrets = table.get("cookie-secrets").and_then(path);
     answers
+}
+
+fn read_limits(table: &Table<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let rates = [
+        ("answers-per-second", &mut limits.answers_per_sec),
+        ("negatives-per-second", &mut limits.negatives_per_sec),
+        ("errors-per-second", &mut limits.errors_per_sec),
+    ];
+    for (key, rate) in rates {
+        table.read_into(key, rate, |value| value.integer(Limits::PER_SEC));
+    }
+    table.read_into("burst", &mut limits.burst_secs, read_burst);
+    let few = |value: Value<'_>, range| value.short(range).and_then(|few| u8::try_from(few).ok());
+    table.read_into("slip", &mut limits.slip, |value| few(value, Limits::SLIP));
+    table.read_into("v4-prefix", &mut limits.v4_prefix, |value| few(value, Limits::V4_PREFIX));
+    table.read_into("v6-prefix", &mut limits.v6_prefix, |value| few(value, Limits::V6_PREFIX));
+    table.read_into("exempt", &mut limits.exempt, |value| {
+        let subnet =
+            |item: Value<'_>| item.parsed("a subnet such as `\"192.0.2.0/24\"`", str::parse);
+        Some(value.list("subnets").into_iter().filter_map(subnet).collect())
+    });
+    limits
+}
+
+/// A length of time in whole seconds.
+fn read_burst(value: Value<'_>) -> Option<u32> {
+    let [least, most] = [*Limits::BURST_SECS.start(), *Limits::BURST_SECS.end()];
+    let seconds = |secs: u32| Duration::from_secs(secs.into());
+    let burst = value.duration(seconds(least)..=seconds(most))?;
+    if burst.subsec_nanos() != 0 {
+        value.push(value.error("it must be whole seconds"));
+        return None;
+    }
+    u32::try_from(burst.as_secs()).ok()
 }
 
 fn read_zones(table: &Table<'_>) -> Zones {

@@ -59,6 +59,16 @@ impl<'a> Cookie<'a> {
         Some(cookie)
     }
 
+    /// Whether the server's part is one of ours for that client, and not too old.
+    pub(super) fn is_good(
+        &self,
+        secrets: &[[u8; SECRET_LEN]],
+        client: IpAddr,
+        now_secs: u32,
+    ) -> bool {
+        self.age(secrets, client, now_secs).is_some()
+    }
+
     /// How old the server's part is in seconds; `None` when it is not one of ours for that client, or
     /// too old.
     fn age(&self, secrets: &[[u8; SECRET_LEN]], client: IpAddr, now_secs: u32) -> Option<u32> {

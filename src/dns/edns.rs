@@ -88,6 +88,13 @@ impl<'a> Edns<'a> {
         Ok(Self { payload: opt.class, dnssec_ok: flags & 0x80 != 0, options })
     }
 
+    /// Whether a cookie shows that the client is where it says.
+    pub(super) fn has_good_cookie(&self, gate: &Gate, arrival: &Arrival) -> bool {
+        let cookie = self.options.as_ref().and_then(|options| options.cookie.as_ref());
+        let (secrets, client) = (&gate.cookie_secrets, arrival.client);
+        cookie.is_some_and(|cookie| cookie.is_good(secrets, client, arrival.unix_secs))
+    }
+
     /// Client subnet, if there was one.
     #[inline]
     pub(super) fn subnet(&self) -> Option<&SubnetOption<'a>> {

@@ -13,6 +13,7 @@ mod chaos;
 mod compress;
 mod cookie;
 mod edns;
+mod limit;
 mod outcome;
 mod query;
 mod reply;
@@ -20,6 +21,7 @@ mod steered;
 #[cfg(test)]
 mod tests;
 
+pub use limit::Buckets;
 pub use outcome::{Kind, Outcome, Rcode};
 pub use steered::Dice;
 
@@ -116,7 +118,6 @@ impl<'a> Read<'a> {
     }
 
     /// Answers it: see [`handle`].
-    #[inline]
     pub fn answer(&self, arrival: Arrival, dice: &mut Dice, out: &mut [u8]) -> Outcome {
         match &self.query {
             Ok(query) => {
@@ -125,6 +126,56 @@ impl<'a> Read<'a> {
             }
             Err(Reject::Silence) => Outcome::dropped(),
             Err(Reject::Error(rcode, parts)) => reply::error(self.packet, *rcode, *parts, out),
+        }
+    }
+
+    /// Takes what was [answered](Self::answer) over UDP out of the client's bucket. When there is nothing
+    /// left in it, the answer is not sent, or a truncated one in its place.
+    pub fn limit(
+        &self,
+        answered: Outcome,
+        buckets: &Buckets,
+        arrival: Arrival,
+        dice: &mut Dice,
+        out: &mut [u8],
+    ) -> Outcome {
+        let limits = &self.snapshot.gate().limits;
+        let class = limit::Class::of(answered.kind);
+        let is_within = answered.len == 0
+            || buckets.take(limits, class, arrival.client, arrival.unix_secs)
+            || self.is_exempt(arrival);
+        if is_within { answered } else { self.hold_back(answered, arrival, dice, out) }
+    }
+
+    /// Whether the client is never limited: an operator says so, or it has shown by a cookie that it is
+    /// where it says (RFC 7873 §5.2.3).
+    #[cold]
+    fn is_exempt(&self, arrival: Arrival) -> bool {
+        let gate = self.snapshot.gate();
+        let edns = self.query.as_ref().ok().and_then(|query| query.edns.as_ref());
+        gate.limits.exempt.iter().any(|prefix| prefix.contains(arrival.client))
+            || edns.is_some_and(|edns| edns.has_good_cookie(gate, &arrival))
+    }
+
+    #[cold]
+    fn hold_back(
+        &self,
+        answered: Outcome,
+        arrival: Arrival,
+        dice: &mut Dice,
+        out: &mut [u8],
+    ) -> Outcome {
+        let gate = self.snapshot.gate();
+        let slips = dice.is_one_in(gate.limits.slip);
+        match (&self.query, limit::Class::of(answered.kind)) {
+            // Nobody comes again because of an error that is truncated, and it is short anyway.
+            (Err(_), _) | (_, limit::Class::Errors) if slips => answered,
+            (Ok(query), _) if slips => {
+                let mut reply = Reply::new(query, gate, &arrival, out);
+                reply.truncate();
+                reply.finish(answered.rcode, Kind::Limited)
+            }
+            _ => Outcome { len: 0, kind: Kind::Limited, ..answered },
         }
     }
 }

@@ -42,13 +42,15 @@ pub enum Kind {
     NotImp,
     /// The EDNS version is not implemented.
     BadVers,
+    /// Its client has had too many: nothing is sent, or a truncated answer.
+    Limited,
     /// Nothing is sent.
     Dropped,
 }
 
 impl Kind {
     /// All of them, in order: what metrics are indexed by.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Static,
         Self::Steered,
         Self::NoData,
@@ -60,6 +62,7 @@ impl Kind {
         Self::FormErr,
         Self::NotImp,
         Self::BadVers,
+        Self::Limited,
         Self::Dropped,
     ];
 
@@ -78,6 +81,7 @@ impl Kind {
             Self::FormErr => "formerr",
             Self::NotImp => "notimp",
             Self::BadVers => "badvers",
+            Self::Limited => "limited",
             Self::Dropped => "dropped",
         }
     }

@@ -31,13 +31,23 @@ impl Dice {
         Self { state: seed, turns: Box::new([0; TURNS]) }
     }
 
-    /// The next draw for a rule. The generator is SplitMix64 (Steele et al. 2014): not for secrets.
-    pub(super) fn draw(&mut self, rule: u32, column: usize, key: u64) -> Draw {
+    /// The next random number, by SplitMix64 (Steele et al. 2014): not for secrets.
+    fn random(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut random = self.state;
         random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        random ^= random >> 31;
+        random ^ (random >> 31)
+    }
+
+    /// Whether this is the one of `n` that is picked at random; never of 0.
+    pub(super) fn is_one_in(&mut self, n: u8) -> bool {
+        n != 0 && self.random().is_multiple_of(n.into())
+    }
+
+    /// The next draw for a rule.
+    pub(super) fn draw(&mut self, rule: u32, column: usize, key: u64) -> Draw {
+        let random = self.random();
         // Clients ask for both addresses in turn: with one counter, two endpoints would never change.
         let place = 4 * rule as usize + column;
         let turn = &mut self.turns[place % TURNS];

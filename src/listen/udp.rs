@@ -17,7 +17,7 @@ use tracing::error;
 use super::Current;
 use super::udp_batch::{BATCH, Batch, REPLY_MAX};
 use crate::clock::Clock;
-use crate::dns::{Arrival, Dice, Outcome, Read};
+use crate::dns::{Arrival, Buckets, Dice, Outcome, Read};
 use crate::metrics::Counters;
 use crate::snapshot::Snapshot;
 
@@ -51,6 +51,7 @@ impl UdpThreads {
         mut seed: impl FnMut() -> u64,
     ) -> io::Result<Self> {
         let should_stop = Arc::new(AtomicBool::new(false));
+        let buckets = Arc::new(Buckets::new(seed()));
         let mut threads = Vec::with_capacity(sockets.len());
         for (n, socket) in sockets.into_iter().enumerate() {
             socket.set_read_timeout(Some(LOOK_UP))?;
@@ -61,6 +62,7 @@ impl UdpThreads {
                 clock,
                 counters: counters(),
                 dice: Dice::new(seed()),
+                buckets: Arc::clone(&buckets),
                 batch: Batch::new(),
                 is_failing: false,
             };
@@ -104,6 +106,8 @@ struct Worker {
     clock: Clock,
     counters: Arc<Counters>,
     dice: Dice,
+    /// Those of all threads.
+    buckets: Arc<Buckets>,
     batch: Batch,
     /// The socket's trouble has been said; once is enough.
     is_failing: bool,
@@ -180,8 +184,11 @@ impl Worker {
             let Some((read, client)) = asked else { continue };
             let arrival = Arrival { client: *client, is_udp: true, unix_secs };
             let out = &mut replies.room(n)[..self.payload_max];
-            let dice = &mut self.dice;
-            let answer = || read.answer(arrival, dice, out);
+            let (dice, buckets) = (&mut self.dice, &self.buckets);
+            let answer = || {
+                let answered = read.answer(arrival, dice, out);
+                read.limit(answered, buckets, arrival, dice, out)
+            };
             match catch_unwind(AssertUnwindSafe(answer)) {
                 Ok(outcome) => {
                     self.counters.add_alone(&outcome);

@@ -1,6 +1,8 @@
 //! What a node says of itself and by which secrets it knows its clients: everything besides zones that an
 //! answer may depend on.
 
+use crate::model::Limits;
+
 /// Octets of a cookie secret (RFC 9018 §4.4: SipHash-2-4's key).
 pub const SECRET_LEN: usize = 16;
 
@@ -13,4 +15,6 @@ pub struct Gate {
     pub server_version: Box<str>,
     /// Cookie secrets: the first makes cookies, all verify them. Empty: cookies are ignored.
     pub cookie_secrets: Vec<[u8; SECRET_LEN]>,
+    /// How many answers over UDP a client may get.
+    pub limits: Limits,
 }

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use windrose::config::{self, ZoneFiles};
-use windrose::dns::{Arrival, Dice, Kind, handle};
+use windrose::dns::{Arrival, Buckets, Dice, Kind, Read, handle};
 use windrose::geo::Atlas;
-use windrose::model::{Name, RecordType, Report, TargetHealth, Time, Verdict};
+use windrose::model::{Limits, Name, RecordType, Report, TargetHealth, Time, Verdict};
+use windrose::snapshot::gate::Gate;
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 /// The system's allocator, counting what each thread asks of it.
@@ -141,6 +142,24 @@ fn no_kind_of_answer_allocates() {
         handle(&snapshot, broken, arrival, &mut dice, &mut out);
     }
     assert_eq!(COUNT.get() - before, 0);
+}
+
+#[test]
+fn limiting_allocates_nothing() {
+    let limits = Limits { answers_per_sec: 1, slip: 1, ..Limits::default() };
+    let snapshot = snapshot().with_gate(Gate { limits, ..Gate::default() });
+    let (buckets, mut dice, mut out) = (Buckets::new(7), Dice::new(7), vec![0; 1232]);
+    let packet = packet("mail", RecordType::A, true);
+    let arrival = Arrival { client: [192, 0, 2, 1].into(), is_udp: true, unix_secs: 7 };
+    let before = COUNT.get();
+    let mut limited = 0;
+    for _ in 0..20 {
+        let read = Read::new(&snapshot, &packet);
+        let answered = read.answer(arrival, &mut dice, &mut out);
+        let outcome = read.limit(answered, &buckets, arrival, &mut dice, &mut out);
+        limited += usize::from(outcome.kind == Kind::Limited);
+    }
+    assert_eq!((limited, COUNT.get() - before), (15, 0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use windrose::config::{self, Encrypted, ServerConfig, Transport, ZoneFiles};
-use windrose::model::{Name, RecordType, Report, Zone};
+use windrose::model::{Limits, Name, RecordType, Report, Zone};
 
 /// A zone directory in memory.
 struct Files(BTreeMap<String, String>);
@@ -127,6 +127,26 @@ fn a_changed_section_that_counts_at_the_next_start_is_named() {
     let (old, new) = (ServerConfig::default(), config.unwrap());
     assert_eq!(old.fixed.changed_sections(&new.fixed), ["dns", "log"]);
     assert_eq!(new.reloadable.zones.directory, "z");
+}
+
+#[test]
+fn limits_count_anew_at_a_reload() {
+    let text = "version = 1\n[limits]\nanswers-per-second = 200\nburst = '10s'\nslip = 3\n\
+                v6-prefix = 48\nexempt = ['192.0.2.0/24', '2001:db8::1']\n";
+    let (report, config) = server("windrose.toml", text);
+    let (old, new) = (ServerConfig::default(), config.unwrap());
+    assert_eq!(report.to_string(), "");
+    assert_eq!(old.fixed.changed_sections(&new.fixed), Vec::<&str>::new());
+    let exempt = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::1/128".parse().unwrap()];
+    let limits = Limits {
+        answers_per_sec: 200,
+        burst_secs: 10,
+        slip: 3,
+        v6_prefix: 48,
+        exempt,
+        ..Limits::default()
+    };
+    assert_eq!(new.reloadable.limits, limits);
 }
 
 #[test]

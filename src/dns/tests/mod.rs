@@ -3,5 +3,6 @@
 mod attacks;
 mod client_subnets;
 mod duties;
+mod limits;
 mod server;
 mod transcript;

@@ -14,9 +14,9 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsCode;
 
-use crate::dns::{Arrival, Dice, Outcome, handle};
+use crate::dns::{Arrival, Buckets, Dice, Outcome, Read, handle};
 use crate::geo::Atlas;
-use crate::model::{Name, Prefix, RecordType, TargetHealth, Time, Verdict};
+use crate::model::{Limits, Name, Prefix, RecordType, TargetHealth, Time, Verdict};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Conditions, Snapshot};
 use crate::testing;
@@ -90,6 +90,27 @@ impl Server {
     ) -> (Outcome, Vec<u8>) {
         let mut out = vec![0; room];
         let outcome = handle(&self.snapshot, packet, arrival, &mut self.dice, &mut out);
+        out.truncate(outcome.len);
+        (outcome, out)
+    }
+
+    /// The same server with other limits.
+    pub(super) fn with_limits(self, limits: Limits) -> Self {
+        let gate = Gate { limits, ..self.snapshot.gate().clone() };
+        Self { snapshot: self.snapshot.with_gate(gate), ..self }
+    }
+
+    /// What `packet` is answered over UDP when it is limited.
+    pub(super) fn send_limited(
+        &mut self,
+        packet: &[u8],
+        arrival: Arrival,
+        buckets: &Buckets,
+    ) -> (Outcome, Vec<u8>) {
+        let mut out = vec![0; UDP_MAX];
+        let read = Read::new(&self.snapshot, packet);
+        let answered = read.answer(arrival, &mut self.dice, &mut out);
+        let outcome = read.limit(answered, buckets, arrival, &mut self.dice, &mut out);
         out.truncate(outcome.len);
         (outcome, out)
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windrose::config;
-use windrose::dns::{Arrival, Dice, Kind, Read};
+use windrose::dns::{Arrival, Buckets, Dice, Kind, Read};
 use windrose::geo::{Atlas, ClassId, ClassMap};
-use windrose::model::{Prefix, Report, Target, TargetHealth, Time, Verdict};
+use windrose::model::{Limits, Prefix, Report, Target, TargetHealth, Time, Verdict};
+use windrose::snapshot::gate::Gate;
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 use crate::chance::Chance;
@@ -24,13 +25,14 @@ pub(crate) struct Case {
 }
 
 /// All of them.
-pub(crate) const CASES: [Case; 15] = [
+pub(crate) const CASES: [Case; 16] = [
     one_by_one("static", |names| answers(world::there(names), names, Kind::Static)),
     one_by_one("no data", |names| answers(world::without_data(names), names, Kind::NoData)),
     one_by_one("no such name", |names| answers(world::missing(names), names, Kind::NxDomain)),
     one_by_one("alias", |names| answers(world::aliases(names), names, Kind::Static)),
     one_by_one("steered: nearest, weighted", |_| answers(world::weighted(), 0, Kind::Steered)),
     one_by_one("steered: nearest, sticky", |_| answers(world::sticky(), 0, Kind::Steered)),
+    one_by_one("static, rate-limited", limited),
     one_by_one("static, of a batch of 32", |names| batches(world::there(names), names)),
     one_by_one("steered, of a batch of 32", |_| batches(world::weighted(), 0)),
     Case { name: "class of a client", bench: |_| find_class(), counted: 20_000 },
@@ -97,6 +99,26 @@ fn answers(packets: Packets, names: usize, kind: Kind) -> Bench {
         next += 1;
         let outcome = Read::new(&snapshot, packet).answer(arrival(), &mut dice, &mut out);
         assert!(outcome.kind == kind, "{outcome:?}");
+    })
+}
+
+/// The same from one client after the other of many, none of which asks too much.
+fn limited(names: usize) -> Bench {
+    let limits = Limits { answers_per_sec: 1000, ..Limits::default() };
+    let snapshot = world::snapshot(names).with_gate(Gate { limits, ..Gate::default() });
+    let (packets, buckets) = (world::there(names), Buckets::new(7));
+    let mut dice = Dice::new(7);
+    let mut out = vec![0; ROOM];
+    let mut next = 0;
+    Bench::each(move || {
+        let number = u32::try_from(next).unwrap_or(0);
+        let client = Ipv4Addr::from(0x0a00_0001 | (number & 0x3fff) << 8).into();
+        let arrival = Arrival { client, unix_secs: number >> 12, ..arrival() };
+        let read = Read::new(&snapshot, packets.at(next));
+        next += 1;
+        let answered = read.answer(arrival, &mut dice, &mut out);
+        let outcome = read.limit(answered, &buckets, arrival, &mut dice, &mut out);
+        assert!(outcome.kind == Kind::Static, "{outcome:?}");
     })
 }
 

@@ -27,6 +27,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
         server_id: SERVER_ID.into(),
         server_version: "windrose".into(),
         cookie_secrets: vec![[7; SECRET_LEN]],
+        ..Gate::default()
     })
 });
 

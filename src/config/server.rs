@@ -433,7 +433,7 @@ fn read_burst(value: Value<'_>) -> Option<u32> {
     let seconds = |secs: u32| Duration::from_secs(secs.into());
     let burst = value.duration(seconds(least)..=seconds(most))?;
     if burst.subsec_nanos() != 0 {
-        value.push(value.error("it must be whole seconds"));
+        value.push(value.error("`burst` must be whole seconds"));
         return None;
     }
     u32::try_from(burst.as_secs()).ok()

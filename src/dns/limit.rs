@@ -140,18 +140,12 @@ impl Buckets {
 
 impl Line {
     /// The bucket with that tag, or else the one to take instead: that with the least debt.
+    #[inline]
     fn find(&self, tag: u64, debt: impl Fn(u64) -> u64) -> (&AtomicU64, u64) {
-        let (mut found, mut least) = ((&self.0[0], 0), u64::MAX);
-        for place in &self.0 {
-            let bucket = place.load(Ordering::Relaxed);
-            if bucket >> TIME_BITS == tag {
-                return (place, bucket);
-            }
-            if debt(bucket) < least {
-                (found, least) = ((place, bucket), debt(bucket));
-            }
-        }
-        found
+        let buckets = || self.0.iter().map(|place| (place, place.load(Ordering::Relaxed)));
+        let own = buckets().find(|(_, bucket)| bucket >> TIME_BITS == tag);
+        let least = || buckets().min_by_key(|(_, bucket)| debt(*bucket));
+        own.or_else(least).expect("a line has buckets")
     }
 }
 

@@ -71,6 +71,8 @@ const ANY_ANSWER: &[u8] = b"\xc0\x0c\x00\x0d\x00\x01\x00\x00\x0e\x10\x00\x09\x07
 
 impl<'a> Reply<'a> {
     /// Header and question.
+    // A call would copy the reply once more.
+    #[inline(always)]
     pub(super) fn new(
         query: &'a Query<'a>,
         gate: &'a Gate,
@@ -177,22 +179,31 @@ impl<'a> Reply<'a> {
     }
 
     /// NODATA or NXDOMAIN with the zone's SOA. Its scope is 0 whoever asked (RFC 7871 §7.4).
-    pub(super) fn negative(self, zone: &Zone, rcode: Rcode) -> Outcome {
-        self.negative_for(zone, rcode, u32::MAX)
-    }
-
-    /// The same, to live for `ttl_max` seconds at most.
-    pub(super) fn negative_for(mut self, zone: &Zone, rcode: Rcode, ttl_max: u32) -> Outcome {
-        self.flags |= AA;
-        self.told.scope = 0;
-        let soa_at = self.len;
-        if self.push_image(Section::Authority, 1, &zone.names.negative, zone.apex.as_wire().len()) {
-            self.cap_ttl(soa_at, ttl_max);
-        } else {
-            self.truncate();
-        }
+    pub(super) fn negative(mut self, zone: &Zone, rcode: Rcode) -> Outcome {
+        self.push_negative(zone);
         let kind = if rcode == Rcode::NXDOMAIN { Kind::NxDomain } else { Kind::NoData };
         self.finish(rcode, kind)
+    }
+
+    /// NODATA that lives for `ttl_max` seconds at most.
+    pub(super) fn no_data_for(mut self, zone: &Zone, ttl_max: u32) -> Outcome {
+        let soa_at = self.len;
+        if self.push_negative(zone) {
+            self.cap_ttl(soa_at, ttl_max);
+        }
+        self.finish(Rcode::NOERROR, Kind::NoData)
+    }
+
+    #[inline]
+    fn push_negative(&mut self, zone: &Zone) -> bool {
+        self.flags |= AA;
+        self.told.scope = 0;
+        let apex_len = zone.apex.as_wire().len();
+        let has_room = self.push_image(Section::Authority, 1, &zone.names.negative, apex_len);
+        if !has_room {
+            self.truncate();
+        }
+        has_room
     }
 
     /// Lowers the TTL of the record at `at`, whose owner is a pointer or the root.
@@ -289,8 +300,9 @@ impl<'a> Reply<'a> {
         self.counts = Counts::ONE_QUESTION;
     }
 
-    /// Header and OPT record.
-    pub(super) fn finish(mut self, rcode: Rcode, kind: Kind) -> Outcome {
+    /// Header and OPT record. Nothing may be added any more.
+    // Not by value: that would copy all of it.
+    pub(super) fn finish(&mut self, rcode: Rcode, kind: Kind) -> Outcome {
         if let Some(edns) = &self.query.edns {
             let out = &mut self.out[self.len..];
             self.len += edns.write_reply(out, self.gate, self.arrival, self.told);

@@ -101,9 +101,7 @@ pub(super) fn answer(
     };
     reply.set_scope(decision.scope);
     match decision.answer {
-        Answer::NoData { ttl } => {
-            reply.negative_for(snapshot.zone(record.zone()), Rcode::NOERROR, *ttl)
-        }
+        Answer::NoData { ttl } => reply.no_data_for(snapshot.zone(record.zone()), *ttl),
         Answer::ServFail => {
             let error = ExtendedError::NO_REACHABLE_AUTHORITY;
             reply.refuse(Rcode::SERVFAIL, Kind::ServFail, error)

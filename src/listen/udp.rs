@@ -5,7 +5,7 @@
 //! whether it should stop. A panic in one packet is counted and costs that packet only.
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,6 +116,24 @@ struct Worker {
 /// A packet that was read, and who sent it.
 type Asked<'a> = Option<(Read<'a>, IpAddr)>;
 
+/// Reads a packet, unless nobody who asks can have sent it.
+#[inline]
+fn read<'a>(
+    snapshot: &'a Snapshot,
+    (packet, client): (&'a [u8], SocketAddr),
+    counters: &Counters,
+) -> Asked<'a> {
+    if never_asks(client.port()) {
+        counters.add_alone(&Outcome::dropped());
+        return None;
+    }
+    let read = catch_unwind(AssertUnwindSafe(|| Read::new(snapshot, packet)));
+    if read.is_err() {
+        counters.add_panic();
+    }
+    Some((read.ok()?, client.ip()))
+}
+
 /// Has what all packets of a batch ask for come into the caches side by side.
 fn fetch_all(snapshot: &Snapshot, asked: &mut [Asked<'_>]) {
     asked.iter().flatten().for_each(|(read, _)| read.fetch_slot());
@@ -164,19 +182,10 @@ impl Worker {
         let snapshot = self.current.load();
         let unix_secs = self.clock.unix_secs();
         let (packets, mut replies) = self.batch.split();
-        let mut asked: [Asked<'_>; BATCH] = [const { None }; BATCH];
-        for (n, asked) in asked[..count].iter_mut().enumerate() {
-            let Some((packet, client)) = packets.get(n) else { continue };
-            if never_asks(client.port()) {
-                self.counters.add_alone(&Outcome::dropped());
-                continue;
-            }
-            let read = catch_unwind(AssertUnwindSafe(|| Read::new(&snapshot, packet)));
-            match read {
-                Ok(read) => *asked = Some((read, client.ip())),
-                Err(_) => self.counters.add_panic(),
-            }
-        }
+        let counters = &self.counters;
+        let mut asked: [Asked<'_>; BATCH] = std::array::from_fn(|n| {
+            if n < count { read(&snapshot, packets.get(n)?, counters) } else { None }
+        });
         // What a fetch could stumble over, the answer will too, and there it is counted.
         let _ = catch_unwind(AssertUnwindSafe(|| fetch_all(&snapshot, &mut asked[..count])));
         let mut lens = [0; BATCH];

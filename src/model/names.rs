@@ -525,23 +525,15 @@ pub(crate) fn hash_of(name: &[u8]) -> u64 {
 /// Whether `asked` is `name`, which is in lower case, eight octets at a time.
 #[inline(always)]
 pub(crate) fn is_asked(name: &[u8], asked: &[u8]) -> bool {
-    if name.len() != asked.len() {
-        return false;
-    }
-    let ((own, own_last), (others, other_last)) = (words_of(name), words_of(asked));
-    let words = own.iter().zip(others);
-    let differing = words.fold(own_last ^ other_last, |differing, (own, other)| {
-        differing | (word_of(*own) ^ word_of(*other))
-    });
-    differing == 0 || (differing & !CASE == 0 && is_asked_in_mixed_case(name, asked))
+    name.len() == asked.len() && (is_same(name, asked, |word| word) || is_same(name, asked, lower))
 }
 
-/// The same for a name of the same length that may differ in case.
-fn is_asked_in_mixed_case(name: &[u8], asked: &[u8]) -> bool {
-    let ((own, own_last), (others, other_last)) = (words_of(name), words_of(asked));
+/// Whether two names of one length are the same when words of the other are read so.
+#[inline(always)]
+fn is_same(name: &[u8], other: &[u8], read: impl Fn(u64) -> u64) -> bool {
+    let ((own, own_last), (others, other_last)) = (words_of(name), words_of(other));
     let mut words = own.iter().zip(others);
-    own_last == lower(other_last)
-        && words.all(|(own, other)| word_of(*own) == lower(word_of(*other)))
+    own_last == read(other_last) && words.all(|(own, other)| word_of(*own) == read(word_of(*other)))
 }
 
 /// The bit by which upper and lower case differ, in each octet of a word.

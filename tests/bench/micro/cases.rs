@@ -130,16 +130,15 @@ fn batches(packets: Packets, names: usize) -> Bench {
     let mut next = 0;
     Bench(Box::new(move |iterations| {
         for _ in 0..iterations.div_ceil(BATCH as u64) {
-            let mut reads = [const { None }; BATCH];
-            for read in &mut reads {
-                read.insert(Read::new(&snapshot, packets.at(next))).fetch_slot();
-                next += 1;
-            }
-            reads.iter_mut().flatten().for_each(Read::fetch_record);
+            let mut reads: [Read<'_>; BATCH] =
+                std::array::from_fn(|n| Read::new(&snapshot, packets.at(next + n)));
+            next += BATCH;
+            reads.iter().for_each(Read::fetch_slot);
+            reads.iter_mut().for_each(Read::fetch_record);
             if snapshot.has_classes() {
-                reads.iter().flatten().for_each(|read| read.fetch_class(arrival().client));
+                reads.iter().for_each(|read| read.fetch_class(arrival().client));
             }
-            for read in reads.iter().flatten() {
+            for read in &reads {
                 black_box(read.answer(arrival(), &mut dice, &mut out));
             }
         }

@@ -29,8 +29,8 @@ use std::time::Duration;
 use windrose::geo::distance::Ranking;
 use windrose::geo::{Atlas, ClassId, ClassMap, Database};
 use windrose::memory::prefer_huge_pages;
-use windrose::model::{Prefix, TargetHealth};
-use windrose::snapshot::{Blueprint, Snapshot};
+use windrose::model::{Prefix, TargetHealth, Time};
+use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
 use crate::chance::Chance;
 use crate::database::Made;
@@ -125,7 +125,8 @@ fn measure(file: Vec<u8>, clients: &[Prefix], rules: usize) -> Result<(), Failur
     drop(map);
     step = Step::new(before);
     let blueprint = Blueprint { zones: zone::zones(rules), atlas };
-    let snapshot = Snapshot::compile(blueprint, 1, &|_| TargetHealth::UNCHECKED);
+    let all_up = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+    let snapshot = Snapshot::compile(blueprint, 1, &all_up);
     step.done("snapshot of the rules");
     black_box(snapshot.map_err(|error| error.to_string())?);
     Ok(())

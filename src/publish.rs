@@ -240,13 +240,13 @@ impl Publisher {
         let targets = snapshot.targets();
         let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let now = self.clock.now();
-        let with_health = spawn_blocking(move || {
+        let compiled = spawn_blocking(move || {
             let of_target = |target: &Target| intake.board().health(target);
             let past = |apex: &Name, pool: &str| before.past(apex, pool);
             let conditions = Conditions { past: Some(&past), ..Conditions::new(now, &of_target) };
             snapshot.next(&conditions).unwrap_or(snapshot)
         });
-        let snapshot = with_health.await.map_err(|panic| {
+        let snapshot = compiled.await.map_err(|panic| {
             error!("compiling answers panicked, what was served stays: {panic}");
             format!("compiling answers panicked: {panic}")
         })?;

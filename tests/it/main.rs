@@ -10,6 +10,7 @@ mod attacks;
 mod binary;
 mod cli;
 mod config;
+mod documents;
 mod encrypted;
 mod master;
 mod master_cases;

@@ -85,7 +85,7 @@ pub(crate) fn make(networks: usize, seed: u64) -> Made {
     let v4_blocks: Vec<u128> = v4_blocks.map(u128::from).take(V4_PROVINCES).collect();
     maker.provinces(&v4_blocks, v4, Family { width: 32, province_len: 16, len_max: 32 });
     let v6_blocks: Vec<u128> = (0..V6_PROVINCES as u128)
-        .map(|n| REGISTRIES[(n % 5) as usize] << 20 | (n / 5) * 8)
+        .map(|n| (REGISTRIES[(n % 5) as usize] << 20) | ((n / 5) * 8))
         .collect();
     maker.provinces(&v6_blocks, v6, Family { width: 128, province_len: 32, len_max: V6_LEN_MAX });
     Made { file: maker.writer.finish(), networks: maker.networks }

@@ -48,10 +48,9 @@ impl Clock {
     }
 
     /// Now, on the wall clock: since 1970 in UTC. Zero if the machine believes to be before that.
-    #[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
     #[must_use]
     pub fn unix_now(self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        unix_now()
     }
 
     /// Now, on the wall clock, in the form of protocols: seconds since 1970 modulo 2³².
@@ -65,6 +64,13 @@ impl Clock {
     pub fn moment(self) -> Moment {
         Moment { time: self.now(), unix: self.unix_now() }
     }
+}
+
+/// Now, on the wall clock: see [`Clock::unix_now`].
+#[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
+#[must_use]
+pub fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Moment {

@@ -6,9 +6,11 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use crate::config::{self, ServerConfig, ZoneFiles};
-use crate::files::{DatabaseFile, ZoneDirectory, database_files, open_databases};
+use crate::clock::unix_now;
+use crate::config::{self, ReadZones, ServerConfig, ZoneFiles};
+use crate::files::{DatabaseFile, KnownZones, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
@@ -59,15 +61,33 @@ impl Default for Geo {
     }
 }
 
+/// What a load leaves to the next: files that have not changed by then need not be read again.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The databases.
+    pub geo: Geo,
+    /// What came of the zone files.
+    pub zones: Arc<KnownZones>,
+}
+
+/// What a load goes by that is not the first.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// What is served. What of it stays the same is taken over as it is compiled.
+    pub snapshot: Arc<Snapshot>,
+    /// What the load left that this was made by.
+    pub known: Known,
+}
+
 /// Everything that was loaded.
 #[derive(Debug)]
 pub struct Loaded {
     /// The server file.
     pub config: ServerConfig,
-    /// The snapshot, with every endpoint taken for up.
+    /// The snapshot. Endpoints of zones that were not there before, or not so, are taken for up.
     pub snapshot: Snapshot,
-    /// Databases, for the next load.
-    pub geo: Geo,
+    /// For the next load.
+    pub known: Known,
     /// Warnings; no errors.
     pub report: Report,
 }
@@ -109,34 +129,58 @@ pub fn load_certificates(
     certificates
 }
 
-/// Loads everything. `before` are the databases of the load before, which a database that cannot be
-/// read now does not replace.
+/// Loads everything. What has not changed since the load `before` is not read or compiled again, and a
+/// database that cannot be read now does not replace what was read then; otherwise what comes of it is the
+/// same as without.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn load(place: &Place, before: Option<&Geo>, generation: u64) -> Result<Loaded, Report> {
+pub fn load(place: &Place, before: Option<&Before>) -> Result<Loaded, Report> {
+    load_at(place, before, unix_now())
+}
+
+/// Loads everything as [`load`] does, at `now` (since 1970).
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<Loaded, Report> {
     let mut report = Report::new();
     let Some(config) = read_server(place, &mut report) else { return Err(report) };
-    let directory = place.resolve(&config.reloadable.zones.directory);
     let gate = load_gate(place, &config, &mut report);
-    let mut geo_of = |zones: &[Zone], report: &mut Report| {
+    let directory = place.resolve(&config.reloadable.zones.directory);
+    let known = before.map(|before| Arc::clone(&before.known.zones)).unwrap_or_default();
+    let files = ZoneDirectory::after(&directory, known, now);
+    let Some(read) = read_zones(&files, &mut report) else { return Err(report) };
+    let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
         if zones.is_empty() {
-            report.push(nothing_to_serve(&directory, before.is_some()));
+            report.push(nothing_to_serve(files.directory(), before.is_some()));
         }
+        let before = before.map(|before| &before.known.geo);
         if needs_places(zones) {
             load_geo(place, &config, before, report)
         } else {
             before.cloned().unwrap_or_default()
         }
     };
-    let loaded = load_zones(&directory, &mut geo_of, generation, &mut report);
-    match loaded {
+    let snapshot = before.map(|before| &*before.snapshot);
+    match compile(read.zones, snapshot, &mut geo_of, &mut report) {
         Some((snapshot, geo)) if !report.has_errors() => {
             place_in_memory(&snapshot);
-            Ok(Loaded { config, snapshot: snapshot.with_gate(gate), geo, report })
+            let known = Known { geo, zones: Arc::new(files.known_after(&read.files)) };
+            Ok(Loaded { config, snapshot: snapshot.with_gate(gate), known, report })
         }
         _ => Err(report),
     }
+}
+
+/// Reads the zone files of a directory, but for those that are known.
+fn read_zones(files: &ZoneDirectory, report: &mut Report) -> Option<ReadZones> {
+    if let Err(error) = files.probe() {
+        let message = format!("cannot read the zone directory {}: {error}", files.directory());
+        report.push(Diagnostic::error_without_place(message));
+        return None;
+    }
+    Some(config::read_directory(report, files, &|name| files.known(name)))
 }
 
 /// Queries jump about in the names of large zones and in the classes of large databases.
@@ -154,7 +198,7 @@ fn place_in_memory(snapshot: &Snapshot) {
 
 /// Whether any rule asks where clients are. Where none does, databases would be read, and kept in memory,
 /// for nothing.
-fn needs_places(zones: &[Zone]) -> bool {
+fn needs_places(zones: &[Arc<Zone>]) -> bool {
     zones.iter().flat_map(|zone| &zone.steers).any(Steer::needs_places)
 }
 
@@ -218,47 +262,43 @@ fn own_secret() -> [u8; SECRET_LEN] {
 
 /// A directory without zones: a node may start with it and wait, but one that serves would rather go
 /// on. It is more likely to be half of a deployment than what anybody wants.
-fn nothing_to_serve(directory: &Path, is_serving: bool) -> Diagnostic {
-    let message = format!("there are no zone files in {}", directory.display());
+fn nothing_to_serve(directory: &str, is_serving: bool) -> Diagnostic {
+    let message = format!("there are no zone files in {directory}");
     let severity = if is_serving { Severity::Error } else { Severity::Warning };
     let hint = "a zone file is called like its zone: `example.com.toml`";
     Diagnostic { severity, ..Diagnostic::error_without_place(message).hint(hint) }
 }
 
-/// Loads all zone files of a directory; see [`load_files`].
+/// Gives the databases that zones need.
+pub type GeoOf<'g> = dyn FnMut(&[Arc<Zone>], &mut Report) -> Geo + 'g;
+
+/// Loads all zone files of a directory to look at them; see [`load_files`].
 pub fn load_zones(
     directory: &Path,
-    geo_of: &mut dyn FnMut(&[Zone], &mut Report) -> Geo,
-    generation: u64,
+    geo_of: &mut GeoOf<'_>,
     report: &mut Report,
 ) -> Option<(Snapshot, Geo)> {
-    let files = ZoneDirectory::new(directory);
-    if let Err(error) = files.probe() {
-        let message = format!("cannot read the zone directory {}: {error}", directory.display());
-        report.push(Diagnostic::error_without_place(message));
-        return None;
-    }
-    load_files(&files, geo_of, generation, report)
+    let read = read_zones(&ZoneDirectory::new(directory), report)?;
+    compile(read.zones, None, geo_of, report)
 }
 
-/// Loads zone files and runs their expectations. `geo_of` gives the databases that the zones need.
-/// Findings go to `report`.
+/// Loads zone files to look at them, and runs their expectations. `geo_of` gives the databases that the
+/// zones need. Findings go to `report`.
 pub fn load_files(
     files: &dyn ZoneFiles,
-    geo_of: &mut dyn FnMut(&[Zone], &mut Report) -> Geo,
-    generation: u64,
+    geo_of: &mut GeoOf<'_>,
     report: &mut Report,
 ) -> Option<(Snapshot, Geo)> {
     let zones = config::read_zones(report, files);
-    compile(zones, geo_of, generation, report)
+    compile(zones, None, geo_of, report)
 }
 
-/// Compiles zones that have been read and runs their expectations, as [`load_files`] does; `None` when
-/// anything in `report` is an error.
+/// Compiles zones that have been read and runs their expectations, both only where something differs from
+/// `before`; `None` when anything in `report` is an error.
 pub fn compile(
-    zones: Vec<Zone>,
-    geo_of: &mut dyn FnMut(&[Zone], &mut Report) -> Geo,
-    generation: u64,
+    zones: Vec<Arc<Zone>>,
+    before: Option<&Snapshot>,
+    geo_of: &mut GeoOf<'_>,
     report: &mut Report,
 ) -> Option<(Snapshot, Geo)> {
     if report.has_errors() {
@@ -267,9 +307,16 @@ pub fn compile(
     let geo = geo_of(&zones, report);
     let blueprint = Blueprint { zones, atlas: Arc::clone(&geo.atlas) };
     let all_up = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
-    match Snapshot::compile(blueprint, generation, &all_up) {
+    let compiled = match before {
+        Some(before) => before.compile_next(blueprint, &all_up),
+        None => Snapshot::compile(blueprint, 1, &all_up),
+    };
+    match compiled {
         Ok(snapshot) => {
-            expect::check(&snapshot, report);
+            match before {
+                Some(before) => expect::check_next(&snapshot, before, report),
+                None => expect::check(&snapshot, report),
+            }
             Some((snapshot, geo))
         }
         Err(error) => {

@@ -27,7 +27,7 @@ use crate::config;
 use crate::intake::{Intake, Unheard};
 use crate::listen::Current;
 use crate::listen::certificate::{self, Certificate};
-use crate::load::{Geo, Loaded, Place, load};
+use crate::load::{Before, Known, Loaded, Place, load};
 use crate::metrics::Metrics;
 use crate::model::{Name, Report, Severity, Target};
 use crate::probe::Schedule;
@@ -68,8 +68,8 @@ pub struct Publisher {
     pub certificates: Vec<Arc<Certificate>>,
     /// Where the files are.
     pub place: Place,
-    /// The databases of the snapshot.
-    pub geo: Geo,
+    /// What the last load left to the next.
+    pub known: Known,
     /// Snapshots that queries may still be looking at.
     pub retired: Vec<Arc<Snapshot>>,
 }
@@ -167,11 +167,10 @@ impl Publisher {
         while let Ok(request) = requests.try_recv() {
             asked.push(request);
         }
-        let (place, geo) = (self.place.clone(), self.geo.clone());
-        let certificates = self.certificates.clone();
-        let generation = self.current.load().generation() + 1;
+        let (place, certificates) = (self.place.clone(), self.certificates.clone());
+        let before = Before { snapshot: self.current.load_full(), known: self.known.clone() };
         let read = move || {
-            let loaded = load(&place, Some(&geo), generation)?;
+            let loaded = load(&place, Some(&before))?;
             certificate::renew(&certificates)?;
             Ok(loaded)
         };
@@ -236,7 +235,7 @@ impl Publisher {
 
     /// Swaps in what was loaded, with the health of the moment; what is served then, or why it is not.
     async fn take_over(&mut self, loaded: Loaded) -> Result<String, String> {
-        let Loaded { config, snapshot, geo, report } = loaded;
+        let Loaded { config, snapshot, known, report } = loaded;
         let targets = snapshot.targets();
         let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let now = self.clock.now();
@@ -260,7 +259,7 @@ impl Publisher {
         let generation = self.current.load().generation() + 1;
         self.swap(snapshot.numbered(generation));
         self.use_targets(&targets);
-        self.geo = geo;
+        self.known = known;
         info!("reloaded: {told}");
         Ok(told)
     }

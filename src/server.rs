@@ -253,7 +253,7 @@ impl Node {
             return Err(StartError::Files(report));
         }
         let for_load = place.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&for_load, None, 1));
+        let loaded = tokio::task::spawn_blocking(move || load(&for_load, None));
         let loaded = loaded.await.map_err(io::Error::other)?.map_err(StartError::Files)?;
         if !loaded.report.diagnostics().is_empty() {
             warn!("loaded with warnings\n{}", loaded.report);
@@ -272,7 +272,7 @@ impl Node {
         }
         let schedule = first_verdicts(config, &loaded, &intake, clock, &recalled).await;
 
-        let Loaded { snapshot, geo, .. } = loaded;
+        let Loaded { snapshot, known, .. } = loaded;
         let of_target = |target: &Target| intake.board().health(target);
         let conditions = Conditions::new(clock.now(), &of_target);
         let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
@@ -311,7 +311,7 @@ impl Node {
             fixed: config.fixed.clone(),
             certificates,
             place,
-            geo,
+            known,
             retired: Vec::new(),
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));

@@ -79,7 +79,7 @@ impl Drop for TempDir {
 }
 
 /// The zones of a directory that holds these files: name and text of each. Nothing in them is wrong.
-pub(crate) fn zones(files: &[(&str, &str)]) -> Vec<Zone> {
+pub(crate) fn zones(files: &[(&str, &str)]) -> Vec<Arc<Zone>> {
     struct Files<'a>(&'a [(&'a str, &'a str)]);
 
     impl ZoneFiles for Files<'_> {

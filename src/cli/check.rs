@@ -71,16 +71,16 @@ fn read_zones(
     path: &Path,
     report: &mut Report,
 ) -> Option<Snapshot> {
-    let mut geo_of = |zones: &[Zone], report: &mut Report| {
+    let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
         if zones.is_empty() {
             report.push(no_zone(path));
         }
         load::load_geo(place, config, None, report)
     };
     let loaded = if path.is_file() {
-        load::load_files(&OneFile::new(path), &mut geo_of, 1, report)
+        load::load_files(&OneFile::new(path), &mut geo_of, report)
     } else {
-        load::load_zones(path, &mut geo_of, 1, report)
+        load::load_zones(path, &mut geo_of, report)
     };
     loaded.map(|(snapshot, _)| snapshot)
 }
@@ -99,8 +99,9 @@ fn read_master(
         return None;
     };
     let zone = crate::config::read_master(report, &file, &file.name, apex);
-    let mut geo_of = |_: &[Zone], report: &mut Report| load::load_geo(place, config, None, report);
-    load::compile(Vec::from_iter(zone), &mut geo_of, 1, report).map(|(snapshot, _)| snapshot)
+    let mut geo_of =
+        |_: &[Arc<Zone>], report: &mut Report| load::load_geo(place, config, None, report);
+    load::compile(Vec::from_iter(zone), None, &mut geo_of, report).map(|(snapshot, _)| snapshot)
 }
 
 /// The zone that a master file is: as its text says, else as `serve` would take it.
@@ -200,7 +201,8 @@ fn summarise(
     match snapshot {
         Some(snapshot) if errors == 0 => {
             let zones = snapshot.zones();
-            let sum = |of: &dyn Fn(&Zone) -> usize| zones.iter().map(of).sum::<usize>();
+            let sum =
+                |of: &dyn Fn(&Zone) -> usize| zones.iter().map(|zone| of(zone)).sum::<usize>();
             writeln!(
                 console.out,
                 "ok: {}, {}, {}, {}, {}, {} met; {found}",

@@ -20,6 +20,7 @@ mod document;
 mod encrypted;
 mod expect;
 mod failback;
+mod file;
 mod master;
 mod names;
 mod places;
@@ -36,12 +37,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use self::encrypted::{Encrypted, Transport};
+pub use self::file::ReadFile;
 use self::reader::Keys;
 pub use self::server::{
     Admin, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig,
     State, Zones, is_server_text, read_server,
 };
-use crate::model::{Diagnostic, Name, Report, Severity, Span, Zone};
+use crate::model::{Diagnostic, Name, Report, Span, Zone};
 
 /// The zone directory, wherever it is.
 pub trait ZoneFiles {
@@ -59,52 +61,72 @@ pub trait ZoneFiles {
     fn read(&self, name: &str) -> Result<Arc<str>, String>;
 }
 
-/// A file that defines a zone, and where it does.
-struct Defined {
-    apex: Name,
-    span: Span,
-    zone: Option<Zone>,
+/// Every zone of a directory, and the files that they were read from.
+#[derive(Debug, Default)]
+pub struct ReadZones {
+    /// The zones, in the order of their names.
+    pub zones: Vec<Arc<Zone>>,
+    /// Every file that defines a zone or tries to.
+    pub files: Vec<Arc<ReadFile>>,
 }
 
 /// Reads every zone of the directory. All faults of all files go to `report`; when one of them is
 /// an error, what is returned is not complete and must not be served.
-pub fn read_zones(report: &mut Report, files: &dyn ZoneFiles) -> Vec<Zone> {
-    let mut names = files.names();
-    names.sort_unstable();
-    let mut defined: Vec<Defined> = Vec::new();
-    // Master files that belong to a TOML file: they are no zones of their own.
-    let mut claimed: HashSet<String> = HashSet::new();
-    for name in &names {
-        let Some(stem) = name.strip_suffix(".toml") else { continue };
-        let text = match files.read(name) {
-            Ok(text) => text,
-            Err(reason) => {
-                report.push(unreadable(files, name, &reason));
-                claimed.insert(format!("{stem}.zone"));
-                continue;
-            }
-        };
-        let source = report.add_source(shown(files, name), text);
-        let Some(file) = zone::read(report, files, source, stem) else {
-            claimed.insert(format!("{stem}.zone"));
-            continue;
-        };
-        claimed.extend(file.records);
-        if let Some((apex, span)) = file.apex {
-            defined.push(Defined { apex, span, zone: file.zone });
-        }
-    }
-    for name in names.iter().filter(|name| !claimed.contains(*name)) {
-        if let Some(stem) = name.strip_suffix(".zone") {
-            defined.extend(read_static(report, files, name, stem));
-        }
-    }
-    judge_apexes(report, &mut defined);
-    defined.into_iter().filter_map(|defined| defined.zone).collect()
+pub fn read_zones(report: &mut Report, files: &dyn ZoneFiles) -> Vec<Arc<Zone>> {
+    read_directory(report, files, &|_| None).zones
 }
 
-fn unreadable(files: &dyn ZoneFiles, name: &str, reason: &str) -> Diagnostic {
-    Diagnostic::error_without_place(format!("cannot read {}: {reason}", shown(files, name)))
+/// Reads every zone of the directory as [`read_zones`] does, but for the files that `known` gives as
+/// they were read before: it must give none of which any text has changed since.
+pub fn read_directory(
+    report: &mut Report,
+    files: &dyn ZoneFiles,
+    known: &dyn Fn(&str) -> Option<Arc<ReadFile>>,
+) -> ReadZones {
+    let mut names = files.names();
+    names.sort_unstable();
+    let mut read: Vec<Arc<ReadFile>> = Vec::with_capacity(names.len());
+    let file_of = |name: &str| known(name).unwrap_or_else(|| Arc::new(ReadFile::read(files, name)));
+    read.extend(names.iter().filter(|name| name.ends_with(".toml")).map(|name| file_of(name)));
+    // Master files that belong to a TOML file: they are no zones of their own.
+    let claimed: HashSet<&str> =
+        read.iter().flat_map(|file| &file.claims).map(String::as_str).collect();
+    let is_free = |name: &&String| name.ends_with(".zone") && !claimed.contains(name.as_str());
+    let statics: Vec<_> = names.iter().filter(is_free).map(|name| file_of(name)).collect();
+    read.extend(statics);
+    let zones = assemble(report, files, &read);
+    report.complete(&mut |path| files.read(name_of(files, path)).ok());
+    ReadZones { zones, files: read }
+}
+
+/// The zones of all files, in the order of their names. Findings go to `report`, and so does what is
+/// wrong between files: zones that two of them define.
+fn assemble(report: &mut Report, files: &dyn ZoneFiles, read: &[Arc<ReadFile>]) -> Vec<Arc<Zone>> {
+    let mut defined = Vec::with_capacity(read.len());
+    for file in read {
+        let moved = file.findings.as_ref().map(|findings| report.absorb(findings));
+        defined.extend(file.apex.as_ref().map(|(apex, span)| (apex, *span, moved, file)));
+    }
+    defined.sort_by_key(|(apex, ..)| *apex);
+    for pair in defined.windows(2) {
+        let [first, second] = pair else { continue };
+        if first.0 == second.0 {
+            let [first_place, second_place] = [first, second].map(|(_, span, moved, file)| {
+                // What nothing was found in is not among the files of the report yet.
+                match moved {
+                    Some(moved) => span.moved(*moved),
+                    None => Span { source: report.add_path(shown(files, file.name())), ..*span },
+                }
+            });
+            let message = format!("zone `{}` is defined by two files", first.0);
+            let error = Diagnostic::error(second_place, message);
+            let error = error.also(first_place, "and by this one");
+            let hint = "a zone file takes its master file by `records = \"FILE\"`";
+            report.push(error.hint(hint));
+        }
+    }
+    defined.dedup_by(|second, first| second.0 == first.0);
+    defined.into_iter().filter_map(|(.., file)| file.zone.clone()).collect()
 }
 
 /// A file's path as operators know it.
@@ -115,21 +137,10 @@ fn shown(files: &dyn ZoneFiles, name: &str) -> String {
     }
 }
 
-/// A master file without a zone file: a zone of static records, called like the file.
-fn read_static(
-    report: &mut Report,
-    files: &dyn ZoneFiles,
-    name: &str,
-    stem: &str,
-) -> Option<Defined> {
-    match text::name(stem, &Name::root()) {
-        Ok(apex) => define_static(report, files, name, apex),
-        Err(error) => {
-            let source = report.add_source(shown(files, name), "");
-            report.push(error.at(Span::new(source, 0..0)).hint("a file is called like its zone"));
-            None
-        }
-    }
+/// The name of the file whose path is [`shown`] so.
+fn name_of<'p>(files: &dyn ZoneFiles, path: &'p str) -> &'p str {
+    let directory = files.directory().trim_end_matches('/');
+    path.strip_prefix(directory).map_or(path, |name| name.trim_start_matches('/'))
 }
 
 /// Reads the master file `name` as the zone `apex`, whatever the file is called. Findings go to
@@ -139,42 +150,13 @@ pub fn read_master(
     files: &dyn ZoneFiles,
     name: &str,
     apex: Name,
-) -> Option<Zone> {
-    define_static(report, files, name, apex)?.zone
-}
-
-fn define_static(
-    report: &mut Report,
-    files: &dyn ZoneFiles,
-    name: &str,
-    apex: Name,
-) -> Option<Defined> {
-    let errors = report.count(Severity::Error);
-    let master = master::read(report, files, name, &apex, None)?;
-    let mut names = master.names;
-    if let Some(names) = &mut names {
-        names.check(report, Some(master.start));
-    }
-    let is_sound = report.count(Severity::Error) == errors;
-    let zone = names
-        .filter(|_| is_sound)
-        .map(|names| Zone { names: Arc::new(names.finish([])), ..Zone::empty(apex.clone()) });
-    Some(Defined { apex, span: master.start, zone })
-}
-
-/// Drops and reports zones that two files define.
-fn judge_apexes(report: &mut Report, defined: &mut Vec<Defined>) {
-    defined.sort_by(|a, b| a.apex.cmp(&b.apex));
-    for pair in defined.windows(2) {
-        let [first, second] = pair else { continue };
-        if first.apex == second.apex {
-            let message = format!("zone `{}` is defined by two files", first.apex);
-            let error = Diagnostic::error(second.span, message).also(first.span, "and by this one");
-            let hint = "a zone file takes its master file by `records = \"FILE\"`";
-            report.push(error.hint(hint));
-        }
-    }
-    defined.dedup_by(|second, first| second.apex == first.apex);
+) -> Option<Arc<Zone>> {
+    let file = ReadFile::read_static(files, name, apex);
+    file.findings.iter().for_each(|findings| {
+        report.absorb(findings);
+    });
+    report.complete(&mut |path| files.read(name_of(files, path)).ok());
+    file.zone
 }
 
 /// Every key that the server file may have, as a path: `dns.listen`.

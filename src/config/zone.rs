@@ -18,7 +18,7 @@ use super::{ZoneFiles, check, master, region, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     Check, CheckId, Endpoint, Name, Pool, PoolId, RecordType, Region, RegionId, Report, Severity,
-    SourceId, Span, Zone,
+    SourceId, Sources, Span, Zone,
 };
 use crate::zone::NamesBuilder;
 
@@ -69,8 +69,8 @@ pub(super) struct ZoneFile {
     pub(super) zone: Option<Zone>,
 }
 
-/// Reads the zone file `source`, whose name without `.toml` is `stem`. `None` when its syntax is
-/// broken.
+/// Reads the zone file `source`, the first of `report`, whose name without `.toml` is `stem`. `None` when
+/// its syntax is broken.
 pub(super) fn read(
     report: &mut Report,
     files: &dyn ZoneFiles,
@@ -112,6 +112,9 @@ pub(super) fn read(
     let is_sound = apex.is_some() && report.count(Severity::Error) == errors;
     let zone = names.filter(|_| is_sound).map(|names| {
         zone.names = Arc::new(names.finish(zone.steered()));
+        if !zone.expectations.is_empty() {
+            zone.written = report.sources().first();
+        }
         zone
     });
     Some(ZoneFile { apex, records, zone })
@@ -177,6 +180,7 @@ fn read_body(
         endpoints,
         steers: steers.into_iter().map(|entry| entry.steer).collect(),
         expectations: Vec::new(),
+        written: Sources::default(),
     };
     // After errors half of what seems unused is only misspelt.
     if !root.has_errors() {

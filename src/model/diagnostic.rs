@@ -36,7 +36,17 @@ impl Span {
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
+
+    /// The same stretch where its file is now.
+    #[must_use]
+    pub const fn moved(self, by: Moved) -> Self {
+        Self { source: SourceId(self.source.0 + by.0), ..self }
+    }
 }
+
+/// How far files moved when they were added to those of another report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moved(u32);
 
 /// How bad a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,19 +114,60 @@ impl Diagnostic {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The same where its files are now.
+    #[must_use]
+    pub fn moved(mut self, by: Moved) -> Self {
+        for (span, _) in &mut self.labels {
+            *span = span.moved(by);
+        }
+        self
+    }
 }
 
-/// One file's name and text.
-#[derive(Clone, Debug)]
+/// One file's name, and its text while that is kept.
+#[derive(PartialEq, Eq, Debug)]
 struct Source {
     path: String,
-    text: Arc<str>,
+    text: Option<Arc<str>>,
+}
+
+impl Source {
+    fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+}
+
+/// Files that places lie in. A copy costs a pointer a file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sources(Vec<Arc<Source>>);
+
+impl Sources {
+    /// The first file alone.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        Self(self.0.iter().take(1).map(Arc::clone).collect())
+    }
+
+    /// Octets of all texts that are kept.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.0.iter().map(|source| source.text().len()).sum()
+    }
+
+    fn of(&self, id: SourceId) -> &Source {
+        &self.0[id.0 as usize]
+    }
+
+    fn next_id(&self) -> u32 {
+        u32::try_from(self.0.len()).expect("fewer than 2^32 files are read")
+    }
 }
 
 /// Files and what was found in them.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    sources: Vec<Source>,
+    sources: Sources,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -129,21 +180,60 @@ impl Report {
 
     /// Adds a file. `path` is printed as given.
     pub fn add_source(&mut self, path: impl Into<String>, text: impl Into<Arc<str>>) -> SourceId {
-        let id = u32::try_from(self.sources.len()).expect("fewer than 2^32 files are read");
-        self.sources.push(Source { path: path.into(), text: text.into() });
-        SourceId(id)
+        let id = SourceId(self.sources.next_id());
+        self.sources.0.push(Arc::new(Source { path: path.into(), text: Some(text.into()) }));
+        id
     }
 
-    /// The text of a file.
+    /// Adds a file whose text is not at hand: see [`complete`](Self::complete).
+    pub fn add_path(&mut self, path: impl Into<String>) -> SourceId {
+        let id = SourceId(self.sources.next_id());
+        self.sources.0.push(Arc::new(Source { path: path.into(), text: None }));
+        id
+    }
+
+    /// Adds files behind those that are there already, and says how far that moves them.
+    pub fn add_sources(&mut self, sources: &Sources) -> Moved {
+        let moved = Moved(self.sources.next_id());
+        self.sources.0.extend_from_slice(&sources.0);
+        moved
+    }
+
+    /// Adds the files and findings of another report, and says how far that moves its files.
+    pub fn absorb(&mut self, other: &Self) -> Moved {
+        let moved = self.add_sources(&other.sources);
+        self.diagnostics.extend(other.diagnostics.iter().map(|found| found.clone().moved(moved)));
+        moved
+    }
+
+    /// All files.
+    #[must_use]
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The text of a file; empty when it is not kept.
     #[must_use]
     pub fn text(&self, source: SourceId) -> Arc<str> {
-        Arc::clone(&self.sources[source.0 as usize].text)
+        self.sources.of(source).text.clone().unwrap_or_default()
     }
 
     /// The name of a file, as it was given.
     #[must_use]
     pub fn path(&self, source: SourceId) -> &str {
-        &self.sources[source.0 as usize].path
+        &self.sources.of(source).path
+    }
+
+    /// Takes from `read`, which gets a file's name, the texts that findings point into and that are not
+    /// kept. A file that cannot be read any more is shown without text.
+    pub fn complete(&mut self, read: &mut dyn FnMut(&str) -> Option<Arc<str>>) {
+        for (span, _) in self.diagnostics.iter().flat_map(|found| &found.labels) {
+            let source = &mut self.sources.0[span.source.0 as usize];
+            if source.text.is_none() {
+                let text = read(&source.path).unwrap_or_default();
+                *source = Arc::new(Source { path: source.path.clone(), text: Some(text) });
+            }
+        }
     }
 
     /// Adds a finding.
@@ -172,8 +262,8 @@ impl Report {
     /// Where a span starts: `path:line:column`, both counted from 1, columns in characters.
     #[must_use]
     pub fn place(&self, span: Span) -> String {
-        let source = &self.sources[span.source.0 as usize];
-        let before = source.text.get(..span.start as usize).unwrap_or(&source.text);
+        let source = self.sources.of(span.source);
+        let before = source.text().get(..span.start as usize).unwrap_or(source.text());
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         format!("{}:{line}:{column}", source.path)
@@ -217,20 +307,20 @@ impl Report {
             }
         }
         let snippet_of = |file: SourceId| {
-            let source = &self.sources[file.0 as usize];
+            let source = self.sources.of(file);
             let annotations =
                 labels.iter().enumerate().filter(|(_, (span, _))| span.source == file);
             // The renderer's work grows with the text that it gets, for each finding anew.
             let places = annotations.clone().map(|(_, (span, _))| span.range());
-            let lines = lines_around(&source.text, places);
+            let lines = lines_around(source.text(), places);
             let annotations = annotations.map(|(n, (span, text))| {
                 let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-                let place = clamp(&source.text, span.range());
+                let place = clamp(source.text(), span.range());
                 let annotation = kind.span(place.start - lines.start..place.end - lines.start);
                 if text.is_empty() { annotation } else { annotation.label(text.as_str()) }
             });
-            Snippet::source(&source.text[lines.clone()])
-                .line_start(source.text[..lines.start].matches('\n').count() + 1)
+            Snippet::source(&source.text()[lines.clone()])
+                .line_start(source.text()[..lines.start].matches('\n').count() + 1)
                 .path(source.path.as_str())
                 .fold(true)
                 .annotations(annotations)
@@ -358,6 +448,39 @@ mod tests {
         let printed = report.to_string();
         assert!(printed.contains("--> long.zone:50199:1"));
         assert_eq!(printed.matches("line 5").count(), 200);
+    }
+
+    #[test]
+    fn what_was_found_apart_shows_the_same_places_together() {
+        let mut part = Report::new();
+        let source = part.add_source("b.zone", "one\ntwo\n");
+        let place = Span::new(source, 4..7);
+        part.push(Diagnostic::warning(place, "odd"));
+        let alone = part.to_string();
+        let mut whole = Report::new();
+        whole.add_source("a.zone", "x");
+        let moved = whole.absorb(&part);
+        assert_eq!(whole.to_string(), alone);
+        assert_eq!(whole.place(place.moved(moved)), "b.zone:2:1");
+    }
+
+    #[test]
+    fn a_text_is_read_when_something_is_to_be_shown_of_it() {
+        let mut report = Report::new();
+        let [_, second] = ["a.zone", "b.zone"].map(|path| report.add_path(path));
+        let mut asked = Vec::new();
+        let mut complete = |report: &mut Report| {
+            report.complete(&mut |path| {
+                asked.push(path.to_owned());
+                Some("one\ntwo\n".into())
+            });
+        };
+        complete(&mut report);
+        report.push(Diagnostic::warning(Span::new(second, 4..7), "odd"));
+        complete(&mut report);
+        complete(&mut report);
+        assert_eq!(asked, ["b.zone"]);
+        assert!(report.to_string().contains("b.zone:2:1"), "{report}");
     }
 
     #[test]

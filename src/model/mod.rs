@@ -20,7 +20,7 @@ pub mod topology;
 
 pub use address::{ClientSubnet, Prefix};
 pub use check::{Check, CheckKind, CheckSpec, Target, TargetHost};
-pub use diagnostic::{Diagnostic, Report, Severity, SourceId, Span};
+pub use diagnostic::{Diagnostic, Report, Severity, SourceId, Sources, Span};
 pub use health::{EndpointHealth, FailureReason, Observation, TargetHealth, Transition, Verdict};
 pub use ids::{CheckId, EndpointId, PoolId, RegionId, SteerId};
 pub use limits::Limits;

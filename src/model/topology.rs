@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::diagnostic::Sources;
 use super::{
     Check, CheckId, Continent, Coordinates, Country, EndpointId, Name, PoolId, Prefix, RecordType,
     RegionId, SteerId, Subdivision, Target, TargetHost, ZoneNames,
@@ -36,6 +37,8 @@ pub struct Zone {
     pub steers: Vec<Steer>,
     /// What must hold before this zone may be served.
     pub expectations: Vec<Expectation>,
+    /// The file that the places of these lie in; none when there are none.
+    pub written: Sources,
 }
 
 impl Zone {
@@ -51,6 +54,7 @@ impl Zone {
             endpoints: Vec::new(),
             steers: Vec::new(),
             expectations: Vec::new(),
+            written: Sources::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::names::{NameTable, TableError};
@@ -23,7 +24,7 @@ use crate::steer::{Evidence, Outline, Preference, prefer};
 #[derive(Debug)]
 pub struct Blueprint {
     /// The zones, in any order; no two of one apex.
-    pub zones: Vec<Zone>,
+    pub zones: Vec<Arc<Zone>>,
     /// What the databases say.
     pub atlas: Arc<Atlas>,
 }
@@ -77,12 +78,25 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    pub(crate) fn new(blueprint: Blueprint) -> Result<Self, CompileError> {
-        let mut rules = RuleTable::default();
+    /// Compiles a blueprint. Rules of zones that were in the blueprint `before` are taken from there.
+    pub(crate) fn new(
+        blueprint: Blueprint,
+        before: Option<(&Self, &Carried)>,
+    ) -> Result<Self, CompileError> {
+        let mut rules =
+            RuleTable { before: before.map(|(before, _)| before), ..RuleTable::default() };
         let mut rules_by_zone = Vec::with_capacity(blueprint.zones.len());
         for (place, zone) in blueprint.zones.iter().enumerate() {
-            let of_steer = |n| rules.place_of(&blueprint.atlas, zone, place, SteerId::new(n));
-            rules_by_zone.push((0..zone.steers.len()).map(of_steer).collect::<Result<_, _>>()?);
+            let carried =
+                before.and_then(|(before, carried)| Some((before, carried.place(place)?)));
+            rules_by_zone.push(match carried {
+                Some((before, old)) => rules.carry(before, old, place)?,
+                None => {
+                    let ids = (0..zone.steers.len()).map(SteerId::new);
+                    let of_steer = |id| rules.place_of(&blueprint.atlas, zone, place, id);
+                    ids.map(of_steer).collect::<Result<_, _>>()?
+                }
+            });
         }
         let names = NameTable::new(&blueprint.zones)?;
         let has_classes = rules.sources.iter().any(|rule| rule.map.classes.is_some());
@@ -91,9 +105,56 @@ impl Fixed {
         let rules_by_pool = rules_by_pool(&blueprint.zones, &rules);
         Ok(Self { names, rules_by_zone, rules, targets, rules_by_pool, has_classes, blueprint })
     }
+
+    /// Where the rules of a zone are in `rules`: together, for those of one zone follow on another's.
+    pub(crate) fn rules_of(&self, zone: usize) -> Range<usize> {
+        let first = |zone| self.rules.partition_point(|source| source.zone < zone);
+        first(zone)..first(zone + 1)
+    }
 }
 
-fn rules_by_pool(zones: &[Zone], rules: &[Arc<RuleSource>]) -> Vec<Vec<Vec<u32>>> {
+/// What of a blueprint was in the one before as well, so that it need not be compiled again.
+pub(crate) struct Carried {
+    /// By the place of a zone, the place that it had.
+    places: Vec<Option<usize>>,
+    /// Whether zones have the same names as before: where one ends and another begins.
+    pub(crate) has_same_names: bool,
+}
+
+impl Carried {
+    /// What `blueprint` has of `before`; nothing when the geo data is other. A zone is the same when it is
+    /// the very same, in memory. Both have their zones in the order of names; in another order less would
+    /// be found.
+    pub(crate) fn new(blueprint: &Blueprint, before: &Blueprint) -> Option<Self> {
+        if !Arc::ptr_eq(&blueprint.atlas, &before.atlas) {
+            return None;
+        }
+        let (zones, old_zones) = (&blueprint.zones, &before.zones);
+        let is_same_name = |(new, old): (&Arc<Zone>, &Arc<Zone>)| {
+            // Where the very zone stands, its name need not be looked at.
+            Arc::ptr_eq(new, old) || new.apex == old.apex
+        };
+        let has_same_names =
+            zones.len() == old_zones.len() && zones.iter().zip(old_zones).all(is_same_name);
+        let mut old_zones = old_zones.iter().enumerate().peekable();
+        let place = |zone: &Arc<Zone>| {
+            let is_gone = |old: &Arc<Zone>| !Arc::ptr_eq(old, zone) && old.apex < zone.apex;
+            while old_zones.next_if(|(_, old)| is_gone(old)).is_some() {}
+            let (place, old) =
+                old_zones.next_if(|(_, old)| Arc::ptr_eq(old, zone) || old.apex <= zone.apex)?;
+            Arc::ptr_eq(old, zone).then_some(place)
+        };
+        let places = zones.iter().map(place).collect();
+        Some(Self { places, has_same_names })
+    }
+
+    /// The place that a zone had, if it was there.
+    pub(crate) fn place(&self, zone: usize) -> Option<usize> {
+        self.places[zone]
+    }
+}
+
+fn rules_by_pool(zones: &[Arc<Zone>], rules: &[Arc<RuleSource>]) -> Vec<Vec<Vec<u32>>> {
     let mut by_pool: Vec<Vec<Vec<u32>>> =
         zones.iter().map(|zone| vec![Vec::new(); zone.pools.len()]).collect();
     for (place, rule) in (0..).zip(rules) {
@@ -119,7 +180,7 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    fn new(zones: &[Zone]) -> Self {
+    fn new(zones: &[Arc<Zone>]) -> Self {
         let mut places: HashMap<Target, u32> = HashMap::new();
         let mut endpoints: Vec<Vec<(u32, EndpointId)>> = Vec::new();
         let mut by_endpoint = Vec::with_capacity(zones.len());
@@ -182,10 +243,12 @@ impl Targets {
 /// The rules met so far. Rules that say the same share one entry, and rules that order branches in
 /// the same places by the same evidence share one map.
 #[derive(Default)]
-struct RuleTable {
+struct RuleTable<'b> {
     sources: Vec<Arc<RuleSource>>,
     by_content: HashMap<(usize, Steer), u32>,
     maps: HashMap<MapKey, Arc<RuleMap>>,
+    /// Has maps, of the same geo data, that are not among `maps` yet.
+    before: Option<&'b Fixed>,
 }
 
 /// What a map depends on.
@@ -229,7 +292,46 @@ impl MapKey {
     }
 }
 
-impl RuleTable {
+impl RuleTable<'_> {
+    /// Takes over the rules of a zone that was at `old` and is at `place`.
+    fn carry(
+        &mut self,
+        before: &Fixed,
+        old: usize,
+        place: usize,
+    ) -> Result<Box<[u32]>, CompileError> {
+        let own = before.rules_of(old);
+        let number = |count: usize| u32::try_from(count).map_err(|_| CompileError::TooLarge);
+        let (old_first, first) = (number(own.start)?, number(self.sources.len())?);
+        self.sources.extend(before.rules[own].iter().map(|source| match place == old {
+            true => Arc::clone(source),
+            false => Arc::new(RuleSource { zone: place, ..(**source).clone() }),
+        }));
+        Ok(before.rules_by_zone[old].iter().map(|rule| rule - old_first + first).collect())
+    }
+
+    /// The map of a rule, made unless there is one already.
+    fn map(
+        &mut self,
+        atlas: &Atlas,
+        zone: &Zone,
+        outline: &Outline,
+    ) -> Result<Arc<RuleMap>, ClassMapError> {
+        if let Some(before) = self.before.take() {
+            let key = |source: &RuleSource| {
+                MapKey::new(&before.blueprint.zones[source.zone], &source.outline)
+            };
+            let maps = before.rules.iter().map(|source| (key(source), Arc::clone(&source.map)));
+            self.maps.extend(maps);
+        }
+        let key = MapKey::new(zone, outline);
+        if let Some(map) = self.maps.get(&key) {
+            return Ok(Arc::clone(map));
+        }
+        let map = Arc::new(map_of(atlas, zone, outline)?);
+        Ok(Arc::clone(self.maps.entry(key).or_insert(map)))
+    }
+
     fn place_of(
         &mut self,
         atlas: &Atlas,
@@ -243,16 +345,9 @@ impl RuleTable {
             return Ok(*place);
         }
         let outline = Outline::new(zone, steer_id);
-        let key = MapKey::new(zone, &outline);
-        let map = match self.maps.get(&key) {
-            Some(map) => Arc::clone(map),
-            None => {
-                let map = map_of(atlas, zone, &outline);
-                let map = map
-                    .map_err(|error| CompileError::Classes { owner: steer.owner.clone(), error })?;
-                Arc::clone(self.maps.entry(key).or_insert_with(|| Arc::new(map)))
-            }
-        };
+        let map = self.map(atlas, zone, &outline);
+        let map =
+            map.map_err(|error| CompileError::Classes { owner: steer.owner.clone(), error })?;
         let place = u32::try_from(self.sources.len()).map_err(|_| CompileError::TooLarge)?;
         let source = RuleSource { zone: zone_place, outline, map };
         self.sources.push(Arc::new(source));

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Snapshot;
+use super::compile::Carried;
 use super::explain::{Decided, Question, decide, named_by, pools_of, with_outages};
 use super::find::{Found, QueryName};
+use super::{Snapshot, ZoneState};
 use crate::model::names::Flags;
 use crate::model::topology::{AnswerClaim, Claim, EndpointAt, Expectation, Outage, Want};
 use crate::model::{
@@ -17,18 +18,52 @@ use crate::model::{
 };
 use crate::steer::{Drawn, Family, Outline, Preference, Scene, Selected, Why, select};
 
-/// Runs every expectation of every zone; findings go to `report`, which must be the one that the
-/// zones were read with.
+/// Runs every expectation of every zone; findings go to `report`.
 pub fn check(snapshot: &Snapshot, report: &mut Report) {
+    check_all(snapshot, None, report);
+}
+
+/// Runs those that may come out otherwise than they did with `before`, where all were met.
+pub fn check_next(snapshot: &Snapshot, before: &Snapshot, report: &mut Report) {
+    let carried = Carried::new(&snapshot.fixed.blueprint, &before.fixed.blueprint);
+    check_all(snapshot, carried.filter(|carried| carried.has_same_names).as_ref(), report);
+}
+
+fn check_all(snapshot: &Snapshot, carried: Option<&Carried>, report: &mut Report) {
+    let is_same = |zone| carried.is_some_and(|carried| carried.place(zone).is_some());
     for (place, zone) in snapshot.zones().iter().enumerate() {
+        let mut found = Vec::new();
         for Expectation { span, claim } in &zone.expectations {
-            match claim {
-                Claim::Answer(claim) => check_answer(snapshot, zone, claim, *span, report),
+            found.extend(match claim {
+                Claim::Survives(_) if is_same(place) => None,
                 Claim::Survives(count) => {
-                    check_survives(snapshot, place, usize::from(*count), *span, report);
+                    check_survives(snapshot, place, usize::from(*count), *span)
                 }
-            }
+                Claim::Answer(claim) => {
+                    let name = QueryName::parse(claim.name.as_wire());
+                    let found = name.map(|name| snapshot.names().find(&name, claim.qtype));
+                    // Another of our zones may be the one that answers.
+                    if is_same(place) && found.as_ref().and_then(zone_of).is_some_and(is_same) {
+                        None
+                    } else {
+                        check_answer(snapshot, zone, claim, found, *span)
+                    }
+                }
+            });
         }
+        if !found.is_empty() {
+            let moved = report.add_sources(&zone.written);
+            found.into_iter().for_each(|found| report.push(found.moved(moved)));
+        }
+    }
+}
+
+/// The zone that answers.
+const fn zone_of(found: &Found<'_>) -> Option<usize> {
+    match found {
+        Found::NotOurs => None,
+        Found::Name(record) | Found::Referral(record) | Found::Dname(record) => Some(record.zone()),
+        Found::NxDomain(zone) => Some(*zone),
     }
 }
 
@@ -36,16 +71,14 @@ fn check_answer(
     snapshot: &Snapshot,
     zone: &Zone,
     claim: &AnswerClaim,
+    found: Option<Found<'_>>,
     span: Span,
-    report: &mut Report,
-) {
+) -> Option<Diagnostic> {
     let asked = format!("{} {} from {}", claim.name, claim.qtype, claim.from);
     let fail = |instead: String| {
         Diagnostic::error(span, format!("expectation not met: {asked}"))
             .label(format!("want {}, {instead}", want_text(zone, &claim.want)))
     };
-    let name = QueryName::parse(claim.name.as_wire());
-    let found = name.map(|name| snapshot.names().find(&name, claim.qtype));
     match found {
         Some(Found::Name(record))
             if record.flags().has(Flags::STEERED) && record.rrset(claim.qtype).is_none() =>
@@ -59,14 +92,12 @@ fn check_answer(
             };
             let rule = snapshot.rule(snapshot.rule_of(record));
             let Some(column) = rule.column_of(claim.qtype) else {
-                report.push(fail("but the rule has no records of that type".to_owned()));
-                return;
+                return Some(fail("but the rule has no records of that type".to_owned()));
             };
-            let decided = decide(snapshot, &question, rule, rule.family(column));
-            if !is_met(&decided, &claim.want) {
-                let hint = hint_of(&decided);
-                report.push(fail(answered_text(&decided)).hint(hint));
-            }
+            let all_up = ZoneState::all_up(snapshot.zone(rule.source.zone));
+            let decided = decide(snapshot, &question, rule, rule.family(column), &all_up);
+            let is_met = is_met(&decided, &claim.want);
+            (!is_met).then(|| fail(answered_text(&decided)).hint(hint_of(&decided)))
         }
         Some(Found::Name(record)) => {
             let rrset = record.rrset(claim.qtype);
@@ -74,12 +105,11 @@ fn check_answer(
             let own = own.unwrap_or_default().into_iter();
             let answered: Vec<TargetHost> =
                 own.filter_map(|(_, rdata)| host_of(claim.qtype, &rdata)).collect();
-            if !is_same(&answered, &claim.want) {
-                report.push(fail(format!("but the zone's own records say {}", list(&answered))));
-            }
+            let instead = || format!("but the zone's own records say {}", list(&answered));
+            (!is_same(&answered, &claim.want)).then(|| fail(instead()))
         }
-        Some(Found::NxDomain(_)) => report.push(fail("but the name does not exist".to_owned())),
-        _ => report.push(fail("but this zone does not answer for the name".to_owned())),
+        Some(Found::NxDomain(_)) => Some(fail("but the name does not exist".to_owned())),
+        _ => Some(fail("but this zone does not answer for the name".to_owned())),
     }
 }
 
@@ -192,9 +222,8 @@ fn check_survives(
     zone_place: usize,
     count: usize,
     span: Span,
-    report: &mut Report,
-) {
-    let zone = &snapshot.zones()[zone_place];
+) -> Option<Diagnostic> {
+    let zone = snapshot.zone(zone_place);
     let fatal = snapshot.rules_of(zone_place).find_map(|rule| {
         let outline = &rule.source.outline;
         let classes = rule.source.map.preferences.iter();
@@ -202,17 +231,15 @@ fn check_survives(
         let regions = cases.find_map(|(class, f)| fatal_regions(zone, outline, class, f, count))?;
         Some((outline.rule(zone), regions))
     });
-    let Some((steer, regions)) = fatal else { return };
+    let (steer, regions) = fatal?;
     let names: Vec<&str> =
         regions.iter().map(|region| zone.regions[region.index()].name.as_str()).collect();
     let down = names.join("` and `");
     let message =
         format!("expectation not met: {} does not survive the loss of `{down}`", steer.owner);
-    report.push(
-        Diagnostic::error(span, message)
-            .label(format!("with `{down}` down, some clients have no live endpoint left"))
-            .hint("give the rule a pool in another region, or the `where` clause more pools"),
-    );
+    let error = Diagnostic::error(span, message)
+        .label(format!("with `{down}` down, some clients have no live endpoint left"));
+    Some(error.hint("give the rule a pool in another region, or the `where` clause more pools"))
 }
 
 /// The fewest regions whose loss leaves a class without a live endpoint, unless they are more than

@@ -7,9 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
 use super::find::{Found, QueryName};
 use super::rules::CompiledRule;
+use super::{Snapshot, ZoneState};
 use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
 use crate::model::topology::{EndpointAt, Outage};
@@ -202,7 +202,8 @@ fn explain_name(
     }
     let rule = snapshot.rule(snapshot.rule_of(record));
     let Some(column) = rule.column_of(question.qtype) else { return (found, "NODATA") };
-    let decided = decide(snapshot, question, rule, rule.family(column));
+    let state = snapshot.state(rule.source.zone);
+    let decided = decide(snapshot, question, rule, rule.family(column), &state);
     explanation.answer = records_of(zone, &decided.choice, decided.family);
     explanation.decision = Some(decision_of(&decided, located));
     let result = match decided.choice.drawn {
@@ -235,21 +236,19 @@ pub(super) struct Decided<'a> {
     pub(super) choice: Choice,
 }
 
-/// Decides as a query would, with `question.down` taken for down.
+/// Decides as a query would in `state`, with `question.down` taken for down.
 pub(super) fn decide<'a>(
     snapshot: &'a Snapshot,
     question: &Question<'_>,
     rule: &'a CompiledRule,
     family: Family,
+    state: &ZoneState,
 ) -> Decided<'a> {
-    let zone_place = rule.source.zone;
-    let (zone, outline) = (&snapshot.zones()[zone_place], &rule.source.outline);
+    let (zone, outline) = (snapshot.zone(rule.source.zone), &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
     let preference = &rule.source.map.preferences[class];
-    let health = with_outages(zone, &snapshot.endpoint_health(zone_place), question.down);
-    let known = snapshot.scene(zone_place);
-    let past: Vec<PoolPast> = known.past().collect();
-    let scene = Scene::new(zone, &|id| health[id.index()], &past, known.now);
+    let health = with_outages(zone, &state.health, question.down);
+    let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
     let is_observe_only = outline.rule(zone).is_observe_only;
     let acted = if is_observe_only { Scene::all_up(zone) } else { scene.clone() };
     let dice = Draw { random: question.random, turn: 0, key };

@@ -29,7 +29,7 @@ use crate::model::topology::Outage;
 use crate::model::{EndpointHealth, EndpointId, Name, PoolId, Target, TargetHealth, Time, Zone};
 use crate::steer::select::Leaves;
 use crate::steer::{PoolPast, Scene};
-use compile::Fixed;
+use compile::{Carried, Fixed};
 use gate::Gate;
 use names::NameTable;
 use rules::{CompiledRule, RuleSource};
@@ -86,6 +86,30 @@ pub enum News<'a> {
     Of(&'a [Target]),
 }
 
+/// What is known of one zone, for those who decide outside of queries.
+pub(crate) struct ZoneState {
+    /// Of its endpoints, by id.
+    pub(crate) health: Vec<EndpointHealth>,
+    /// Of its pools, by id.
+    pub(crate) past: Vec<PoolPast>,
+    /// The moment.
+    pub(crate) now: Time,
+}
+
+impl ZoneState {
+    /// That of a zone of which nothing is known yet, so that all is taken for up.
+    fn all_up(zone: &Zone) -> Self {
+        let up = |target: Option<Target>| target.map(|_| TargetHealth::UNCHECKED);
+        let of_endpoint = |n| {
+            let own = zone.targets_of(EndpointId::new(n));
+            let (v4, v6, host) = (up(own.v4), up(own.v6), up(own.host));
+            EndpointHealth { v4, v6, host, is_drained: false }
+        };
+        let health = (0..zone.endpoints.len()).map(of_endpoint).collect();
+        Self { health, past: Vec::new(), now: Time::ZERO }
+    }
+}
+
 impl Snapshot {
     /// Compiles a blueprint for these conditions.
     ///
@@ -96,22 +120,62 @@ impl Snapshot {
         generation: u64,
         conditions: &Conditions<'_>,
     ) -> Result<Self, CompileError> {
-        let fixed = Fixed::new(blueprint)?;
+        let fixed = Fixed::new(blueprint, None)?;
         let target_health = fixed.targets.health(conditions.of_target);
-        let scene = |(place, zone): (usize, &Zone)| {
-            let health = |id| fixed.targets.endpoint_health(place, id, &target_health);
-            let past = conditions.past(zone).unwrap_or_default();
-            Arc::new(Scene::new(zone, &health, &past, conditions.now))
-        };
-        let scenes: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(scene).collect();
-        let rule = |source: &Arc<RuleSource>| {
-            let zone = &fixed.blueprint.zones[source.zone];
-            Arc::new(CompiledRule::new(zone, source, &scenes[source.zone]))
-        };
-        let rules: Vec<_> = fixed.rules.iter().map(rule).collect();
+        let scene = |place| Arc::new(scene_of(&fixed, place, &target_health, conditions));
+        let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
+        let rules = fixed.rules.iter().map(|source| compile_rule(&fixed, source, &scenes));
+        let rules: Vec<_> = rules.collect();
         Ok(Self {
             generation,
             gate: Arc::default(),
+            due: due_of(&rules),
+            fixed: Arc::new(fixed),
+            target_health: Arc::new(target_health),
+            scenes,
+            rules,
+        })
+    }
+
+    /// Compiles a blueprint that comes after this snapshot's. Zones that are the same, in memory, stay as
+    /// they are, compiled for what was known then; `conditions` tell of what was not there before.
+    ///
+    /// # Errors
+    /// When it holds more than the tables can.
+    pub fn compile_next(
+        &self,
+        blueprint: Blueprint,
+        conditions: &Conditions<'_>,
+    ) -> Result<Self, CompileError> {
+        let carried = Carried::new(&blueprint, &self.fixed.blueprint);
+        let carried = carried.as_ref();
+        let fixed = Fixed::new(blueprint, carried.map(|carried| (&*self.fixed, carried)))?;
+        let place_before = |place| carried.and_then(|carried| carried.place(place));
+        let of_target = |target: &Target| match self.fixed.targets.place(target) {
+            Some(place) => self.target_health[place],
+            None => (conditions.of_target)(target),
+        };
+        let target_health = fixed.targets.health(&of_target);
+        let scene = |place| match place_before(place) {
+            Some(old) => Arc::clone(&self.scenes[old]),
+            None => Arc::new(scene_of(&fixed, place, &target_health, conditions)),
+        };
+        let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
+        let mut rules = Vec::with_capacity(fixed.rules.len());
+        for own in fixed.rules.chunk_by(|a, b| a.zone == b.zone) {
+            match place_before(own[0].zone) {
+                Some(old) => {
+                    let before = self.rules[self.fixed.rules_of(old)].iter();
+                    rules.extend(before.zip(own).map(|(rule, source)| rule.of_source(source)));
+                }
+                None => {
+                    rules.extend(own.iter().map(|source| compile_rule(&fixed, source, &scenes)))
+                }
+            }
+        }
+        Ok(Self {
+            generation: self.generation + 1,
+            gate: Arc::clone(&self.gate),
             due: due_of(&rules),
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
@@ -276,10 +340,11 @@ impl Snapshot {
     /// What a pool of a zone has been through.
     #[must_use]
     pub fn past(&self, apex: &Name, pool: &str) -> PoolPast {
-        let zones = self.zones().iter().zip(&self.scenes);
-        let found = { zones }.find(|(zone, _)| zone.apex == *apex).and_then(|(zone, scene)| {
-            let place = zone.pools.iter().position(|own| own.name == pool)?;
-            scene.past().nth(place)
+        // Asked for every pool of all zones, so not by going through these.
+        let zone = self.names().get(apex.as_wire()).map(NameRecord::zone);
+        let found = zone.filter(|zone| self.zone(*zone).apex == *apex).and_then(|zone| {
+            let place = self.zone(zone).pools.iter().position(|own| own.name == pool)?;
+            self.scenes[zone].past().nth(place)
         });
         found.unwrap_or_default()
     }
@@ -311,7 +376,7 @@ impl Snapshot {
 
     /// The zones that it was compiled from.
     #[must_use]
-    pub fn zones(&self) -> &[Zone] {
+    pub fn zones(&self) -> &[Arc<Zone>] {
         &self.fixed.blueprint.zones
     }
 
@@ -327,6 +392,13 @@ impl Snapshot {
         let ids = (0..self.zones()[zone].endpoints.len()).map(EndpointId::new);
         let health = |id| self.fixed.targets.endpoint_health(zone, id, &self.target_health);
         ids.map(health).collect()
+    }
+
+    /// What it took for known of a zone.
+    pub(crate) fn state(&self, zone: usize) -> ZoneState {
+        let scene = self.scene(zone);
+        let (health, past) = (self.endpoint_health(zone), scene.past().collect());
+        ZoneState { health, past, now: scene.now }
     }
 
     /// What is known of the pools of a zone.
@@ -420,9 +492,30 @@ impl Snapshot {
 
     /// The different rules of a zone.
     pub(crate) fn rules_of(&self, zone: usize) -> impl Iterator<Item = &CompiledRule> {
-        let own = self.rules.iter().filter(move |rule| rule.source.zone == zone);
-        own.map(|rule| &**rule)
+        self.rules[self.fixed.rules_of(zone)].iter().map(|rule| &**rule)
     }
+}
+
+fn compile_rule(
+    fixed: &Fixed,
+    source: &Arc<RuleSource>,
+    scenes: &[Arc<Scene>],
+) -> Arc<CompiledRule> {
+    let zone = &fixed.blueprint.zones[source.zone];
+    Arc::new(CompiledRule::new(zone, source, &scenes[source.zone]))
+}
+
+/// What is known of the pools of a zone when this is known of the targets.
+fn scene_of(
+    fixed: &Fixed,
+    place: usize,
+    target_health: &[TargetHealth],
+    conditions: &Conditions<'_>,
+) -> Scene {
+    let zone = &fixed.blueprint.zones[place];
+    let health = |id| fixed.targets.endpoint_health(place, id, target_health);
+    let past = conditions.past(zone).unwrap_or_default();
+    Scene::new(zone, &health, &past, conditions.now)
 }
 
 fn due_of(rules: &[Arc<CompiledRule>]) -> Option<Time> {
@@ -431,8 +524,8 @@ fn due_of(rules: &[Arc<CompiledRule>]) -> Option<Time> {
 
 /// Every target that some endpoint of `zones` asks for, each once.
 #[must_use]
-pub fn targets_of(zones: &[Zone]) -> HashSet<Target> {
-    let of_zone = |zone: &Zone| {
+pub fn targets_of(zones: &[Arc<Zone>]) -> HashSet<Target> {
+    let of_zone = |zone: &Arc<Zone>| {
         let endpoints = (0..zone.endpoints.len()).map(EndpointId::new);
         endpoints
             .flat_map(|id| zone.targets_of(id).iter().cloned().collect::<Vec<_>>())

@@ -13,6 +13,7 @@
 //! How a look-up goes on when a name is not there is [`find`](super::find)'s business.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -130,7 +131,7 @@ pub(crate) enum TableError {
 
 impl NameTable {
     /// The names of all zones. A child zone's names hide its parent's.
-    pub(crate) fn new(zones: &[Zone]) -> Result<Self, TableError> {
+    pub(crate) fn new(zones: &[Arc<Zone>]) -> Result<Self, TableError> {
         let nesting = Nesting::of(zones);
         let names: usize = zones.iter().map(|zone| zone.names.names).sum();
         // Each zone may need a name more, in the zone above.
@@ -148,26 +149,33 @@ impl NameTable {
 }
 
 /// Which zones lie inside others of ours. All names are in lower case and wire form.
+#[derive(Default)]
 struct Nesting {
-    apexes: HashSet<Box<[u8]>>,
+    /// The apexes of those that do.
+    inner: HashSet<Box<[u8]>>,
     /// By apex, those of the zones right below.
     children: HashMap<Box<[u8]>, Vec<Box<[u8]>>>,
 }
 
 impl Nesting {
-    fn of(zones: &[Zone]) -> Self {
-        let lower = |name: &Name| Box::<[u8]>::from(name.as_wire().to_ascii_lowercase());
-        let apexes: HashSet<Box<[u8]>> = zones.iter().map(|zone| lower(&zone.apex)).collect();
-        let mut children: HashMap<Box<[u8]>, Vec<Box<[u8]>>> = HashMap::new();
-        for apex in &apexes {
-            let mut above = std::iter::successors(parent_of(apex), |name| parent_of(name));
-            if let Some(parent) = above.find(|name| apexes.contains(*name)) {
-                children.entry(parent.into()).or_default().push(apex.clone());
+    fn of(zones: &[Arc<Zone>]) -> Self {
+        let lower = |name: &Name| Box::<[u8]>::from(name.to_lowercase().as_wire());
+        let mut apexes: Vec<&Name> = zones.iter().map(|zone| &zone.apex).collect();
+        apexes.sort();
+        let mut nesting = Self::default();
+        // A name comes right before what lies below it (RFC 4034 §6.1).
+        let mut around: Vec<&Name> = Vec::new();
+        for apex in apexes {
+            while around.pop_if(|outer| !apex.is_at_or_below(outer)).is_some() {}
+            if let Some(parent) = around.last() {
+                nesting.children.entry(lower(parent)).or_default().push(lower(apex));
+                nesting.inner.insert(lower(apex));
             }
+            around.push(apex);
         }
-        // Not in the order of a hash: tables of the same zones are the same.
-        children.values_mut().for_each(|children| children.sort());
-        Self { apexes, children }
+        // In one order, whatever the case of names: tables of the same zones are the same.
+        nesting.children.values_mut().for_each(|children| children.sort());
+        nesting
     }
 
     /// Whether `owner`, a name of the zone `apex`, lies strictly below the apex of another of our zones
@@ -176,7 +184,7 @@ impl Nesting {
     fn is_below_other(&self, owner: &[u8], apex: &[u8]) -> bool {
         let above = std::iter::successors(parent_of(owner), |name| parent_of(name));
         let mut inside = above.take_while(|name| name.len() > apex.len());
-        inside.any(|name| self.apexes.contains(name))
+        inside.any(|name| self.inner.contains(name))
     }
 }
 
@@ -253,13 +261,11 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::model::{RecordType, Report, Span};
     use crate::zone::{NamesBuilder, RecordRef};
 
-    fn zone(apex: &str, owners: &[String]) -> Zone {
+    fn zone(apex: &str, owners: &[String]) -> Arc<Zone> {
         let apex: Name = apex.parse().unwrap();
         let span = Span::new(Report::new().add_source("", ""), 0..0);
         let mut names = NamesBuilder::new(&apex);
@@ -268,7 +274,7 @@ mod tests {
             let owner = &Name::parse(owner, &apex).unwrap();
             names.add(RecordRef { owner, rtype: RecordType::A, ttl: 1, rdata: &address, span });
         }
-        Zone { names: Arc::new(names.finish([])), ..Zone::empty(apex) }
+        Arc::new(Zone { names: Arc::new(names.finish([])), ..Zone::empty(apex) })
     }
 
     #[test]

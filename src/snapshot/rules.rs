@@ -34,7 +34,7 @@ pub(crate) struct Placed {
 }
 
 /// Where a compiled rule comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RuleSource {
     /// The zone, by place in the blueprint.
     pub(crate) zone: usize,
@@ -140,6 +140,14 @@ impl CompiledRule {
             }
         }
         is_changed.then(|| Self { due: due_of(&columns), columns, ..self.clone() })
+    }
+
+    /// The same as a rule of `source`, which says the same of another place.
+    pub(crate) fn of_source(self: &Arc<Self>, source: &Arc<RuleSource>) -> Arc<Self> {
+        if Arc::ptr_eq(&self.source, source) {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { source: Arc::clone(source), ..(**self).clone() })
     }
 
     /// The column that answers a type; `None` when the rule never has records of that type, whoever

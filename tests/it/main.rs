@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod documents;
 mod encrypted;
+mod loading;
 mod master;
 mod master_cases;
 mod node;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::endpoints::Endpoints;
 use crate::config::{self, ServerConfig};
@@ -28,7 +29,7 @@ const PORT_TRIES: usize = 20;
 #[derive(Debug)]
 pub(super) struct Stage {
     /// The zone that is played.
-    pub(super) zone: Zone,
+    pub(super) zone: Arc<Zone>,
     /// The endpoints of each region, by its number in the zone.
     pub(super) endpoints: Vec<Endpoints>,
     /// Where they are checked.
@@ -76,7 +77,7 @@ impl Stage {
 }
 
 /// Writes the zone with its endpoints checked at `port`, and reads it as a node does.
-fn write_zone(base: &Path, port: u16) -> io::Result<Zone> {
+fn write_zone(base: &Path, port: u16) -> io::Result<Arc<Zone>> {
     let directory = base.join("zones");
     fs::create_dir_all(&directory)?;
     let zone = ZONE.replace(CHECK_PORT_LINE, &format!("port     = {port}"));

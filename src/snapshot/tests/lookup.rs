@@ -180,7 +180,8 @@ fn compile(zones: &[Plain]) -> Snapshot {
         for (owner, types) in &plain.types {
             types.iter().for_each(|rtype| names.add((&record(owner, *rtype)).into()));
         }
-        Zone { names: Arc::new(names.finish([])), ..Zone::empty(plain.apex.clone()) }
+        let names = Arc::new(names.finish([]));
+        Arc::new(Zone { names, ..Zone::empty(plain.apex.clone()) })
     };
     let zones = zones.iter().map(zone).collect();
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };

@@ -240,16 +240,7 @@ fn empty_zone(policy: Policy) -> Zone {
         ttl: Duration::from_secs(TTL.into()),
         ttl_min: Duration::from_secs(TTL_MIN.into()),
     };
-    Zone {
-        apex: "test.".parse().unwrap(),
-        names: std::sync::Arc::default(),
-        regions: Vec::new(),
-        checks: Vec::new(),
-        pools: Vec::new(),
-        endpoints: Vec::new(),
-        steers: vec![steer],
-        expectations: Vec::new(),
-    }
+    Zone { steers: vec![steer], ..Zone::empty("test.".parse().unwrap()) }
 }
 
 /// `us min 50% share 2: d*3 e*0`

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use windrose::files::ZoneDirectory;
 use windrose::model::{Name, Record, RecordType, Report, Zone};
@@ -59,7 +60,7 @@ pub(crate) fn lay_out(
     }
     let mut report = Report::new();
     let zones = windrose::config::read_zones(&mut report, &ZoneDirectory::new(&originals));
-    let read = |zone: &Zone| read_records(&mut report, &originals, &zone.apex);
+    let read = |zone: &Arc<Zone>| read_records(&mut report, &originals, &zone.apex);
     let zones = zones.iter().map(read).collect::<io::Result<Vec<_>>>()?;
     if report.has_errors() {
         return Err(io::Error::other(report.render(false)));

@@ -40,7 +40,7 @@ pub(crate) fn coordinates((latitude, longitude): (f64, f64)) -> Coordinates {
 }
 
 /// The zone; each rule but the first leaves another pool out, so that none has another's classes.
-pub(crate) fn zones(rules: usize) -> Vec<Zone> {
+pub(crate) fn zones(rules: usize) -> Vec<Arc<Zone>> {
     let mut report = Report::new();
     let zones = config::read_zones(&mut report, &File(text(rules).into()));
     assert!(!report.has_errors(), "{report}");

@@ -87,7 +87,7 @@ fn judge_served(records: &[Record]) {
     let mut names = NamesBuilder::new(&apex());
     records.iter().for_each(|record| names.add(record.into()));
     let names = Arc::new(names.finish([]));
-    let snapshot = compile(vec![Zone { names, ..Zone::empty(apex()) }]);
+    let snapshot = compile(vec![Arc::new(Zone { names, ..Zone::empty(apex()) })]);
     for record in records.iter().take(ASKED_MAX) {
         let mut packet = vec![7, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         packet.extend_from_slice(record.owner.as_wire());

@@ -1,6 +1,8 @@
 //! Any text as a zone file, or as a server file when it looks like one. A zone without errors is compiled if
 //! that is cheap; then its expectations are run, and each name that it steers is asked for.
 
+use std::sync::Arc;
+
 use windrose::config::{self, ServerConfig};
 use windrose::model::topology::Policy;
 use windrose::model::{Report, Steer, Zone};
@@ -49,14 +51,14 @@ fn read_server(text: &str) -> (Report, Option<ServerConfig>) {
     (report, server)
 }
 
-fn read_zones(text: &str) -> (Report, Vec<Zone>) {
+fn read_zones(text: &str) -> (Report, Vec<Arc<Zone>>) {
     let mut report = Report::new();
     let files = Files(&[("example.com.toml", text), ("static.zone", MASTER)]);
     let zones = config::read_zones(&mut report, &files);
     (report, zones)
 }
 
-fn judge_served(zones: Vec<Zone>, report: &mut Report) {
+fn judge_served(zones: Vec<Arc<Zone>>, report: &mut Report) {
     let snapshot = compile(zones);
     expect::check(&snapshot, report);
     let owners = snapshot.zones().iter().flat_map(|zone| &zone.steers).map(|steer| &steer.owner);

@@ -28,7 +28,7 @@ impl ZoneFiles for Files<'_> {
 
 /// The zones as they are served while every target is down. What has no check is up, so that there is some
 /// of both.
-pub(super) fn compile(zones: Vec<Zone>) -> Snapshot {
+pub(super) fn compile(zones: Vec<Arc<Zone>>) -> Snapshot {
     let down = TargetHealth {
         verdict: Verdict::Down,
         since: Time::ZERO,

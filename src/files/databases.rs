@@ -1,17 +1,12 @@
-//! The files that are served from: zone files and databases.
-//!
-//! Reads whole files into memory, so that nothing that happens to a file later can reach what was made
-//! of it. What they say is for `config` and `geo` to read.
+//! Databases: which there are, and what is in them.
 
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
 
 use flate2::read::GzDecoder;
 
-use crate::config::ZoneFiles;
+use super::Identity;
 use crate::geo::Database;
 
 /// The most that a compressed database may unpack to. The largest there are have about 1 GiB.
@@ -19,56 +14,8 @@ const UNPACKED_MAX: u64 = 4 << 30;
 /// The database that comes with windrose. It steps back when another says where clients are.
 const SHIPPED: &str = "windrose-city.mmdb.gz";
 /// It again, inside the program, so that `nearest` works from any directory.
-const BUILT_IN: &[u8] = include_bytes!("../geoip/windrose-city.mmdb.gz");
+const BUILT_IN: &[u8] = include_bytes!("../../geoip/windrose-city.mmdb.gz");
 const BUILT_IN_NAME: &str = "windrose-city.mmdb.gz (built in)";
-
-/// A directory of zone files.
-#[derive(Debug)]
-pub struct ZoneDirectory {
-    path: PathBuf,
-    /// As operators know it.
-    shown: String,
-}
-
-impl ZoneDirectory {
-    /// The directory at `path`.
-    #[must_use]
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), shown: path.display().to_string() }
-    }
-
-    /// Whether it can be read.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn probe(&self) -> io::Result<()> {
-        fs::read_dir(&self.path).map(drop)
-    }
-}
-
-impl ZoneFiles for ZoneDirectory {
-    fn directory(&self) -> &str {
-        &self.shown
-    }
-
-    fn names(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
-        let files = entries.filter_map(Result::ok).filter(|entry| entry.path().is_file());
-        files.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-    }
-
-    fn read(&self, name: &str) -> Result<Arc<str>, String> {
-        let bytes = fs::read(self.path.join(name)).map_err(|error| error.to_string())?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(text.into()),
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
-                Err(format!("line {} is not UTF-8", line + 1))
-            }
-        }
-    }
-}
 
 /// One database, as it was when it was looked at: two looks are equal when nothing has changed in
 /// between.
@@ -78,10 +25,8 @@ pub enum DatabaseFile {
     OnDisk {
         /// Where.
         path: PathBuf,
-        /// In octets.
-        len: u64,
-        /// When it was last written, if the file system says so.
-        modified: Option<SystemTime>,
+        /// What stood there.
+        identity: Identity,
     },
     /// In the program.
     BuiltIn,
@@ -89,9 +34,8 @@ pub enum DatabaseFile {
 
 impl DatabaseFile {
     fn look_at(path: &Path) -> io::Result<Self> {
-        let data = fs::metadata(path)?;
-        let modified = data.modified().ok();
-        Ok(Self::OnDisk { path: path.to_owned(), len: data.len(), modified })
+        let identity = Identity::of(&fs::metadata(path)?);
+        Ok(Self::OnDisk { path: path.to_owned(), identity })
     }
 
     /// Whether it is a file, which an operator can change or take away.

@@ -165,21 +165,24 @@ impl<T> DrawTree<T> {
     ) {
         let Some(DrawNode { policy, count, items }) = self.nodes.get(node) else { return };
         let items = &self.items[items.clone()];
-        let picks = policy::pick(*policy, items, (*count).min(*left), dice);
         // A draw below must not go with the draw here: another number, and a turn that moves on
         // only when every item has had its own.
         let len = u32::try_from(items.len()).unwrap_or(1).max(1);
         let turn = if *count == 1 { dice.turn / len } else { dice.turn };
         let below = Draw { random: policy::mix(dice.random), turn, key: dice.key };
-        for pick in picks.iter() {
-            match &items[pick].to {
-                ItemTo::Leaf(leaf) if *left > 0 => {
-                    *left -= 1;
-                    name(leaf);
-                }
-                ItemTo::Leaf(_) => return,
-                ItemTo::Node(node) => self.draw_node(*node, below, left, name),
+        let mut take = |pick: usize| match items.get(pick).map(|item| &item.to) {
+            Some(ItemTo::Leaf(leaf)) if *left > 0 => {
+                *left -= 1;
+                name(leaf);
             }
+            Some(ItemTo::Node(node)) => self.draw_node(*node, below, left, name),
+            Some(ItemTo::Leaf(_)) | None => {}
+        };
+        // Nearly every answer names one.
+        if *count == 1 {
+            take(policy::pick_one(*policy, items, dice));
+        } else {
+            policy::pick(*policy, items, *count, dice).iter().for_each(take);
         }
     }
 }

@@ -42,6 +42,18 @@ pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: 
     }
 }
 
+/// [`pick`] of one item: its place. There is at least one.
+pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], dice: Draw) -> usize {
+    match policy {
+        _ if items.len() <= 1 => 0,
+        Policy::Nearest | Policy::Failover | Policy::Map => 0,
+        Policy::Weighted => weighted::pick_one(items, dice.random),
+        Policy::Sticky => sticky::pick_one(items, dice.key),
+        Policy::RoundRobin | Policy::All => dice.turn as usize % items.len(),
+        Policy::Random => usize::try_from(below(dice.random, items.len() as u64)).unwrap_or(0),
+    }
+}
+
 fn first(count: usize) -> Picks {
     let mut picks = Picks::EMPTY;
     (0..count).for_each(|index| picks.push(index));

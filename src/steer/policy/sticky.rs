@@ -9,6 +9,19 @@
 use super::{Weighted, mix};
 use crate::steer::draw::Picks;
 
+/// The item that scores best for `key`: the first of [`pick`].
+pub(super) fn pick_one(items: &[impl Weighted], key: u64) -> usize {
+    let (mut best, mut best_cost, mut best_weight) = (0, u64::MAX, 0);
+    for (index, item) in items.iter().enumerate() {
+        let (cost, weight) = (neg_log2(mix(key ^ item.seed())), u64::from(item.weight()));
+        // The first of all beats none; products as below.
+        if best_weight == 0 || cost * best_weight < best_cost * weight {
+            (best, best_cost, best_weight) = (index, cost, weight);
+        }
+    }
+    best
+}
+
 /// The `count` items that score best for `key`, best first; the earlier of equals.
 pub(super) fn pick(items: &[impl Weighted], count: usize, key: u64) -> Picks {
     let mut picks = Picks::EMPTY;

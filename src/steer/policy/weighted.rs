@@ -3,6 +3,18 @@
 use super::{Weighted, below, mix};
 use crate::steer::draw::Picks;
 
+/// One item, drawn in proportion to its weight: the first of [`pick`].
+pub(super) fn pick_one(items: &[impl Weighted], random: u64) -> usize {
+    let mut point = below(random, items.iter().map(|item| u64::from(item.weight())).sum());
+    let is_drawn = |item: &_| {
+        let weight = u64::from(Weighted::weight(item));
+        let is_drawn = point < weight;
+        point = point.wrapping_sub(weight);
+        is_drawn
+    };
+    items.iter().position(is_drawn).unwrap_or(0)
+}
+
 /// `count` different items, each drawn in proportion to its weight among those that are left.
 pub(super) fn pick(items: &[impl Weighted], count: usize, random: u64) -> Picks {
     let mut picks = Picks::EMPTY;

@@ -250,3 +250,17 @@ fn weighted_without_replacement_goes_by_the_weights_that_are_left() {
     let share = f64::from(seconds[1]) / f64::from(seconds[1] + seconds[2]);
     assert!((share - 0.6).abs() < 0.012, "{seconds:?}");
 }
+
+#[test]
+fn the_one_that_is_drawn_alone_is_the_first_of_those_drawn_together() {
+    let policies =
+        [Policy::Failover, Policy::Weighted, Policy::Sticky, Policy::RoundRobin, Policy::Random];
+    for policy in policies {
+        for weights in [&[1_u32][..], &[1, 1], &[3, 1, 7, 2, 2], &[1, 1_000_000]] {
+            let one = pool_of(weights, policy, 1).select(Family::V4);
+            let all = pool_of(weights, policy, 32).select(Family::V4);
+            let draws = || (0..2000).map(|n| dice(n, key(n)));
+            assert_eq!(firsts(&one, draws()), firsts(&all, draws()), "{policy:?} {weights:?}");
+        }
+    }
+}

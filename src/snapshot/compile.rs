@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::names::{NameTable, TableError};
 use super::rules::{RuleMap, RuleSource};
+use crate::geo::distance::Ranking;
 use crate::geo::{Atlas, ClassId, ClassMap, ClassMapError, Place, distance};
 use crate::model::topology::{ClientMap, Policy, Region, Where};
 use crate::model::{
@@ -18,7 +19,8 @@ use crate::model::{
     TargetHealth, Zone,
 };
 use crate::steer::outline::{Node, To};
-use crate::steer::{Evidence, Outline, Preference, prefer};
+use crate::steer::prefer::{Seen, Sight, prefer_seen};
+use crate::steer::{Evidence, Outline, Preference};
 
 /// What a snapshot is compiled from: zones and geo data.
 #[derive(Debug)]
@@ -361,42 +363,76 @@ fn map_of(atlas: &Atlas, zone: &Zone, outline: &Outline) -> Result<RuleMap, Clas
     if !outline.tells_places_apart(zone) {
         let nowhere = Location::default();
         let place = Place { location: &nowhere, subnets: &[], is_private: false };
-        return Ok(RuleMap {
-            preferences: vec![preference_at(zone, outline, &place)],
-            classes: None,
-        });
+        let mut classes = Classes::new(zone, outline);
+        classes.of(&place);
+        return Ok(RuleMap { preferences: classes.preferences, classes: None });
     }
     let (subnets, asns) = (outline.subnet_sets(zone), outline.asns(zone));
-    let mut preferences: Vec<Preference> = Vec::new();
-    let mut places: HashMap<Preference, ClassId> = HashMap::new();
-    let mut classify = |place: &Place<'_>| {
-        let preference = preference_at(zone, outline, place);
-        *places.entry(preference).or_insert_with_key(|preference| {
-            preferences.push(preference.clone());
-            // Too many for the table's ids is the table's error to report, so stop at the last.
-            ClassId(u16::try_from(preferences.len() - 1).unwrap_or(u16::MAX))
-        })
-    };
-    let classes = ClassMap::compile(atlas, &subnets, &asns, &mut classify)?;
-    Ok(RuleMap { preferences, classes: Some(classes) })
+    let mut classes = Classes::new(zone, outline);
+    let map = ClassMap::compile(atlas, &subnets, &asns, &mut |place| classes.of(place))?;
+    Ok(RuleMap { preferences: classes.preferences, classes: Some(map) })
 }
 
-/// What clients at a place prefer.
-pub(crate) fn preference_at(zone: &Zone, outline: &Outline, place: &Place<'_>) -> Preference {
-    let regions: Vec<Coordinates> = zone.regions.iter().map(|r| r.coordinates).collect();
-    let from = place.location.coordinates;
-    let nearest: Option<Vec<RegionId>> =
-        from.map(|from| distance::order(from, &regions).into_iter().map(RegionId::new).collect());
-    let has_bias = outline.steers(zone).any(|steer| !steer.bias.is_empty());
-    let kilometres: Vec<f64> = match from.filter(|_| has_bias) {
-        Some(from) => regions.iter().map(|at| distance::kilometres(from, *at)).collect(),
-        None => Vec::new(),
-    };
-    let evidence = Evidence {
-        location: place.location,
-        subnets: place.subnets,
-        nearest: nearest.as_deref(),
-        kilometres: &kilometres,
-    };
-    prefer(zone, outline, &evidence)
+/// The classes of a rule, numbered as they are met.
+struct Classes<'a> {
+    zone: &'a Zone,
+    outline: &'a Outline,
+    sight: Sight,
+    regions: Vec<Coordinates>,
+    ranking: Ranking,
+    has_bias: bool,
+    preferences: Vec<Preference>,
+    by_preference: HashMap<Preference, ClassId>,
+    /// By what is seen of clients: hundreds of thousands of places look alike in thousands of ways.
+    by_seen: HashMap<Box<[Seen]>, ClassId>,
+}
+
+impl<'a> Classes<'a> {
+    fn new(zone: &'a Zone, outline: &'a Outline) -> Self {
+        let regions: Vec<Coordinates> = zone.regions.iter().map(|r| r.coordinates).collect();
+        Self {
+            zone,
+            outline,
+            sight: Sight::new(zone, outline),
+            ranking: Ranking::new(&regions),
+            regions,
+            has_bias: outline.steers(zone).any(|steer| !steer.bias.is_empty()),
+            preferences: Vec::new(),
+            by_preference: HashMap::new(),
+            by_seen: HashMap::new(),
+        }
+    }
+
+    /// The class of clients at a place.
+    fn of(&mut self, place: &Place<'_>) -> ClassId {
+        let seen = self.see(place);
+        if let Some(&class) = self.by_seen.get(&seen) {
+            return class;
+        }
+        let preference = prefer_seen(self.zone, self.outline, &seen);
+        let class = *self.by_preference.entry(preference).or_insert_with_key(|preference| {
+            self.preferences.push(preference.clone());
+            // Too many for the table's ids is the table's error to report, so stop at the last.
+            ClassId(u16::try_from(self.preferences.len() - 1).unwrap_or(u16::MAX))
+        });
+        self.by_seen.insert(seen, class);
+        class
+    }
+
+    fn see(&self, place: &Place<'_>) -> Box<[Seen]> {
+        let from = place.location.coordinates;
+        let nearest: Option<Vec<RegionId>> =
+            from.map(|from| self.ranking.order(from).into_iter().map(RegionId::new).collect());
+        let kilometres: Vec<f64> = match from.filter(|_| self.has_bias) {
+            Some(from) => self.regions.iter().map(|at| distance::kilometres(from, *at)).collect(),
+            None => Vec::new(),
+        };
+        let evidence = Evidence {
+            location: place.location,
+            subnets: place.subnets,
+            nearest: nearest.as_deref(),
+            kilometres: &kilometres,
+        };
+        self.sight.see(self.zone, self.outline, &evidence)
+    }
 }

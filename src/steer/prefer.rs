@@ -4,6 +4,7 @@
 //! later, so that the set of clients with the same [`Preference`], and with it the scope of an
 //! answer, changes only with the zone file and the geo data.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::outline::{Node, Outline};
@@ -75,9 +76,15 @@ impl Order {
     /// The clause that applies, by its place in the steer.
     #[must_use]
     pub fn clause(&self) -> Option<usize> {
-        match self.named {
-            NamedBy::Where(n) => Some(n.into()),
-            _ => None,
+        self.named.clause()
+    }
+}
+
+impl NamedBy {
+    fn clause(self) -> Option<usize> {
+        match self {
+            Self::Where(n) => Some(n.into()),
+            Self::Policy | Self::Map(_) | Self::MapDefault => None,
         }
     }
 }
@@ -85,39 +92,142 @@ impl Order {
 /// The order in which a client wants the branches of a rule and of every steer below it.
 #[must_use]
 pub fn prefer(zone: &Zone, outline: &Outline, evidence: &Evidence<'_>) -> Preference {
-    let of_node = |node: &Node| order_of(zone, node, evidence);
-    Preference { orders: outline.nodes().iter().map(of_node).collect() }
+    prefer_seen(zone, outline, &Sight::new(zone, outline).see(zone, outline, evidence))
 }
 
-fn order_of(zone: &Zone, node: &Node, evidence: &Evidence<'_>) -> Order {
+/// The order that follows from what a rule sees of a client.
+#[must_use]
+pub fn prefer_seen(zone: &Zone, outline: &Outline, seen: &[Seen]) -> Preference {
+    let of_node = |(node, seen): (&Node, &Seen)| order_of(zone, node, seen);
+    Preference { orders: outline.nodes().iter().zip(seen).map(of_node).collect() }
+}
+
+fn order_of(zone: &Zone, node: &Node, seen: &Seen) -> Order {
     let steer = &zone.steers[node.steer.index()];
-    let (in_clauses, in_map) = node.subnets(steer, evidence.subnets);
-    let clause = clause_of(steer, evidence.location, in_clauses);
-    let all: Vec<usize> = (0..steer.branches.len()).collect();
-    let (named, wanted) = match clause {
-        Some(n) => (NamedBy::Where(place(n)), steer.wheres[n].branches.clone()),
-        None if steer.policy == Policy::Map => match entry_of(&steer.map, evidence, in_map) {
-            Some(n) => (NamedBy::Map(place(n)), steer.map.entries[n].branches.clone()),
-            None => (NamedBy::MapDefault, steer.map.default.clone()),
-        },
-        None => (NamedBy::Policy, all.clone()),
+    let (wanted, rest) = divided(steer, seen.named);
+    let order = |branches: Vec<usize>| match steer.policy {
+        Policy::Nearest => by_distance(zone, node, branches, &seen.nearest),
+        _ => branches,
+    };
+    let clause = seen.named.clause();
+    // A clause's own order is the operator's word; distance decides only where no clause does.
+    let wanted = if clause.is_some() { wanted } else { order(wanted) };
+    Order {
+        named: seen.named,
+        preferred: place(wanted.len()),
+        branches: wanted.into_iter().chain(order(rest)).map(place).collect(),
+        is_strict: clause.is_some_and(|n| steer.wheres[n].is_strict),
+    }
+}
+
+/// The branches that clients so named should get, and the others.
+fn divided(steer: &Steer, named: NamedBy) -> (Vec<usize>, Vec<usize>) {
+    let all = 0..steer.branches.len();
+    let wanted = match named {
+        NamedBy::Where(n) => steer.wheres[usize::from(n)].branches.clone(),
+        NamedBy::Map(n) => steer.map.entries[usize::from(n)].branches.clone(),
+        NamedBy::MapDefault => steer.map.default.clone(),
+        NamedBy::Policy => all.clone().collect(),
     };
     // Those whom a map sends nowhere that is alive are next best off where it sends everybody else.
     let mut rest: Vec<usize> = steer.map.default.iter().copied().chain(all).collect();
     let mut seen: HashSet<usize> = wanted.iter().copied().collect();
     rest.retain(|branch| seen.insert(*branch));
-    let order = |branches: Vec<usize>| match (steer.policy, nearest_of(steer, evidence)) {
-        (Policy::Nearest, Some(nearest)) => by_distance(zone, node, branches, &nearest),
-        _ => branches,
-    };
-    // A clause's own order is the operator's word; distance decides only where no clause does.
-    let wanted = if clause.is_some() { wanted } else { order(wanted) };
-    Order {
-        named,
-        preferred: place(wanted.len()),
-        branches: wanted.into_iter().chain(order(rest)).map(place).collect(),
-        is_strict: clause.is_some_and(|n| steer.wheres[n].is_strict),
+    (wanted, rest)
+}
+
+/// What one steer sees of a client: all that an [`Order`] depends on. Places are many, and differ in
+/// little of this.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Seen {
+    /// What names the client.
+    pub named: NamedBy,
+    /// Regions, the nearest first, as far as they are told apart; none where distance decides nothing.
+    pub nearest: Box<[RegionId]>,
+}
+
+/// What the steers of a rule look at, worked out once for all clients.
+#[derive(Debug)]
+pub struct Sight {
+    /// By node: for clients whom no clause names, then for those of each clause.
+    horizons: Vec<Vec<Horizon>>,
+}
+
+/// Which regions decide an order by distance.
+#[derive(Debug)]
+struct Horizon {
+    /// By id, whether a region counts.
+    counts: Vec<bool>,
+    /// How many of those that count, nearest first, can make a difference.
+    told_apart: usize,
+}
+
+impl Horizon {
+    fn new(zone: &Zone, node: &Node, branches: &[usize]) -> Self {
+        let mut counts = vec![false; zone.regions.len()];
+        let used = branches.iter().flat_map(|branch| &node.regions[*branch]);
+        used.for_each(|region| counts[region.index()] = true);
+        let used = || zone.regions.iter().zip(&counts).filter(|(_, counts)| **counts);
+        // Whichever is the nearest, its list is followed to its end.
+        let longest = used().map(|(region, _)| 1 + region.fallback.len()).max().unwrap_or(0);
+        let told_apart = told_apart(used().count()).max(longest);
+        Self { counts, told_apart }
     }
+}
+
+impl Sight {
+    /// Of the steers of a rule.
+    #[must_use]
+    pub fn new(zone: &Zone, outline: &Outline) -> Self {
+        let of_node = |node: &Node| {
+            let steer = &zone.steers[node.steer.index()];
+            if steer.policy != Policy::Nearest {
+                return Vec::new();
+            }
+            let all: Vec<usize> = (0..steer.branches.len()).collect();
+            let rests = (0..steer.wheres.len()).map(|n| divided(steer, NamedBy::Where(place(n))).1);
+            std::iter::once(all)
+                .chain(rests)
+                .map(|branches| Horizon::new(zone, node, &branches))
+                .collect()
+        };
+        Self { horizons: outline.nodes().iter().map(of_node).collect() }
+    }
+
+    /// What each steer sees of a client, node by node.
+    #[must_use]
+    pub fn see(&self, zone: &Zone, outline: &Outline, evidence: &Evidence<'_>) -> Box<[Seen]> {
+        let of_node = |(node, horizons): (&Node, &Vec<Horizon>)| {
+            let steer = &zone.steers[node.steer.index()];
+            let named = named_by(steer, node, evidence);
+            let horizon = horizons.get(named.clause().map_or(0, |n| n + 1));
+            let nearest = horizon.zip(nearest_of(steer, evidence));
+            let nearest = nearest.map_or_else(Box::default, |(horizon, nearest)| {
+                let that_count = nearest.iter().filter(|region| horizon.counts[region.index()]);
+                that_count.take(horizon.told_apart).copied().collect()
+            });
+            Seen { named, nearest }
+        };
+        outline.nodes().iter().zip(&self.horizons).map(of_node).collect()
+    }
+}
+
+/// What in a steer names a client.
+fn named_by(steer: &Steer, node: &Node, evidence: &Evidence<'_>) -> NamedBy {
+    let (in_clauses, in_map) = node.subnets(steer, evidence.subnets);
+    if let Some(n) = clause_of(steer, evidence.location, in_clauses) {
+        return NamedBy::Where(place(n));
+    }
+    if steer.policy != Policy::Map {
+        return NamedBy::Policy;
+    }
+    let entry = entry_of(&steer.map, evidence, in_map);
+    entry.map_or(NamedBy::MapDefault, |n| NamedBy::Map(place(n)))
+}
+
+/// How many of so many regions are told apart by distance.
+const fn told_apart(regions: usize) -> usize {
+    if regions <= REGIONS_FULL_MAX { regions } else { NEAREST_MAX }
 }
 
 fn place(n: usize) -> u16 {
@@ -156,9 +266,8 @@ fn entry_of(map: &ClientMap, evidence: &Evidence<'_>, subnets: &[bool]) -> Optio
 }
 
 /// The zone's regions as near as they seem to a steer: with its bias, if it has one.
-fn nearest_of(steer: &Steer, evidence: &Evidence<'_>) -> Option<Vec<RegionId>> {
-    let nearest = evidence.nearest?;
-    let mut nearest = nearest.to_vec();
+fn nearest_of<'a>(steer: &Steer, evidence: &Evidence<'a>) -> Option<Cow<'a, [RegionId]>> {
+    let mut nearest = Cow::Borrowed(evidence.nearest?);
     if !steer.bias.is_empty() && !evidence.kilometres.is_empty() {
         let seems = |region: &RegionId| {
             let bias = steer.bias.iter().find(|(biased, _)| biased == region);
@@ -166,7 +275,7 @@ fn nearest_of(steer: &Steer, evidence: &Evidence<'_>) -> Option<Vec<RegionId>> {
             let far = evidence.kilometres.get(region.index()).copied().unwrap_or(f64::MAX);
             biased(far, bias)
         };
-        nearest.sort_by(|a, b| seems(a).total_cmp(&seems(b)));
+        nearest.to_mut().sort_by(|a, b| seems(a).total_cmp(&seems(b)));
     }
     Some(nearest)
 }
@@ -185,12 +294,11 @@ fn by_distance(zone: &Zone, node: &Node, branches: Vec<usize>, nearest: &[Region
     let near = || nearest.iter().copied().filter(|region| used.contains(region));
     let Some(first) = near().next() else { return branches };
     let fallback = zone.regions[first.index()].fallback.iter().copied();
-    let told_apart = if used.len() <= REGIONS_FULL_MAX { used.len() } else { NEAREST_MAX };
 
     let mut order = vec![first];
     order.extend(fallback.filter(|region| used.contains(region)));
     // A list that is longer is followed to its end: it goes with the first, and makes no classes.
-    let told_apart = told_apart.max(order.len());
+    let told_apart = told_apart(used.len()).max(order.len());
     order.extend(near());
     let mut seen = HashSet::new();
     order.retain(|region| seen.insert(*region));

@@ -1,9 +1,12 @@
 //! The order in which clients want pools, by distance, fallback lists and clauses.
 
+use proptest::prelude::*;
+
 use super::world::World;
 use crate::model::topology::{BranchTo, Policy, Where};
 use crate::model::{Continent, Country, Location, RegionId};
-use crate::steer::prefer::clause_of;
+use crate::steer::Evidence;
+use crate::steer::prefer::{Sight, clause_of, prefer_seen};
 
 /// Regions with the fallback list that each says.
 type Fallbacks<'a> = &'a [(&'a str, &'a str)];
@@ -134,5 +137,49 @@ fn the_first_clause_that_names_a_client_counts() {
     for (location, is_inside, clause) in table {
         let subnets = [false, false, false, is_inside];
         assert_eq!(clause_of(&world.zone.steers[0], &location, &subnets), clause, "{location:?}");
+    }
+}
+
+proptest! {
+    /// What is seen is cut off where it makes no difference any more.
+    #[test]
+    fn what_is_seen_is_as_good_as_the_whole_order(
+        (fallbacks, nearest) in (1..14_usize).prop_flat_map(|count| {
+            let lists = prop::collection::vec(prop::collection::vec(0..count, 0..5), count);
+            (lists, Just((0..count).collect::<Vec<_>>()).prop_shuffle())
+        }),
+        of_rule in prop::collection::vec(any::<bool>(), 14),
+        wanted in prop::option::of(prop::collection::vec(any::<prop::sample::Index>(), 0..6)),
+    ) {
+        let count = fallbacks.len();
+        let lines: Vec<String> = (0..count).map(|n| format!("p{n}: e{n}")).collect();
+        let mut world = World::new(Policy::Nearest, &lines.join("\n"));
+        for (n, fallback) in fallbacks.into_iter().enumerate() {
+            world.zone.regions[n].fallback = fallback.into_iter().map(RegionId::new).collect();
+        }
+        let own: Vec<String> = (0..count).filter(|n| of_rule[*n]).map(|n| format!("p{n}")).collect();
+        let mut world = world.rule_pools(&own.join(" "));
+        let has_clause = wanted.is_some();
+        if let Some(wanted) = wanted.filter(|_| !own.is_empty()) {
+            let names: Vec<&str> = wanted.iter().map(|n| &*own[n.index(own.len())]).collect();
+            world = world.clause(&names.join(" "), false);
+        }
+        let outline = world.outline();
+        let nearest: Vec<RegionId> = nearest.into_iter().map(RegionId::new).collect();
+        let location = Location::default();
+        let subnets = [has_clause];
+        let evidence = Evidence {
+            location: &location,
+            subnets: &subnets,
+            nearest: Some(&nearest),
+            kilometres: &[],
+        };
+        let seen = Sight::new(&world.zone, &outline).see(&world.zone, &outline, &evidence);
+        let mut whole = seen.clone();
+        whole[0].nearest = nearest.clone().into();
+        prop_assert_eq!(
+            prefer_seen(&world.zone, &outline, &seen),
+            prefer_seen(&world.zone, &outline, &whole)
+        );
     }
 }

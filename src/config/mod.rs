@@ -20,6 +20,7 @@ mod document;
 mod encrypted;
 mod expect;
 mod failback;
+mod feed;
 mod file;
 mod master;
 mod names;

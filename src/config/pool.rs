@@ -6,12 +6,15 @@ use std::net::IpAddr;
 use super::names::Names;
 use super::reader::{Key, Keys, Table, Value};
 use super::text;
+use crate::model::feed::{FeedSource, Measure};
 use crate::model::topology::{EndpointAt, MinHealthy, WEIGHT_MAX};
-use crate::model::{CheckId, Diagnostic, Endpoint, Name, Pool, PoolId, RegionId, Span};
+use crate::model::{
+    CheckId, Diagnostic, Endpoint, Feed, FeedId, Name, Pool, PoolId, RegionId, Span,
+};
 
 pub(super) const KEYS: Keys = Keys {
     place: "pools.NAME",
-    known: &["region", "check", "min-healthy", "endpoints"],
+    known: &["region", "check", "feed", "min-healthy", "endpoints"],
     unbuilt: &["capacity", "slow-start"],
 };
 pub(super) const ENDPOINT_KEYS: Keys = Keys {
@@ -28,6 +31,10 @@ pub(super) struct PoolReader<'a, 'd> {
     pub(super) regions: &'a Names<'d, RegionId>,
     /// All checks.
     pub(super) checks: &'a Names<'d, CheckId>,
+    /// All feeds.
+    pub(super) feeds: &'a Names<'d, FeedId>,
+    /// What those are.
+    pub(super) feed_specs: &'a [Feed],
 }
 
 impl<'d> PoolReader<'_, 'd> {
@@ -44,6 +51,7 @@ impl<'d> PoolReader<'_, 'd> {
             name: key.text.to_owned(),
             region: RegionId::new(0),
             check: None,
+            feeds: Vec::new(),
             min_healthy: MinHealthy::Count(1),
             endpoints: first..first,
         };
@@ -52,6 +60,9 @@ impl<'d> PoolReader<'_, 'd> {
             pool.region = self.regions.use_by(&table.what, region).unwrap_or(pool.region);
         }
         pool.check = table.get("check").and_then(|check| self.checks.use_by(&table.what, check));
+        if let Some(value) = table.get("feed") {
+            pool.feeds = self.read_feeds(&table, value);
+        }
         if let Some(list) = table.require("endpoints", "[{ address = \"192.0.2.10\" }]") {
             endpoints.extend(self.read_endpoints(&table, list, id));
         }
@@ -60,6 +71,39 @@ impl<'d> PoolReader<'_, 'd> {
             read_min_healthy(&table.what, value, pool.endpoints.len())
         });
         pool
+    }
+
+    /// One feed or several, whose signals can be compared.
+    fn read_feeds(&self, pool: &Table<'d>, value: Value<'d>) -> Vec<FeedId> {
+        let items = value.as_list().unwrap_or_else(|| vec![value]);
+        if items.is_empty() {
+            value.push(value.error("the list of feeds is empty").hint("remove it"));
+        }
+        let mut feeds: Vec<FeedId> = Vec::new();
+        for item in items {
+            let Some(feed) = self.feeds.use_by(&pool.what, item) else { continue };
+            if feeds.contains(&feed) {
+                item.push(item.error(format!("{} names this feed twice", pool.what)));
+            }
+            let Feed { name, spec } = &self.feed_specs[feed.index()];
+            if spec.source == FeedSource::ResponseTime && pool.get("check").is_none() {
+                let message =
+                    format!("feed `{name}` goes by the check, but {} has none", pool.what);
+                item.push(item.error(message).hint("add `check`, or use another feed"));
+            }
+            feeds.push(feed);
+        }
+        let is_load = |feed: &&FeedId| {
+            matches!(self.feed_specs[feed.index()].spec.measure, Measure::Load { .. })
+        };
+        let loads: Vec<&FeedId> = feeds.iter().filter(is_load).collect();
+        let has_limit = |feed: &&FeedId| self.feed_specs[feed.index()].spec.has_scale();
+        if let Some(bare) = loads.iter().find(|feed| !has_limit(feed)).filter(|_| loads.len() > 1) {
+            let name = &self.feed_specs[bare.index()].name;
+            let message = format!("feed `{name}` has no limit to measure it by beside other feeds");
+            value.push(value.error(message).hint("give it a `limit`: the larger load counts"));
+        }
+        feeds
     }
 
     fn read_endpoints(&self, pool: &Table<'d>, list: Value<'d>, id: PoolId) -> Vec<Endpoint> {

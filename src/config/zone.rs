@@ -14,11 +14,11 @@ use super::names::Names;
 use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
-use super::{ZoneFiles, check, master, region, server, wheres};
+use super::{ZoneFiles, check, feed, master, region, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
-    Check, CheckId, Endpoint, Name, Pool, PoolId, RecordType, Region, RegionId, Report, Severity,
-    SourceId, Sources, Span, Zone,
+    Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
+    Report, Severity, SourceId, Sources, Span, Zone,
 };
 use crate::zone::NamesBuilder;
 
@@ -33,6 +33,7 @@ const ROOT: Keys = Keys {
         "soa",
         "regions",
         "checks",
+        "feeds",
         "pools",
         "steer",
         "expect",
@@ -41,12 +42,14 @@ const ROOT: Keys = Keys {
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 13] = [
+pub(super) const KEYS: [&Keys; 15] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
     &check::KEYS,
     &check::EXPECT_KEYS,
+    &feed::KEYS,
+    &feed::PER_KEYS,
     &pool::KEYS,
     &pool::ENDPOINT_KEYS,
     &steer::KEYS,
@@ -137,11 +140,20 @@ fn read_body(
     let (regions, checks) =
         (entries("regions", "[regions.eu-west]"), entries("checks", "[checks.web]"));
     let (pools, steers) = (entries("pools", "[pools.web-eu]"), entries("steer", "[steer.www]"));
+    let feeds = entries("feeds", "[feeds.sessions]");
     let region_names = Names::new("region", root, &regions, RegionId::new);
     let check_names = Names::new("check", root, &checks, CheckId::new);
     let pool_names = Names::new("pool", root, &pools, PoolId::new);
 
-    let reader = PoolReader { apex: &apex, regions: &region_names, checks: &check_names };
+    let feed_names = Names::new("feed", root, &feeds, FeedId::new);
+    let feeds: Vec<Feed> = feeds.into_iter().map(feed::read).collect();
+    let reader = PoolReader {
+        apex: &apex,
+        regions: &region_names,
+        checks: &check_names,
+        feeds: &feed_names,
+        feed_specs: &feeds,
+    };
     let (pools, endpoints) = read_pools(&reader, pools);
     let families: Vec<_> =
         pools.iter().map(|pool| Families::of(&endpoints[pool.endpoints.clone()])).collect();
@@ -176,6 +188,7 @@ fn read_body(
         apex,
         regions,
         checks: read_checks(checks, &pools, &endpoints),
+        feeds,
         pools,
         endpoints,
         steers: steers.into_iter().map(|entry| entry.steer).collect(),
@@ -184,7 +197,7 @@ fn read_body(
     };
     // After errors half of what seems unused is only misspelt.
     if !root.has_errors() {
-        warn_unused(root, &region_names, &check_names, &pool_names);
+        warn_unused(root, &region_names, &check_names, &feed_names, &pool_names);
     }
     let reader = ExpectReader { zone: &zone, regions: &region_names, pools: &pool_names };
     let expectations = root.get("expect").map(|list| reader.read_all(list));
@@ -248,9 +261,11 @@ fn warn_unused<'d>(
     root: &Table<'d>,
     regions: &Names<'d, RegionId>,
     checks: &Names<'d, CheckId>,
+    feeds: &Names<'d, FeedId>,
     pools: &Names<'d, PoolId>,
 ) {
     regions.warn_unused(root, "pool");
     checks.warn_unused(root, "pool");
+    feeds.warn_unused(root, "pool");
     pools.warn_unused(root, "steer");
 }

@@ -35,6 +35,8 @@ index_id! {
     EndpointId,
     /// A place in [`Zone::checks`](super::Zone::checks).
     CheckId,
+    /// A place in [`Zone::feeds`](super::Zone::feeds).
+    FeedId,
     /// A place in [`Zone::steers`](super::Zone::steers).
     SteerId,
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::diagnostic::Sources;
 use super::{
-    Check, CheckId, Continent, Coordinates, Country, EndpointId, Name, PoolId, Prefix, RecordType,
-    RegionId, SteerId, Subdivision, Target, TargetHost, ZoneNames,
+    Check, CheckId, Continent, Coordinates, Country, EndpointId, Feed, FeedId, Name, PoolId,
+    Prefix, RecordType, RegionId, SteerId, Subdivision, Target, TargetHost, ZoneNames,
 };
 
 /// Everything that one zone's files say.
@@ -29,6 +29,8 @@ pub struct Zone {
     pub regions: Vec<Region>,
     /// What "healthy" means.
     pub checks: Vec<Check>,
+    /// What says how busy endpoints are.
+    pub feeds: Vec<Feed>,
     /// Endpoints of one region that serve the same thing.
     pub pools: Vec<Pool>,
     /// What answers can name. Those of one pool stand together.
@@ -50,6 +52,7 @@ impl Zone {
             names: Arc::default(),
             regions: Vec::new(),
             checks: Vec::new(),
+            feeds: Vec::new(),
             pools: Vec::new(),
             endpoints: Vec::new(),
             steers: Vec::new(),
@@ -81,6 +84,8 @@ pub struct Pool {
     pub region: RegionId,
     /// What "healthy" means for its endpoints. Without one they are always up.
     pub check: Option<CheckId>,
+    /// What says how busy its endpoints are.
+    pub feeds: Vec<FeedId>,
     /// How many endpoints must be usable for the pool to be.
     pub min_healthy: MinHealthy,
     /// Its endpoints in [`Zone::endpoints`]; never empty.

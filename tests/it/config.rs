@@ -104,6 +104,7 @@ fn a_zone_file_becomes_the_zone_it_says() {
     insta::assert_debug_snapshot!((
         &zone.regions,
         &zone.checks,
+        &zone.feeds,
         &zone.pools,
         &zone.endpoints,
         &zone.steers,

@@ -274,6 +274,7 @@ fn add_pool(zone: &mut Zone, line: &str) {
         name: name.to_owned(),
         region: RegionId::new(zone.regions.len() - 1),
         check: None,
+        feeds: Vec::new(),
         min_healthy,
         endpoints: first..zone.endpoints.len(),
     });

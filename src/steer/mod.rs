@@ -11,6 +11,7 @@
 //! knows where clients are or why an endpoint is down; distances come from the caller, verdicts from
 //! `health`.
 
+pub mod controller;
 pub mod draw;
 pub mod outline;
 mod policy;

@@ -9,6 +9,7 @@ mod any_bytes;
 mod attacks;
 mod binary;
 mod cli;
+mod closed_loop;
 mod config;
 mod documents;
 mod encrypted;

@@ -13,6 +13,7 @@
 
 pub mod controller;
 pub mod draw;
+pub mod flow;
 pub mod outline;
 mod policy;
 pub mod prefer;

@@ -11,6 +11,7 @@ use windrose::geo::{Atlas, ClassId, ClassMap};
 use windrose::model::{Limits, Prefix, Report, Target, TargetHealth, Time, Verdict};
 use windrose::snapshot::gate::Gate;
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
+use windrose::steer::flow::{Demand, Problem, spill};
 
 use crate::chance::Chance;
 use crate::world::{self, Files, Packets, Rules};
@@ -25,7 +26,7 @@ pub(crate) struct Case {
 }
 
 /// All of them.
-pub(crate) const CASES: [Case; 16] = [
+pub(crate) const CASES: [Case; 17] = [
     one_by_one("static", |names| answers(world::there(names), names, Kind::Static)),
     one_by_one("no data", |names| answers(world::without_data(names), names, Kind::NoData)),
     one_by_one("no such name", |names| answers(world::missing(names), names, Kind::NxDomain)),
@@ -60,6 +61,7 @@ pub(crate) const CASES: [Case; 16] = [
         },
         counted: 20,
     },
+    Case { name: "spill of 900 classes, 12 pools", bench: |_| spill_classes(), counted: 2 },
 ];
 
 const fn one_by_one(name: &'static str, bench: fn(usize) -> Bench) -> Case {
@@ -194,6 +196,26 @@ fn compile_names() -> Bench {
             black_box(compiled).expect("a small zone");
         }
     }))
+}
+
+/// Four fifths of what twelve pools carry, asked for by classes of very different size.
+fn spill_classes() -> Bench {
+    const POOLS: usize = 12;
+    let mut chance = Chance(13);
+    let mut below = move |end: u32| chance.next_u32() % end;
+    let classes: Vec<Demand> = (0..900)
+        .map(|_| Demand {
+            amount: 100_000_000 / (1 + u64::from(below(10_000))),
+            costs: (0..POOLS).map(|_| Some(below(200))).collect(),
+        })
+        .collect();
+    let total: u64 = classes.iter().map(|class| class.amount).sum();
+    let capacities = [total * 5 / 4 / POOLS as u64; POOLS];
+    Bench::each(move || {
+        let problem =
+            Problem { capacities: &capacities, classes: &classes, before: &[], inertia: 1 };
+        assert!(!black_box(spill(&problem)).is_overloaded);
+    })
 }
 
 /// Those endpoints of a region that `is_meant` go down and come back, by turns.

@@ -12,6 +12,7 @@
 //! `health`.
 
 pub mod controller;
+pub mod demand;
 pub mod draw;
 pub mod flow;
 pub mod outline;

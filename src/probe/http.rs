@@ -192,7 +192,8 @@ fn builder() -> ClientBuilder {
         .pool_max_idle_per_host(0)
 }
 
-fn verified_by_the_machine() -> Result<ClientConfig, String> {
+/// TLS for HTTP/1.1 that trusts what the machine trusts, or why there is none.
+pub(crate) fn verified_by_the_machine() -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier::new(provider.clone()).map_err(|error| {
         format!("no trusted roots: {error}; install CA certificates or set SSL_CERT_FILE")

@@ -19,6 +19,8 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use self::fault::Fault;
+pub(crate) use self::http::verified_by_the_machine as tls_verified_by_the_machine;
+pub(crate) use self::schedule::Place;
 pub use self::schedule::Schedule;
 use crate::clock::Clock;
 use crate::model::health::ProbeOutcome;

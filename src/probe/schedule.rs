@@ -101,7 +101,7 @@ impl Schedule {
 
 async fn keep_probing(shared: Arc<Shared>, target: Target) {
     let clock = shared.prober.clock;
-    let place = Place::of(&target);
+    let place = Place::of(&target, target.spec.interval);
     let mut probe = shared.prober.prepare(target.clone());
     sleep(place.first_delay()).await;
     loop {
@@ -116,30 +116,30 @@ async fn keep_probing(shared: Arc<Shared>, target: Target) {
     }
 }
 
-/// A target's place among those of its interval.
+/// The place of a target, or of whatever is asked regularly, among those of its interval.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     interval: Duration,
     hash: u64,
 }
 
 impl Place {
-    fn of(target: &Target) -> Self {
+    pub(crate) fn of(target: &impl Hash, interval: Duration) -> Self {
         // Keys of zero, unlike `RandomState`'s: the same targets have the same places in every run.
         let mut hasher = DefaultHasher::new();
         target.hash(&mut hasher);
-        Self { interval: target.spec.interval, hash: hasher.finish() }
+        Self { interval, hash: hasher.finish() }
     }
 
     /// How long after it was named a target is first probed.
-    fn first_delay(self) -> Duration {
+    pub(crate) fn first_delay(self) -> Duration {
         Duration::from_nanos(self.hash % nanos(self.interval.min(FIRST_ROUND)))
     }
 
     /// When the probe after the one of `started` begins. A pace of the whole interval leads to the
     /// target's own place, half an interval away or one and a half when it comes from elsewhere: a
     /// burst or the first round. Any other pace is taken literally.
-    fn next_start(self, started: Time, pace: Duration) -> Time {
+    pub(crate) fn next_start(self, started: Time, pace: Duration) -> Time {
         if pace != self.interval {
             return started + pace;
         }

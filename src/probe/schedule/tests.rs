@@ -193,7 +193,7 @@ fn targets_are_spread_evenly_over_first_round_and_interval() {
     let places: Vec<Place> = (0..5000_u32)
         .map(|n| {
             let host = TargetHost::Address(Ipv4Addr::from(0x0a00_0000 + n).into());
-            Place::of(&Target { host, spec: spec.clone() })
+            Place::of(&Target { host, spec: spec.clone() }, spec.interval)
         })
         .collect();
     let mut first = [0; 10];

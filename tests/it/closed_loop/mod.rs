@@ -250,3 +250,21 @@ fn a_region_that_fails_fast_loses_its_share() {
         }
     }
 }
+
+#[test]
+fn reports_that_stop_move_nobody() {
+    for ttl in [30, 60] {
+        let mut steering = Controlled::new(Aim::Below, ttl, &[1, 1, 1], true);
+        let mut world = World::new(1, Caches::AsMeasured, ttl, &THREE, 800_000.0, &mut steering);
+        run(&mut world, &mut steering, HOUR);
+        world.regions.iter_mut().for_each(|region| region.is_reporting = false);
+        let frozen = run(&mut world, &mut steering, 60);
+        println!("TTL {ttl}: swing {:.3} in a minute without reports", frozen.swing);
+        assert!(frozen.swing < 0.02, "TTL {ttl}: {frozen:?}");
+        run(&mut world, &mut steering, 600);
+        assert_eq!(steering.weights, [1024; 3], "the static ones, in the end");
+        world.regions.iter_mut().for_each(|region| region.is_reporting = true);
+        let back = settled(&mut world, &mut steering);
+        assert!(back.swing < 0.05 && back.peak <= 0.95, "TTL {ttl}: {back:?}");
+    }
+}

@@ -157,7 +157,7 @@ mod tests {
             push("agents", Some("b"), 850.0),
             push("failures", Some("a"), 0.03),
         ] {
-            for report in told.reports(&zones, now).unwrap() {
+            for report in told.reports(zones.iter().map(|zone| &**zone), now).unwrap() {
                 assert!(reports.note(&report));
             }
         }
@@ -171,7 +171,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_told_by_its_name() {
         let zones = testing::zones(&[("example.com.toml", ZONE)]);
-        let error = |push: Push| push.reports(&zones, Time::ZERO).unwrap_err().to_string();
+        let error = |push: Push| {
+            push.reports(zones.iter().map(|zone| &**zone), Time::ZERO).unwrap_err().to_string()
+        };
         let good = push("agents", None, 1.0);
         for (push, reason) in [
             (Push { zone: "example.org".into(), ..good.clone() }, "there is no zone `example.org`"),

@@ -263,7 +263,7 @@ impl Report {
     #[must_use]
     pub fn place(&self, span: Span) -> String {
         let source = self.sources.of(span.source);
-        let before = source.text().get(..span.start as usize).unwrap_or(source.text());
+        let before = source.text().get(..span.start as usize).unwrap_or_else(|| source.text());
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         format!("{}:{line}:{column}", source.path)

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use windrose::config::{self, Encrypted, ServerConfig, Transport, ZoneFiles};
-use windrose::model::{Limits, Name, RecordType, Report, Sources, Zone};
+use windrose::model::{Diagnostic, Limits, Name, RecordType, Report, Sources, Zone};
 
 /// A zone directory in memory.
 struct Files(BTreeMap<String, String>);
@@ -53,7 +53,11 @@ fn zones(files: &Files) -> (Report, Vec<Arc<Zone>>) {
 /// The one zone of a directory without faults.
 fn sound_zone(files: &Files) -> Arc<Zone> {
     let (report, mut zones) = zones(files);
-    assert_eq!(report.to_string(), "");
+    // Feeds are read, but no policy goes by them yet.
+    let is_expected =
+        |finding: &Diagnostic| finding.message.starts_with("no steer goes by the load");
+    let found: Vec<_> = report.diagnostics().iter().filter(|found| !is_expected(found)).collect();
+    assert!(found.is_empty(), "{report}");
     assert_eq!(zones.len(), 1);
     zones.remove(0)
 }

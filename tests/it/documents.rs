@@ -28,7 +28,7 @@ impl ZoneFiles for OneFile {
 /// The blocks of TOML in a document.
 fn blocks(text: &str) -> Vec<&str> {
     let parts = text.split("```toml\n").skip(1);
-    parts.map(|part| part.split("```").next().unwrap()).collect()
+    parts.map(|part| part.split("```").next().unwrap_or_default()).collect()
 }
 
 #[test]

@@ -167,14 +167,14 @@ fn answers(snapshot: &Snapshot) -> Vec<(String, Vec<u8>)> {
     let mut answers = Vec::new();
     for name in names {
         for qtype in [1_u8, 2, 6, 15, 16, 43] {
-            let wire: Name = name.parse().unwrap();
+            let wire: Name = name.parse().expect("a test asks for names");
             let mut packet = vec![7, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
             packet.extend_from_slice(wire.as_wire());
             packet.extend_from_slice(&[0, qtype, 0, 1]);
             // OPT with NSID and the client subnet 198.51.100.0/24.
             packet.extend_from_slice(&[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 15, 0, 3, 0, 0]);
             packet.extend_from_slice(&[0, 8, 0, 7, 0, 1, 24, 0, 198, 51, 100]);
-            let client = "192.0.2.200".parse().unwrap();
+            let client = "192.0.2.200".parse().expect("an address");
             let arrival = Arrival { client, is_udp: true, unix_secs: 1_800_000_000 };
             let mut reply = vec![0; 1232];
             let outcome = handle(snapshot, &packet, arrival, &mut Dice::new(7), &mut reply);

@@ -25,7 +25,7 @@ async fn serve(router: Router) -> SocketAddr {
 }
 
 /// A zone with one endpoint at 127.0.0.1, whose pool has these feeds.
-fn zone(feeds: &str, names: &str) -> Zone {
+fn zone(feeds: &str, names: &str) -> Arc<Zone> {
     let text = format!(
         "zone = 'example.com'\nnameservers = ['ns1.example.net.']\n\
          [regions.eu]\nlocation = [50, 10]\n{feeds}\n\

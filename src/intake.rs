@@ -1,8 +1,10 @@
-//! The one route by which observations reach the board, and what follows from them.
+//! The one route by which observations reach the board, and the words of operators the answers.
 //!
-//! Each change of verdict is logged in one line. Whoever compiles answers, or writes verdicts to disk,
-//! waits on [`Intake::dirty`] or [`Intake::transitions`] and looks at the board itself: a signal says
-//! that something changed, and many changes at once are one signal.
+//! Each change of verdict is logged in one line. Whoever compiles answers, or writes what is known to
+//! disk, waits on [`Intake::dirty`] or [`Intake::transitions`] and looks here: a signal says that
+//! something changed, and many changes at once are one signal.
+
+mod operators;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +16,8 @@ use tokio::sync::watch;
 use crate::health::{Board, Remembered};
 use crate::model::health::{LocalError, ProbeOutcome};
 use crate::model::{Observation, Target, Time, Transition, Verdict};
+pub use operators::Held;
+use operators::Operators;
 
 /// Trouble of our own machine is logged once in such a time, however many probes it costs.
 const LOCAL_ERROR_LOG_GAP: Duration = Duration::from_secs(60);
@@ -22,6 +26,7 @@ const LOCAL_ERROR_LOG_GAP: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Intake {
     board: Arc<Board>,
+    operators: Operators,
     dirty: watch::Sender<()>,
     /// What has changed since somebody took it.
     news: Mutex<Unheard>,
@@ -76,6 +81,7 @@ impl Intake {
         let waiting = board.waiting();
         Self {
             board,
+            operators: Operators::default(),
             dirty: watch::Sender::default(),
             news: Mutex::default(),
             transitions: watch::Sender::default(),
@@ -137,7 +143,8 @@ impl Intake {
         std::mem::take(&mut *self.lock_news())
     }
 
-    /// Gives back news that came to nothing: whoever comes next must look at everything.
+    /// Whoever takes the news next must look at everything: those taken came to nothing, or what counts
+    /// for known is another now.
     pub fn return_news(&self) {
         *self.lock_news() = Unheard::OfAll;
         self.dirty.send_replace(());
@@ -147,13 +154,13 @@ impl Intake {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Signals that answers which depend on the board are to be compiled anew.
+    /// Signals that answers are to be compiled anew: the board or what operators say has changed.
     #[must_use]
     pub fn dirty(&self) -> watch::Receiver<()> {
         self.dirty.subscribe()
     }
 
-    /// Signals changes of verdict.
+    /// Signals what is worth remembering: changes of verdict and the words of operators.
     #[must_use]
     pub fn transitions(&self) -> watch::Receiver<()> {
         self.transitions.subscribe()

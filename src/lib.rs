@@ -19,8 +19,9 @@
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`feed`] | live load: where it comes from, and what is known of it |
 //! | L3 | [`intake`] | the one route of observations to the board |
+//! | L3 | [`intake`] | the one route of observations, and of operators' words |
 //! | L3 | [`stop`] | the end of a node, as those who serve hear of it |
-//! | L3 | [`state`] | verdicts on disk, so that a restart forgets nothing |
+//! | L3 | [`state`] | what is known, on disk, so that a restart forgets nothing |
 //! | L3 | [`files`] | zone files and databases as they lie on disk |
 //! | L3 | [`load`] | from files to a snapshot that may be served |
 //! | L3 | [`watch`] | tells when files have changed |

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dns::{Kind, Outcome};
+use crate::model::OverrideKind;
 
 /// One thread's counts.
 #[derive(Debug)]
@@ -76,16 +77,22 @@ pub struct Metrics {
     pub swaps: AtomicU64,
     /// Reloads that were refused.
     pub reloads_refused: AtomicU64,
+    /// What operators say, by [`OverrideKind::ALL`].
+    pub overrides: [AtomicU64; OverrideKind::ALL.len()],
+    /// Whether answers are frozen: 0 or 1.
+    pub frozen: AtomicU64,
 }
 
 /// The metrics: name, type, meaning.
-pub const METRICS: [(&str, &str, &str); 6] = [
+pub const METRICS: [(&str, &str, &str); 8] = [
     ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
     ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
     ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
     ("windrose_panics_total", "counter", "Packets that made the answering code panic: a bug."),
     ("windrose_swaps_total", "counter", "Snapshots that were swapped in."),
     ("windrose_reloads_refused_total", "counter", "Reloads refused because of errors."),
+    ("windrose_overrides", "gauge", "What operators say over verdicts, by kind."),
+    ("windrose_frozen", "gauge", "Whether operators keep changes of health away from answers."),
 ];
 
 impl Metrics {
@@ -150,6 +157,13 @@ impl Metrics {
             "windrose_reloads_refused_total" => {
                 plain(out, self.reloads_refused.load(Ordering::Relaxed));
             }
+            "windrose_overrides" => {
+                for (kind, count) in OverrideKind::ALL.iter().zip(&self.overrides) {
+                    let (kind, count) = (kind.word(), count.load(Ordering::Relaxed));
+                    let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {count}");
+                }
+            }
+            "windrose_frozen" => plain(out, self.frozen.load(Ordering::Relaxed)),
             _ => unreachable!("METRICS names only these"),
         }
     }

@@ -29,7 +29,7 @@ use crate::listen::Current;
 use crate::listen::certificate::{self, Certificate};
 use crate::load::{Before, Known, Loaded, Place, load};
 use crate::metrics::Metrics;
-use crate::model::{Name, Report, Severity, Target};
+use crate::model::{Name, OverrideKind, Report, Severity, Target};
 use crate::probe::Schedule;
 use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
@@ -96,6 +96,7 @@ impl Publisher {
         mut requests: mpsc::Receiver<ReloadRequest>,
         mut stop: Stop,
     ) -> Option<Schedule> {
+        self.count_words(&self.current.load());
         let mut dirty = self.intake.dirty();
         let mut reap = interval(REAP);
         let mut gap = interval(GAP);
@@ -126,25 +127,32 @@ impl Publisher {
         }
     }
 
-    /// In which time answers change of themselves, if they do: pools fail back and ramp up.
+    /// In which time answers change of themselves, if they do: pools fail back and ramp up, and what
+    /// operators say ends.
     fn due(&self) -> Option<Duration> {
         self.current.load().due().map(|due| due.since(self.clock.now()))
     }
 
-    /// Swaps in what health makes of the snapshot, if that is anything new.
+    /// Swaps in what health and operators make of the snapshot, if that is anything new.
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let now = self.clock.now();
         let next = spawn_blocking(move || {
-            let of_target = |target: &Target| intake.board().health(target);
-            let conditions = Conditions::new(now, &of_target);
-            match intake.take_news() {
+            intake.end_overdue(now);
+            let (of_target, overrides) = (intake.health(), intake.overrides());
+            let conditions = Conditions::new(now, &of_target).with_overrides(&overrides);
+            let mut next = match intake.take_news() {
                 Unheard::OfAll => current.next(&conditions),
                 Unheard::Of(targets) => {
                     let targets: Vec<Target> = targets.into_iter().collect();
                     current.next(&Conditions { news: News::Of(&targets), ..conditions })
                 }
+            };
+            for (zone, pool) in intake.take_releases() {
+                let last = next.as_ref().unwrap_or(&current);
+                next = last.released(&zone, &pool, &conditions).or(next);
             }
+            next
         });
         match next.await {
             Ok(Some(next)) => self.swap(next),
@@ -239,10 +247,14 @@ impl Publisher {
         let targets = snapshot.targets();
         let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let now = self.clock.now();
+        intake.hold(&targets);
         let compiled = spawn_blocking(move || {
-            let of_target = |target: &Target| intake.board().health(target);
+            let (of_target, overrides) = (intake.health(), intake.overrides());
             let past = |apex: &Name, pool: &str| before.past(apex, pool);
-            let conditions = Conditions { past: Some(&past), ..Conditions::new(now, &of_target) };
+            let conditions = Conditions {
+                past: Some(&past),
+                ..Conditions::new(now, &of_target).with_overrides(&overrides)
+            };
             snapshot.next(&conditions).unwrap_or(snapshot)
         });
         let snapshot = compiled.await.map_err(|panic| {
@@ -264,7 +276,17 @@ impl Publisher {
         Ok(told)
     }
 
+    fn count_words(&self, snapshot: &Snapshot) {
+        let overrides = snapshot.overrides();
+        for (kind, gauge) in OverrideKind::ALL.iter().zip(&self.metrics.overrides) {
+            let count = overrides.all.iter().filter(|one| one.kind == *kind).count();
+            gauge.store(count as u64, Ordering::Relaxed);
+        }
+        self.metrics.frozen.store(overrides.freeze.is_some().into(), Ordering::Relaxed);
+    }
+
     fn swap(&mut self, next: Snapshot) {
+        self.count_words(&next);
         let old = self.current.swap(Arc::new(next));
         self.metrics.swaps.fetch_add(1, Ordering::Relaxed);
         self.retired.push(old);

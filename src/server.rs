@@ -35,10 +35,10 @@ use crate::listen::udp::UdpThreads;
 use crate::listen::{Current, socket};
 use crate::load::{Loaded, Place, load, load_certificates, read_server};
 use crate::metrics::Metrics;
-use crate::model::{Report, Target, Verdict};
+use crate::model::{Overrides, Report, Verdict};
 use crate::probe::{Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest};
-use crate::snapshot::Conditions;
+use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
 use crate::stop::{Stop, Stopper};
 use crate::watch::FileWatch;
@@ -273,9 +273,7 @@ impl Node {
         let schedule = first_verdicts(config, &loaded, &intake, clock, &recalled).await;
 
         let Loaded { snapshot, known, .. } = loaded;
-        let of_target = |target: &Target| intake.board().health(target);
-        let conditions = Conditions::new(clock.now(), &of_target);
-        let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
+        let snapshot = with_what_is_known(snapshot, &intake, clock, &recalled.steering);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let stop = Stopper::default();
@@ -298,7 +296,8 @@ impl Node {
             spawn_encrypted(config, bound.encrypted, &certificates, &service, &metrics)?;
         let admin = spawn_admin(bound.admin, &current, &intake, &metrics, clock)?;
         let mut ending = stop.listen();
-        let writer = StateWriter::new(state_dir, clock, Arc::clone(&intake), age_max);
+        let writer =
+            StateWriter::new(state_dir, clock, Arc::clone(&intake), Arc::clone(&current), age_max);
         let state = tokio::spawn(writer.run(async move { ending.come().await }));
         tokio::spawn(watch_files(watch, reloads.clone(), stop.listen()));
         tokio::spawn(tell_limited(Arc::clone(&metrics), stop.listen()));
@@ -396,6 +395,32 @@ async fn first_verdicts(
         warn!("{down} of {} targets are down", targets.len());
     }
     Some(schedule)
+}
+
+/// The first snapshot that is served: with health, with what operators said in an earlier life and with
+/// what pools went through in it.
+fn with_what_is_known(
+    snapshot: Snapshot,
+    intake: &Intake,
+    clock: Clock,
+    before: &state::Steering,
+) -> Snapshot {
+    let overrides = before.overrides.clone();
+    if overrides != *Overrides::NONE {
+        let count = overrides.all.len();
+        let frozen = if overrides.freeze.is_some() { "; answers are frozen" } else { "" };
+        info!("{count} overrides taken over from the last run{frozen}");
+    }
+    let targets = snapshot.targets();
+    intake.restore_overrides(overrides, before.held(&targets));
+    intake.end_overdue(clock.now());
+    intake.hold(&targets);
+    let (of_target, overrides) = (intake.health(), intake.overrides());
+    let conditions = Conditions {
+        past: Some(&|apex, pool| before.past(apex, pool)),
+        ..Conditions::new(clock.now(), &of_target).with_overrides(&overrides)
+    };
+    snapshot.next(&conditions).unwrap_or(snapshot)
 }
 
 fn bind(config: &ServerConfig) -> io::Result<Bound> {

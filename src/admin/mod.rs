@@ -1,14 +1,23 @@
-//! The admin endpoint: what a running node knows, over HTTP on a loopback address.
+//! The admin endpoint: what a running node knows, and what operators say to it, over HTTP on a loopback
+//! address.
 //!
 //! | route | gives |
 //! |---|---|
 //! | `GET /v1/status` | [`StatusReport`]: the snapshot's number, zones, every target with its verdict |
 //! | `GET /v1/explain?name=&type=&client=&down=` | [`Explanation`] by live health; `down` lists by commas |
+//! | `GET /v1/overrides` | [`OperatorsReport`]: overrides, freeze, pools that wait to fail back |
+//! | `POST /v1/overrides` [`OverrideRequest`] | the [`OverrideReport`]s that it came to |
+//! | `DELETE /v1/overrides?what=&zone=&kind=&author=` | those that were taken back |
+//! | `PUT /v1/freeze` [`SaidRequest`] | the freeze as [`SaidReport`] |
+//! | `DELETE /v1/freeze?author=` | [`OperatorsReport`] after it |
+//! | `POST /v1/release` [`ReleaseRequest`] | the pool that waited, as [`WaitingReport`] |
 //! | `GET /metrics` | Prometheus text |
 //!
-//! It only tells and changes nothing, so it asks for no token; it is not for the open network. Errors
-//! are `{"error": "…"}` with a fitting status.
+//! It asks for no token and is not for the open network: what it tells is no secret to who may reach it,
+//! and what changes something it takes on loopback addresses only. Errors are `{"error": "…"}` with a
+//! fitting status.
 
+mod operators;
 mod status;
 
 use std::sync::Arc;
@@ -23,6 +32,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tracing::error;
 
+pub use operators::{
+    AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
+    SaidRequest, TakeBackQuery, WaitingReport,
+};
 pub use status::{StatusReport, TargetReport};
 
 use crate::clock::Clock;
@@ -61,10 +74,12 @@ impl Admin {
 
     /// Serves until it is dropped.
     pub async fn serve(self, listener: TcpListener) {
+        let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let router = Router::new()
             .route("/v1/status", get(get_status))
             .route("/v1/explain", get(get_explain))
             .route("/metrics", get(get_metrics))
+            .merge(operators::router(is_loopback))
             .with_state(self.state);
         if let Err(error) = axum::serve(listener, router).await {
             error!("the admin endpoint ended: {error}");

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::AdminState;
+use super::operators::{self, OperatorsReport};
 use crate::health::TargetStatus;
 use crate::model::Time;
 use crate::model::health::ProbeOutcome;
@@ -20,6 +21,9 @@ pub struct StatusReport {
     pub zones: Vec<String>,
     /// Reloads that were refused since the start.
     pub reloads_refused: u64,
+    /// What operators say, and what waits for them.
+    #[serde(flatten)]
+    pub operators: OperatorsReport,
     /// Every target in use, by its text.
     pub targets: Vec<TargetReport>,
 }
@@ -65,6 +69,7 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         generation: snapshot.generation(),
         zones: snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect(),
         reloads_refused: state.metrics.reloads_refused.load(Ordering::Relaxed),
+        operators: operators::report(state),
         targets,
     }
 }

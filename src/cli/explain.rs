@@ -89,6 +89,9 @@ fn write_explanation(
     write_fact(out, "class", &format!("{class}{named}; answers have scope /{scope}"))?;
     write_fact(out, "ttl", &format!("{ttl} s: {ttl_by}"))?;
     write_fact(out, "health", health)?;
+    if let Some(frozen) = &decision.frozen {
+        write_fact(out, "", &format!("frozen {frozen}"))?;
+    }
     if let Some(observed) = &decision.observed {
         let text = format!("not acted on (observe-only); else {} would answer", list(observed));
         write_fact(out, "", &text)?;

@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod explain;
 mod geo;
+mod operate;
 mod serve;
 mod status;
 mod table;
@@ -52,6 +53,18 @@ enum Command {
     Explain(ExplainArguments),
     /// Say what a running node knows of every target
     Status(StatusArguments),
+    /// Send no new clients to a region, pool or endpoint, unless nothing else is alive
+    Drain(DrainArguments),
+    /// End a drain
+    Undrain(UndrainArguments),
+    /// Have a region, pool or endpoint count as up or down, whatever probes say
+    Override(OverrideArguments),
+    /// Keep changes of health away from answers
+    Freeze(FreezeArguments),
+    /// Let health reach answers again
+    Unfreeze(ByArguments),
+    /// Use a pool again that waits to fail back
+    Failback(FailbackArguments),
     /// Say where an address is, or which databases are used
     Geo(GeoArguments),
     /// Watch a failover on this machine: three regions, one of which dies and comes back
@@ -100,6 +113,97 @@ struct StatusArguments {
     /// Print as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Who speaks to which node.
+#[derive(Args, Debug)]
+struct ByArguments {
+    /// Who says so [default: $SUDO_USER or $USER]
+    #[arg(long, value_name = "NAME", env = "WINDROSE_AUTHOR")]
+    author: Option<String>,
+    /// The node's admin endpoint [default: the server file's]
+    #[arg(long, value_name = "ADDRESS", value_parser = server_address)]
+    server: Option<SocketAddr>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why something is said, and for how long.
+#[derive(Args, Debug)]
+struct SaidArguments {
+    /// End by itself after so long, such as 30m [default: when an operator ends it]
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::parse_duration)]
+    length: Option<std::time::Duration>,
+    /// Why; stands in the log, in `status` and in `explain`
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+/// What something is said of.
+#[derive(Args, Debug)]
+struct SubjectArguments {
+    /// A region, a pool, an endpoint or POOL/ENDPOINT; `pool:NAME` where a region has that name, too
+    what: String,
+    /// The zone; needed where several have such a pool or endpoint. A region is meant in all zones
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct DrainArguments {
+    #[command(flatten)]
+    subject: SubjectArguments,
+    #[command(flatten)]
+    said: SaidArguments,
+    #[command(flatten)]
+    by: ByArguments,
+}
+
+#[derive(Args, Debug)]
+struct UndrainArguments {
+    #[command(flatten)]
+    subject: SubjectArguments,
+    #[command(flatten)]
+    by: ByArguments,
+}
+
+#[derive(Args, Debug)]
+struct OverrideArguments {
+    #[command(flatten)]
+    subject: SubjectArguments,
+    /// `clear` takes back what was said, a drain included
+    verdict: ForcedVerdict,
+    #[command(flatten)]
+    said: SaidArguments,
+    #[command(flatten)]
+    by: ByArguments,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum ForcedVerdict {
+    Up,
+    Down,
+    Clear,
+}
+
+#[derive(Args, Debug)]
+struct FreezeArguments {
+    #[command(flatten)]
+    said: SaidArguments,
+    #[command(flatten)]
+    by: ByArguments,
+}
+
+#[derive(Args, Debug)]
+struct FailbackArguments {
+    /// The pool
+    pool: String,
+    /// Its zone, where several have a pool of that name
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
+    #[command(flatten)]
+    by: ByArguments,
 }
 
 #[derive(Args, Debug)]
@@ -215,6 +319,12 @@ pub fn run(
         Command::Check(arguments) => check::run(&mut console, &place, &arguments),
         Command::Explain(arguments) => explain::run(&mut console, &place, &arguments),
         Command::Status(arguments) => status::run(&mut console, &place, &arguments),
+        Command::Drain(arguments) => operate::drain(&mut console, &place, arguments),
+        Command::Undrain(arguments) => operate::undrain(&mut console, &place, arguments),
+        Command::Override(arguments) => operate::override_verdict(&mut console, &place, arguments),
+        Command::Freeze(arguments) => operate::freeze(&mut console, &place, arguments),
+        Command::Unfreeze(arguments) => operate::unfreeze(&mut console, &place, &arguments),
+        Command::Failback(arguments) => operate::failback(&mut console, &place, arguments),
         Command::Geo(arguments) => geo::run(&mut console, &place, &arguments),
         Command::Demo(arguments) => demo::run(&mut console, &arguments),
     };
@@ -246,19 +356,53 @@ fn write_json(console: &mut Console<'_>, data: &impl serde::Serialize) -> Result
     Ok(Exit::Fine)
 }
 
+/// `7s`, `3m`, `5h`, `12d`: the largest unit, rounded down.
+fn age(secs: u64) -> String {
+    match secs {
+        0..60 => format!("{secs}s"),
+        60..3600 => format!("{}m", secs / 60),
+        3600..86400 => format!("{}h", secs / 3600),
+        _ => format!("{}d", secs / 86400),
+    }
+}
+
 /// `1 zone`, `2 zones`.
 fn counted(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{ending}")
 }
 
-/// Asks the admin endpoint of a running node: the one given, or the first of the server file.
+/// How a route of the admin endpoint is called, and what with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// With a query, to be told.
+    Get,
+    /// With a query, to take something back.
+    Delete,
+    /// With a body, to say something.
+    Post,
+    /// With a body, to set something.
+    Put,
+}
+
+/// Asks the admin endpoint of a running node to tell something: see [`call`].
 fn ask<T: serde::de::DeserializeOwned>(
     console: &mut Console<'_>,
     place: &Place,
     server: Option<SocketAddr>,
     path: &str,
     query: &impl serde::Serialize,
+) -> Result<T, Failure> {
+    call(console, place, server, (Call::Get, path), query)
+}
+
+/// Calls the admin endpoint of a running node: the one given, or the first of the server file.
+fn call<T: serde::de::DeserializeOwned>(
+    console: &mut Console<'_>,
+    place: &Place,
+    server: Option<SocketAddr>,
+    (how, path): (Call, &str),
+    given: &impl serde::Serialize,
 ) -> Result<T, Failure> {
     let server = match server {
         Some(server) => server,
@@ -270,15 +414,23 @@ fn ask<T: serde::de::DeserializeOwned>(
         let words = format!("cannot reach a running node at http://{server}: {error}");
         Failure::Said(Exit::Unreachable, words)
     };
-    let query = serde_json::to_value(query).map_err(|error| unreachable(&error))?;
+    let given = serde_json::to_value(given).map_err(|error| unreachable(&error))?;
     let request = async {
         let mut url = reqwest::Url::parse(&format!("http://{server}{path}"))
             .expect("an address and a path make a URL");
-        for (key, value) in query.as_object().into_iter().flatten() {
-            url.query_pairs_mut().append_pair(key, value.as_str().unwrap_or_default());
+        if matches!(how, Call::Get | Call::Delete) {
+            for (key, value) in given.as_object().into_iter().flatten() {
+                url.query_pairs_mut().append_pair(key, value.as_str().unwrap_or_default());
+            }
         }
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let response = client.get(url).send().await?;
+        let request = match how {
+            Call::Get => client.get(url),
+            Call::Delete => client.delete(url),
+            Call::Post => client.post(url).json(&given),
+            Call::Put => client.put(url).json(&given),
+        };
+        let response = request.send().await?;
         let status = response.status();
         Ok::<_, reqwest::Error>((status, response.bytes().await?))
     };

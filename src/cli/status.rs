@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::table::Table;
-use super::{Console, Exit, Failure, StatusArguments, ask, counted, write_json};
-use crate::admin::{StatusReport, TargetReport};
+use super::{Console, Exit, Failure, StatusArguments, age, ask, counted, write_json};
+use crate::admin::{OperatorsReport, SaidReport, StatusReport, TargetReport, WaitingReport};
 use crate::load::Place;
 use crate::model::Verdict;
 
@@ -23,13 +23,14 @@ pub(super) fn run(
 }
 
 fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
-    let StatusReport { version, generation, zones, reloads_refused, targets } = report;
+    let StatusReport { version, generation, zones, reloads_refused, operators, targets } = report;
     let zones = counted(zones.len(), "zone");
     writeln!(out, "windrose {version}, snapshot {generation} of {zones}; {}", verdicts(targets))?;
     if *reloads_refused > 0 {
         let reloads = usize::try_from(*reloads_refused).unwrap_or(usize::MAX);
         writeln!(out, "refused: {}; the log says why", counted(reloads, "reload"))?;
     }
+    write_operators(out, operators)?;
     if targets.is_empty() {
         return Ok(());
     }
@@ -55,6 +56,53 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
     table.write(out, "")
 }
 
+/// What operators say, with what probes say beside it, and what waits for them.
+fn write_operators(out: &mut dyn Write, operators: &OperatorsReport) -> io::Result<()> {
+    let OperatorsReport { freeze, overrides, waiting } = operators;
+    if let Some(SaidReport { author, reason, age_secs, ends_in_secs }) = freeze {
+        let ends = ends_in_secs.map(|secs| format!(", for {} more", age(secs)));
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let (since, ends) = (age(*age_secs), ends.unwrap_or_default());
+        writeln!(
+            out,
+            "frozen by {author} {since} ago{ends}{reason}; answers do not follow health"
+        )?;
+    }
+    if !overrides.is_empty() {
+        writeln!(out)?;
+        let head = ["OVERRIDE", "OF", "ZONE", "PROBES SAY", "BY", "SINCE", "ENDS IN", "REASON"];
+        let mut table = Table::new(&head);
+        for one in overrides {
+            let SaidReport { author, reason, age_secs, ends_in_secs } = &one.said;
+            table.row([
+                one.kind.clone(),
+                one.what.clone(),
+                one.zone.clone(),
+                one.probes_say.clone().unwrap_or_else(|| "not in the zone".to_owned()),
+                author.clone(),
+                age(*age_secs),
+                ends_in_secs.map_or_else(|| "-".to_owned(), age),
+                reason.clone(),
+            ]);
+        }
+        table.write(out, "")?;
+    }
+    if !waiting.is_empty() {
+        writeln!(out)?;
+        let mut table = Table::new(&["WAITS", "ZONE", "USABLE FOR", "NOT USED BY"]);
+        for WaitingReport { zone, pool, usable_secs, steers } in waiting {
+            let steer = |(owner, left): &(String, Option<u64>)| match left {
+                Some(secs) => format!("{owner} for {} more", age(*secs)),
+                None => format!("{owner} until `windrose failback {pool}`"),
+            };
+            let steers = steers.iter().map(steer).collect::<Vec<_>>().join(", ");
+            table.row([pool.clone(), zone.clone(), age(*usable_secs), steers]);
+        }
+        table.write(out, "")?;
+    }
+    Ok(())
+}
+
 /// `5 targets: 3 up, 2 down`
 fn verdicts(targets: &[TargetReport]) -> String {
     let count = |verdict: Verdict| {
@@ -69,19 +117,15 @@ fn verdicts(targets: &[TargetReport]) -> String {
     }
 }
 
-/// `7s`, `3m`, `5h`, `12d`: the largest unit, rounded down.
-fn age(secs: u64) -> String {
-    match secs {
-        0..60 => format!("{secs}s"),
-        60..3600 => format!("{}m", secs / 60),
-        3600..86400 => format!("{}h", secs / 3600),
-        _ => format!("{}d", secs / 86400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::OverrideReport;
+
+    fn said(author: &str, reason: &str, ends_in_secs: Option<u64>) -> SaidReport {
+        let (author, reason) = (author.to_owned(), reason.to_owned());
+        SaidReport { author, reason, age_secs: 190, ends_in_secs }
+    }
 
     fn target(name: &str, verdict: &str, age_secs: u64) -> TargetReport {
         TargetReport {
@@ -114,6 +158,34 @@ mod tests {
             generation: 7,
             zones: vec!["example.com.".to_owned()],
             reloads_refused: 1,
+            operators: OperatorsReport {
+                freeze: Some(said("ann", "incident 7", Some(1500))),
+                overrides: vec![
+                    OverrideReport {
+                        zone: "example.com.".to_owned(),
+                        what: "region eu-west".to_owned(),
+                        kind: "drain".to_owned(),
+                        said: said("bob", "new kernel", Some(590)),
+                        probes_say: Some("1 up, 1 down".to_owned()),
+                    },
+                    OverrideReport {
+                        zone: "example.com.".to_owned(),
+                        what: "endpoint web-eu/eu-9".to_owned(),
+                        kind: "force-up".to_owned(),
+                        said: said("ann", "", None),
+                        probes_say: None,
+                    },
+                ],
+                waiting: vec![WaitingReport {
+                    zone: "example.com.".to_owned(),
+                    pool: "web-us".to_owned(),
+                    usable_secs: 65,
+                    steers: vec![
+                        ("www.example.com.".to_owned(), None),
+                        ("api.example.com.".to_owned(), Some(55)),
+                    ],
+                }],
+            },
             targets: vec![target("1", "up", 7300), down, restored],
         };
         let mut out = Vec::new();

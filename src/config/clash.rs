@@ -132,6 +132,7 @@ mod tests {
             failback: Failback::Auto,
             ramp: Duration::ZERO,
             trickle: 0,
+            velocity: None,
             is_observe_only: false,
             affinity: None,
             key_bits: KeyBits { v4: 24, v6: 56 },

@@ -1,11 +1,12 @@
-//! How a steer comes back to what was lost: `failback`, `hold-down`, `ramp`, `trickle`.
+//! How fast a steer gives up what is lost and how it comes back to it: `velocity`, `failback`, `hold-down`,
+//! `ramp`, `trickle`.
 
 use std::time::Duration;
 
-use super::reader::{Table, Value};
+use super::reader::{Keys, Table, Value};
 use super::text;
 use crate::model::Steer;
-use crate::model::topology::{Failback, Policy};
+use crate::model::topology::{Failback, MinHealthy, Policy, Velocity};
 
 /// Words of `failback`.
 const FAILBACK: [(&str, Kind); 3] =
@@ -47,6 +48,27 @@ pub(super) fn read_failback(table: &Table<'_>, policy: Option<Policy>, steer: &m
         value.parsed("a share such as `\"1%\"`", text::per_mille)
     });
     forbid(table.get("trickle"), policy.filter(|policy| !policy.is_ordered()), "the others too");
+}
+
+pub(super) const VELOCITY_KEYS: Keys =
+    Keys { place: "steer.NAME.velocity", known: &["share", "per"], unbuilt: &[] };
+
+/// A third of the pools a minute, unless told.
+const VELOCITY: Velocity = Velocity { share: 34, per: Duration::from_secs(60) };
+
+/// How fast pools are given up.
+pub(super) fn read_velocity(table: &Table<'_>) -> Option<Velocity> {
+    let table = table.table("velocity", &VELOCITY_KEYS)?;
+    let mut velocity = VELOCITY;
+    table.read_into("share", &mut velocity.share, |value| {
+        match value.parsed("a share such as `\"34%\"`", text::percent)? {
+            MinHealthy::Percent(share) => Some(share),
+            MinHealthy::Count(_) => None,
+        }
+    });
+    let range = Duration::from_secs(1)..=DAY;
+    table.read_into("per", &mut velocity.per, |value| value.seconds(range.clone()));
+    Some(velocity)
 }
 
 /// A key that does nothing under a policy, which uses `what`.

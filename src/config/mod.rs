@@ -44,6 +44,7 @@ pub use self::server::{
     Admin, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig,
     State, Zones, is_server_text, read_server,
 };
+pub use self::text::duration as parse_duration;
 use crate::model::{Diagnostic, Name, Report, Span, Zone};
 
 /// The zone directory, wherever it is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::branches::{BranchReader, Branches, SteerEntry, SteerNames, judge_weights};
 use super::client_map;
-use super::failback::read_failback;
+use super::failback::{read_failback, read_velocity};
 use super::names::Names;
 use super::reader::{Key, Keys, Table, Value, list_words};
 use super::region::BIAS;
@@ -32,11 +32,12 @@ pub(super) const KEYS: Keys = Keys {
         "hold-down",
         "ramp",
         "trickle",
+        "velocity",
         "observe-only",
         "branch-only",
         "where",
     ],
-    unbuilt: &["sticky", "velocity"],
+    unbuilt: &["sticky"],
 };
 pub(super) const PICK_KEYS: Keys =
     Keys { place: "steer.NAME.pick", known: &["policy", "answers"], unbuilt: &["sticky"] };
@@ -44,7 +45,7 @@ pub(super) const KEY_BITS_KEYS: Keys =
     Keys { place: "steer.NAME.key-bits", known: &["v4", "v6"], unbuilt: &[] };
 
 /// Keys that only a name that is asked for can have a use for.
-const NAME_KEYS: [&str; 5] = ["all-down", "ttl", "ttl-min", "key-bits", "observe-only"];
+const NAME_KEYS: [&str; 6] = ["all-down", "ttl", "ttl-min", "key-bits", "velocity", "observe-only"];
 
 const POLICIES_UNBUILT: [&str; 7] = [
     "latency",
@@ -138,6 +139,7 @@ impl<'d> SteerReader<'_, 'd> {
             failback: Failback::Auto,
             ramp: Duration::ZERO,
             trickle: 0,
+            velocity: None,
             is_observe_only: false,
             affinity: None,
             key_bits: KEY_BITS,
@@ -166,6 +168,7 @@ impl<'d> SteerReader<'_, 'd> {
         });
         table.read_into("ttl", &mut steer.ttl, read_ttl);
         steer.ttl_min = read_ttl_min(table, steer.ttl);
+        steer.velocity = read_velocity(table);
         table.read_into("observe-only", &mut steer.is_observe_only, Value::boolean);
     }
 

@@ -13,7 +13,10 @@ const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Reads `10s`, `500ms`, `1m30s`, `2h`, `7d`: whole numbers with units, the longest first.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut units_left = &UNITS[..];

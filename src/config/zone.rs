@@ -14,7 +14,7 @@ use super::names::Names;
 use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
-use super::{ZoneFiles, check, feed, master, region, server, wheres};
+use super::{ZoneFiles, check, failback, feed, master, region, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
@@ -42,7 +42,7 @@ const ROOT: Keys = Keys {
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 15] = [
+pub(super) const KEYS: [&Keys; 16] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
@@ -55,6 +55,7 @@ pub(super) const KEYS: [&Keys; 15] = [
     &steer::KEYS,
     &steer::PICK_KEYS,
     &steer::KEY_BITS_KEYS,
+    &failback::VELOCITY_KEYS,
     &client_map::KEYS,
     &wheres::KEYS,
     &expect::KEYS,

@@ -165,6 +165,7 @@ impl Board {
             verdict: Verdict::Unknown,
             since: Time::ZERO,
             next_change: Duration::ZERO,
+            agreed_by: 1,
         };
         let health = self.entries.get(target).map_or(NOTHING, |entry| entry.health());
         if self.is_observed {
@@ -241,6 +242,7 @@ impl Entry {
             verdict: self.tracker.verdict(),
             since: self.since,
             next_change: self.tracker.next_change(),
+            agreed_by: 1,
         }
     }
 

@@ -162,12 +162,14 @@ pub struct TargetHealth {
     /// The shortest time in which this verdict could change; `Duration::MAX` when nothing can
     /// change it. Answers that depend on it live no longer.
     pub next_change: Duration,
+    /// How many vantages say so, all that look: 1 from one alone, 0 when they differ.
+    pub agreed_by: u8,
 }
 
 impl TargetHealth {
     /// What is known of a target without a check: it is up and stays so.
     pub const UNCHECKED: Self =
-        Self { verdict: Verdict::Up, since: Time::ZERO, next_change: Duration::MAX };
+        Self { verdict: Verdict::Up, since: Time::ZERO, next_change: Duration::MAX, agreed_by: 1 };
 }
 
 /// What is known of one endpoint: one [`TargetHealth`] for each way to reach it.
@@ -181,4 +183,8 @@ pub struct EndpointHealth {
     pub host: Option<TargetHealth>,
     /// Whether an operator is draining it: new answers name it only when nothing else is alive.
     pub is_drained: bool,
+    /// Whether an operator's word stands in the place of its verdict.
+    pub is_forced: bool,
+    /// When an operator's word that has made this what it is ends by itself.
+    pub until: Option<Time>,
 }

@@ -170,6 +170,8 @@ pub struct Steer {
     /// Of a thousand answers that the first choice would give, how many the next one gives instead,
     /// to keep it warm; under policies that name one branch only.
     pub trickle: u16,
+    /// How fast it gives up pools that are lost; `None` for at once.
+    pub velocity: Option<Velocity>,
     /// Whether health is looked at and reported but not acted on.
     pub is_observe_only: bool,
     /// Names of one group send a client to the same region when they are sticky.
@@ -229,6 +231,15 @@ pub enum Failback {
     Delayed(Duration),
     /// When an operator says so.
     Manual,
+}
+
+/// How fast a rule gives up pools that are lost.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Velocity {
+    /// This share of its pools at most, in percent (1..=100), but always one pool …
+    pub share: u8,
+    /// … in such a time.
+    pub per: Duration,
 }
 
 /// Which clients get which branches: the most specific entry that names a client counts.
@@ -493,14 +504,23 @@ impl Zone {
     }
 
     /// What an operator's word may mean: a region, a pool, `POOL/ENDPOINT`, or every endpoint of
-    /// that name. Empty when it is none of them.
+    /// that name. Where a region and a pool have one name, the region is meant, unless the word begins
+    /// with `pool:`. Empty when it is none of them.
     #[must_use]
     pub fn outages_named(&self, word: &str) -> Vec<Outage> {
-        if let Some(index) = self.regions.iter().position(|region| region.name == word) {
+        let (kind, name) = word.split_once(':').unwrap_or(("", word));
+        if matches!(kind, "" | "region")
+            && let Some(index) = self.regions.iter().position(|region| region.name == name)
+        {
             return vec![Outage::Region(RegionId::new(index))];
         }
-        if let Some(index) = self.pools.iter().position(|pool| pool.name == word) {
+        if matches!(kind, "" | "pool")
+            && let Some(index) = self.pools.iter().position(|pool| pool.name == name)
+        {
             return vec![Outage::Pool(PoolId::new(index))];
+        }
+        if !kind.is_empty() {
+            return Vec::new();
         }
         let is_meant = |endpoint: &Endpoint| match word.split_once('/') {
             Some((pool, name)) => {

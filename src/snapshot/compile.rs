@@ -233,7 +233,7 @@ impl Targets {
     ) -> EndpointHealth {
         let known = |place: Option<u32>| place.map(|place| health[place as usize]);
         let [v4, v6, host] = self.by_endpoint[zone][endpoint.index()];
-        EndpointHealth { v4: known(v4), v6: known(v6), host: known(host), is_drained: false }
+        EndpointHealth { v4: known(v4), v6: known(v6), host: known(host), ..Default::default() }
     }
 
     /// The endpoints that a target tells of, with their zones.

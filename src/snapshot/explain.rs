@@ -14,8 +14,8 @@ use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
 use crate::model::topology::{EndpointAt, Outage};
 use crate::model::{
-    ClientSubnet, EndpointHealth, EndpointId, Name, PoolId, Prefix, RecordType, Steer,
-    TargetHealth, Verdict, Zone,
+    ClientSubnet, EndpointHealth, EndpointId, Name, Override, OverrideKind, PoolId, Prefix,
+    RecordType, Steer, TargetHealth, Verdict, Zone,
 };
 use crate::steer::prefer::NamedBy;
 use crate::steer::select::TtlBy;
@@ -111,6 +111,8 @@ pub struct Decision {
     pub next: Vec<String>,
     /// Under `observe-only`: the pools that would answer if health were acted on.
     pub observed: Option<Vec<String>>,
+    /// Under a freeze: by whom and why, as `by ann: reason`.
+    pub frozen: Option<String>,
 }
 
 /// What became of a pool.
@@ -128,6 +130,8 @@ pub struct PoolFate {
     pub is_kept: bool,
     /// Why or why not.
     pub reason: String,
+    /// What operators say of its endpoints: `region eu-west drained by ann: new kernel`.
+    pub overrides: Vec<String>,
     /// Its endpoints with their verdicts.
     pub endpoints: Vec<(String, String)>,
 }
@@ -226,7 +230,13 @@ pub(super) struct Decided<'a> {
     pub(super) preference: &'a Preference,
     pub(super) class: usize,
     pub(super) scope: u8,
+    /// What counts for known of endpoints, with what is taken for down.
     pub(super) health: Vec<EndpointHealth>,
+    /// What probes say of them.
+    real: Vec<EndpointHealth>,
+    /// What operators say of them.
+    said: Vec<Option<&'a Override>>,
+    frozen: Option<String>,
     /// What is known, with what is taken for down.
     pub(super) scene: Scene,
     /// What is acted on: `scene`, or under `observe-only` a scene in which all is up.
@@ -242,18 +252,37 @@ pub(super) fn decide<'a>(
     question: &Question<'_>,
     rule: &'a CompiledRule,
     family: Family,
-    state: &ZoneState,
+    state: &ZoneState<'a>,
 ) -> Decided<'a> {
     let (zone, outline) = (snapshot.zone(rule.source.zone), &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
     let preference = &rule.source.map.preferences[class];
     let health = with_outages(zone, &state.health, question.down);
     let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
-    let is_observe_only = outline.rule(zone).is_observe_only;
-    let acted = if is_observe_only { Scene::all_up(zone) } else { scene.clone() };
+    let scene = scene.supposed(&state.past).with_freeze(state.freeze);
+    let observed = || match &state.observed {
+        Some(observed) => Scene::clone(observed),
+        None => Scene::all_up(zone),
+    };
+    let acted = if rule.source.is_observe_only(zone) { observed() } else { scene.clone() };
     let dice = Draw { random: question.random, turn: 0, key };
     let choice = choose(zone, outline, preference, &acted, family, dice);
-    Decided { zone, outline, preference, class, scope, health, scene, acted, family, dice, choice }
+    Decided {
+        zone,
+        outline,
+        preference,
+        class,
+        scope,
+        health,
+        real: state.real.clone(),
+        said: state.said.clone(),
+        frozen: state.frozen.clone(),
+        scene,
+        acted,
+        family,
+        dice,
+        choice,
+    }
 }
 
 impl Decided<'_> {
@@ -275,8 +304,8 @@ impl Decided<'_> {
         let lost: Vec<Outage> = own.iter().copied().map(Outage::Pool).collect();
         let health = with_outages(self.zone, &self.health, &lost);
         let past: Vec<PoolPast> = self.scene.past().collect();
-        let scene = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
-        let next = self.pools_in(&scene);
+        let next = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
+        let next = self.pools_in(&next.supposed(&past).with_freeze(self.scene.freeze));
         if next == own { Vec::new() } else { next }
     }
 }
@@ -353,7 +382,7 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
     let named = |id: &EndpointId| EndpointNamed {
         pool: pool_of(id).name.clone(),
         name: zone.endpoints[id.index()].name.clone(),
-        verdict: verdict_of(zone, *id, &decided.health),
+        verdict: verdict_text(decided, *id),
     };
     let names = |pools: Vec<PoolId>| -> Vec<String> {
         pools.iter().map(|pool| zone.pools[pool.index()].name.clone()).collect()
@@ -375,6 +404,7 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
         why: selection.why.to_string(),
         next: names(decided.next_pools()),
         observed: steer.is_observe_only.then(|| names(decided.pools_in(&decided.scene))),
+        frozen: decided.frozen.clone(),
     }
 }
 
@@ -400,6 +430,11 @@ fn ttl_text(zone: &Zone, steer: &Steer, selection: &Selection) -> String {
         TtlBy::Floor => {
             format!("something could change sooner, but ttl-min is {:?}", steer.ttl_min)
         }
+        TtlBy::Drain(pool) => format!("pool {} is being drained", zone.pools[pool.index()].name),
+        TtlBy::End(pool) => {
+            format!("what an operator says of pool {} ends then", zone.pools[pool.index()].name)
+        }
+        TtlBy::Thaw => "the freeze ends then".to_owned(),
     }
 }
 
@@ -408,22 +443,28 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
     let pool = &zone.pools[note.pool.index()];
     let region = &zone.regions[pool.region.index()];
     let counts = format!("{} of {} endpoints usable", note.usable, note.total);
+    let overrides = overrides_of(decided, note.pool);
     let reason = match note.fate {
         Fate::Kept => counts,
         Fate::Returning => format!("{counts}, but it waits to fail back"),
         Fate::NotEnough => format!("{counts}, {} wanted", note.wanted),
-        Fate::Drained => format!("{counts}, but it is being drained"),
+        Fate::Drained => format!("{counts}, but all of it is being drained"),
         Fate::NoFamily => "no endpoint with an address of that family".to_owned(),
         Fate::FamilyDown => format!("{counts}, but none in that family"),
         Fate::NotReached => format!("{counts}; a better pool answers"),
         Fate::ZeroWeight => format!("{counts}, but its weight is 0"),
         Fate::OutsideClause => "not among the pools of the client's `where` clause".to_owned(),
     };
+    let mut reason = reason;
+    if note.is_held {
+        reason.push_str("; would be lost, but velocity holds it");
+    }
+    let reason = [&[reason], &overrides[..]].concat().join("; ");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20,016 km")]
     let kilometres = |at| distance::kilometres(at, region.coordinates).round() as u32;
     let endpoints = zone
         .endpoints_of(note.pool)
-        .map(|(id, endpoint)| (endpoint.name.clone(), verdict_of(zone, id, &decided.health)));
+        .map(|(id, endpoint)| (endpoint.name.clone(), verdict_text(decided, id)));
     PoolFate {
         path: note.path.iter().map(|id| zone.steers[id.index()].owner.to_string()).collect(),
         pool: pool.name.clone(),
@@ -431,7 +472,34 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
         kilometres: located.location.coordinates.map(kilometres),
         is_kept: note.fate == Fate::Kept,
         reason,
+        overrides,
         endpoints: endpoints.collect(),
+    }
+}
+
+/// What operators say of the endpoints of a pool, each word once.
+fn overrides_of(decided: &Decided<'_>, pool: PoolId) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for (id, _) in decided.zone.endpoints_of(pool) {
+        let Some(Override { what, kind, said, .. }) = decided.said[id.index()] else { continue };
+        let text = format!("{what} {} {said}", kind.done());
+        if !told.contains(&text) {
+            told.push(text);
+        }
+    }
+    told
+}
+
+/// An endpoint's verdict in words, with what probes say where an operator says otherwise.
+fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
+    let verdict = verdict_of(decided.zone, id, &decided.health);
+    match decided.said[id.index()].map(|said| said.kind) {
+        None => verdict,
+        Some(OverrideKind::Drain) => format!("{verdict} but drained"),
+        Some(OverrideKind::ForceUp | OverrideKind::ForceDown) => {
+            let real = verdict_of(decided.zone, id, &decided.real);
+            format!("forced {verdict} over {real}")
+        }
     }
 }
 

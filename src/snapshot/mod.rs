@@ -14,6 +14,7 @@ pub(crate) mod find;
 pub mod gate;
 pub(crate) mod names;
 pub(crate) mod rules;
+pub mod subjects;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +24,13 @@ use std::sync::Arc;
 pub use compile::{Blueprint, CompileError};
 
 use crate::geo::ClassMap;
-use crate::model::diagnostic::closest;
 use crate::model::names::NameRecord;
-use crate::model::topology::Outage;
-use crate::model::{EndpointHealth, EndpointId, Name, PoolId, Target, TargetHealth, Time, Zone};
+use crate::model::{
+    EndpointHealth, EndpointId, Name, Override, Overrides, PoolId, Target, TargetHealth, Time, Zone,
+};
+use crate::steer::overrides::{by_endpoint, overridden};
 use crate::steer::select::Leaves;
-use crate::steer::{PoolPast, Scene};
+use crate::steer::{Freeze, PoolPast, Scene};
 use compile::{Carried, Fixed};
 use gate::Gate;
 use names::NameTable;
@@ -43,6 +45,8 @@ pub struct Conditions<'a> {
     pub of_target: &'a dyn Fn(&Target) -> TargetHealth,
     /// Of which of them it may be new.
     pub news: News<'a>,
+    /// What operators say over that.
+    pub overrides: &'a Overrides,
     /// What pools have been through, by zone and name, where somebody knows better than the snapshot.
     pub past: Option<&'a Past<'a>>,
 }
@@ -51,10 +55,21 @@ pub struct Conditions<'a> {
 pub type Past<'a> = dyn Fn(&Name, &str) -> PoolPast + 'a;
 
 impl<'a> Conditions<'a> {
-    /// The health of targets at a moment.
+    /// The health of targets at a moment, of which no operator has said anything.
     #[must_use]
     pub fn new(now: Time, of_target: &'a dyn Fn(&Target) -> TargetHealth) -> Self {
-        Self { now, of_target, news: News::OfAll, past: None }
+        Self { now, of_target, news: News::OfAll, overrides: Overrides::NONE, past: None }
+    }
+
+    /// The same under the words of operators.
+    #[must_use]
+    pub const fn with_overrides(self, overrides: &'a Overrides) -> Self {
+        Self { overrides, ..self }
+    }
+
+    fn freeze(&self) -> Option<Freeze> {
+        let said = self.overrides.freeze_at(self.now)?;
+        Some(Freeze { since: said.at, until: said.until })
     }
 
     fn past(&self, zone: &Zone) -> Option<Vec<PoolPast>> {
@@ -71,8 +86,16 @@ pub struct Snapshot {
     fixed: Arc<Fixed>,
     /// What is known of each target, by place.
     target_health: Arc<Vec<TargetHealth>>,
+    /// What operators say over that.
+    overrides: Arc<Overrides>,
+    /// The moment by which they counted: no scene is younger, and those that did not change are older.
+    as_of: Time,
+    freeze: Option<Freeze>,
     /// What is known of the pools of each zone.
     scenes: Vec<Arc<Scene>>,
+    /// What rules see that only observe health: what operators say, and else that all is up. Only where
+    /// a zone has such rules.
+    observed: Vec<Option<Arc<Scene>>>,
     rules: Vec<Arc<CompiledRule>>,
     due: Option<Time>,
 }
@@ -87,26 +110,45 @@ pub enum News<'a> {
 }
 
 /// What is known of one zone, for those who decide outside of queries.
-pub(crate) struct ZoneState {
-    /// Of its endpoints, by id.
+pub(crate) struct ZoneState<'a> {
+    /// What counts of its endpoints, by id.
     pub(crate) health: Vec<EndpointHealth>,
+    /// What probes say of them.
+    pub(crate) real: Vec<EndpointHealth>,
+    /// What operators say of them.
+    pub(crate) said: Vec<Option<&'a Override>>,
+    /// Under a freeze: by whom and why.
+    pub(crate) frozen: Option<String>,
+    /// The freeze.
+    pub(crate) freeze: Option<Freeze>,
+    /// What rules see that only observe health, where a zone has such rules.
+    pub(crate) observed: Option<Arc<Scene>>,
     /// Of its pools, by id.
     pub(crate) past: Vec<PoolPast>,
     /// The moment.
     pub(crate) now: Time,
 }
 
-impl ZoneState {
+impl ZoneState<'_> {
     /// That of a zone of which nothing is known yet, so that all is taken for up.
     fn all_up(zone: &Zone) -> Self {
         let up = |target: Option<Target>| target.map(|_| TargetHealth::UNCHECKED);
         let of_endpoint = |n| {
             let own = zone.targets_of(EndpointId::new(n));
             let (v4, v6, host) = (up(own.v4), up(own.v6), up(own.host));
-            EndpointHealth { v4, v6, host, is_drained: false }
+            EndpointHealth { v4, v6, host, ..Default::default() }
         };
-        let health = (0..zone.endpoints.len()).map(of_endpoint).collect();
-        Self { health, past: Vec::new(), now: Time::ZERO }
+        let health: Vec<_> = (0..zone.endpoints.len()).map(of_endpoint).collect();
+        Self {
+            real: health.clone(),
+            said: vec![None; health.len()],
+            health,
+            frozen: None,
+            freeze: None,
+            observed: None,
+            past: Vec::new(),
+            now: Time::ZERO,
+        }
     }
 }
 
@@ -124,15 +166,21 @@ impl Snapshot {
         let target_health = fixed.targets.health(conditions.of_target);
         let scene = |place| Arc::new(scene_of(&fixed, place, &target_health, conditions));
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
-        let rules = fixed.rules.iter().map(|source| compile_rule(&fixed, source, &scenes));
-        let rules: Vec<_> = rules.collect();
+        let zones = fixed.blueprint.zones.iter();
+        let observed: Vec<_> = zones.map(|zone| observed_scene(zone, conditions)).collect();
+        let compile = |source| compile_rule(&fixed, source, &scenes, &observed);
+        let rules: Vec<_> = fixed.rules.iter().map(compile).collect();
         Ok(Self {
             generation,
             gate: Arc::default(),
-            due: due_of(&rules),
+            due: due_of(&rules, conditions),
+            overrides: Arc::new(conditions.overrides.clone()),
+            as_of: conditions.now,
+            freeze: conditions.freeze(),
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
             scenes,
+            observed,
             rules,
         })
     }
@@ -156,11 +204,19 @@ impl Snapshot {
             None => (conditions.of_target)(target),
         };
         let target_health = fixed.targets.health(&of_target);
+        let overrides = Arc::clone(&self.overrides);
+        let conditions = Conditions { now: self.as_of, overrides: &overrides, ..*conditions };
+        let conditions = &conditions;
         let scene = |place| match place_before(place) {
             Some(old) => Arc::clone(&self.scenes[old]),
             None => Arc::new(scene_of(&fixed, place, &target_health, conditions)),
         };
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
+        let observed = |(place, zone): (usize, &Arc<Zone>)| match place_before(place) {
+            Some(old) => self.observed[old].clone(),
+            None => observed_scene(zone, conditions),
+        };
+        let observed: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(observed).collect();
         let mut rules = Vec::with_capacity(fixed.rules.len());
         for own in fixed.rules.chunk_by(|a, b| a.zone == b.zone) {
             match place_before(own[0].zone) {
@@ -169,17 +225,22 @@ impl Snapshot {
                     rules.extend(before.zip(own).map(|(rule, source)| rule.of_source(source)));
                 }
                 None => {
-                    rules.extend(own.iter().map(|source| compile_rule(&fixed, source, &scenes)))
+                    let compile = |source| compile_rule(&fixed, source, &scenes, &observed);
+                    rules.extend(own.iter().map(compile));
                 }
             }
         }
         Ok(Self {
             generation: self.generation + 1,
             gate: Arc::clone(&self.gate),
-            due: due_of(&rules),
+            due: due_of(&rules, conditions),
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
+            overrides: Arc::clone(&self.overrides),
+            as_of: self.as_of,
+            freeze: self.freeze,
             scenes,
+            observed,
             rules,
         })
     }
@@ -189,25 +250,31 @@ impl Snapshot {
     #[must_use]
     pub fn next(&self, conditions: &Conditions<'_>) -> Option<Self> {
         let (target_health, changed_targets) = self.next_health(conditions);
-        let changed = self.changed_pools(&changed_targets, conditions);
+        let spoken_of = self.zones_spoken_of(conditions);
+        let changed = self.changed_pools(&changed_targets, &spoken_of, conditions);
         let is_due = self.due.is_some_and(|due| due <= conditions.now);
-        if changed.is_empty() && !is_due {
+        let is_said_already = *self.overrides == *conditions.overrides;
+        if changed.is_empty() && !is_due && is_said_already {
             return None;
         }
         let scenes = self.next_scenes(&changed, &target_health, conditions);
+        let observed = self.next_observed(&spoken_of, conditions);
         let mut rules = self.rules.clone();
         for place in self.rules_to_see(&changed, conditions.now) {
             let rule = &mut rules[place as usize];
             let source = &rule.source;
             let zone = &self.fixed.blueprint.zones[source.zone];
             let pools = changed.get(&source.zone);
+            if source.is_observe_only(zone) && !is_due && !spoken_of.contains(&source.zone) {
+                continue;
+            }
             let mut leaves = Leaves::default();
             for (leaf, pool) in source.outline.pools_in_play(zone).enumerate() {
                 if pools.is_some_and(|pools| pools.contains(&pool)) {
                     leaves.add(leaf);
                 }
             }
-            if let Some(next) = rule.next(zone, &scenes[source.zone], leaves) {
+            if let Some(next) = rule.next(zone, acted(source, zone, &scenes, &observed), leaves) {
                 *rule = Arc::new(next);
             }
         }
@@ -215,9 +282,16 @@ impl Snapshot {
             generation: self.generation + 1,
             gate: Arc::clone(&self.gate),
             fixed: Arc::clone(&self.fixed),
-            due: due_of(&rules),
+            due: due_of(&rules, conditions),
             target_health,
+            overrides: match is_said_already {
+                true => Arc::clone(&self.overrides),
+                false => Arc::new(conditions.overrides.clone()),
+            },
+            as_of: conditions.now,
+            freeze: conditions.freeze(),
             scenes,
+            observed,
             rules,
         })
     }
@@ -261,10 +335,22 @@ impl Snapshot {
         rules
     }
 
+    /// The zones of which operators say something, or did.
+    fn zones_spoken_of(&self, conditions: &Conditions<'_>) -> HashSet<usize> {
+        let both = self.overrides.all.iter().chain(&conditions.overrides.all);
+        let apexes: HashSet<&Name> = both.map(|said| &said.zone).collect();
+        if apexes.is_empty() {
+            return HashSet::new();
+        }
+        let zones = self.zones().iter().enumerate();
+        zones.filter(|(_, zone)| apexes.contains(&zone.apex)).map(|(place, _)| place).collect()
+    }
+
     /// The pools of which something is not as it was, by zone.
     fn changed_pools(
         &self,
         changed_targets: &[usize],
+        spoken_of: &HashSet<usize>,
         conditions: &Conditions<'_>,
     ) -> HashMap<usize, HashSet<PoolId>> {
         let mut changed: HashMap<usize, HashSet<PoolId>> = HashMap::new();
@@ -272,6 +358,16 @@ impl Snapshot {
             for (zone, endpoint) in self.fixed.targets.endpoints(*target) {
                 let pool = self.fixed.blueprint.zones[zone].endpoints[endpoint.index()].pool;
                 changed.entry(zone).or_default().insert(pool);
+            }
+        }
+        for place in spoken_of {
+            changed.entry(*place).or_default().extend(self.pools_spoken_of(*place, conditions));
+        }
+        changed.retain(|_, pools| !pools.is_empty());
+        if self.freeze != conditions.freeze() {
+            for (place, zone) in self.zones().iter().enumerate() {
+                let all = (0..zone.pools.len()).map(PoolId::new);
+                changed.entry(place).or_default().extend(all);
             }
         }
         for (place, (zone, scene)) in self.zones().iter().zip(&self.scenes).enumerate() {
@@ -284,6 +380,15 @@ impl Snapshot {
             }
         }
         changed
+    }
+
+    /// The pools of a zone of which operators say something else now than they did.
+    fn pools_spoken_of(&self, place: usize, conditions: &Conditions<'_>) -> Vec<PoolId> {
+        let zone = self.zone(place);
+        let before = self.said_of(place);
+        let now = by_endpoint(zone, conditions.overrides, conditions.now);
+        let both = before.into_iter().zip(now).zip(&zone.endpoints);
+        both.filter(|((before, now), _)| before != now).map(|(_, endpoint)| endpoint.pool).collect()
     }
 
     fn next_scenes(
@@ -299,12 +404,27 @@ impl Snapshot {
                 continue;
             }
             let zone = &self.fixed.blueprint.zones[place];
-            let health = |id| self.fixed.targets.endpoint_health(place, id, target_health);
+            let words = pools.map(|_| by_endpoint(zone, conditions.overrides, conditions.now));
+            let said = words.unwrap_or_default();
+            let health = |id| counting_health(&self.fixed, place, id, target_health, &said);
             let past = conditions.past(zone);
             let pools = pools.into_iter().flatten().copied();
-            *scene = Arc::new(scene.next(zone, &health, past.as_deref(), pools, conditions.now));
+            let next = scene.next(zone, &health, past.as_deref(), pools, conditions.now);
+            *scene = Arc::new(next.with_freeze(conditions.freeze()));
         }
         scenes
+    }
+
+    fn next_observed(
+        &self,
+        spoken_of: &HashSet<usize>,
+        conditions: &Conditions<'_>,
+    ) -> Vec<Option<Arc<Scene>>> {
+        let mut observed = self.observed.clone();
+        for place in spoken_of {
+            observed[*place] = observed_scene(self.zone(*place), conditions);
+        }
+        observed
     }
 
     /// When it is to be compiled anew though no health has changed: pools fail back and ramp up as
@@ -316,25 +436,27 @@ impl Snapshot {
 
     /// The next snapshot, in which a pool that waits to fail back is used; `None` when it does not wait.
     #[must_use]
-    pub fn released(
-        &self,
-        zone: &Name,
-        pool: &str,
-        now: Time,
-        of_target: &dyn Fn(&Target) -> TargetHealth,
-    ) -> Option<Self> {
+    pub fn released(&self, zone: &Name, pool: &str, conditions: &Conditions<'_>) -> Option<Self> {
         let before = self.past(zone, pool);
         if !matches!(before, PoolPast::Back { is_released: false, .. }) {
             return None;
         }
         let past = |apex: &Name, name: &str| {
             if apex == zone && name == pool {
-                PoolPast::Back { since: now, is_released: true }
+                PoolPast::Back { since: conditions.now, is_released: true }
             } else {
                 self.past(apex, name)
             }
         };
-        self.next(&Conditions { past: Some(&past), ..Conditions::new(now, of_target) })
+        self.next(&Conditions { past: Some(&past), ..*conditions })
+    }
+
+    /// What each pool of each zone has been through.
+    pub fn pasts(&self) -> impl Iterator<Item = (&Name, &str, PoolPast)> {
+        self.zones().iter().zip(&self.scenes).flat_map(|(zone, scene)| {
+            let pools = zone.pools.iter().zip(scene.past());
+            pools.map(|(pool, past)| (&zone.apex, &*pool.name, past))
+        })
     }
 
     /// What a pool of a zone has been through.
@@ -386,19 +508,41 @@ impl Snapshot {
         &self.fixed.blueprint.atlas
     }
 
-    /// What it took for known of the endpoints of a zone.
+    /// What it took for known of the endpoints of a zone, operators' words included.
     #[must_use]
     pub fn endpoint_health(&self, zone: usize) -> Vec<EndpointHealth> {
-        let ids = (0..self.zones()[zone].endpoints.len()).map(EndpointId::new);
-        let health = |id| self.fixed.targets.endpoint_health(zone, id, &self.target_health);
+        let said = self.said_of(zone);
+        let ids = (0..said.len()).map(EndpointId::new);
+        let health = |id| counting_health(&self.fixed, zone, id, &self.target_health, &said);
         ids.map(health).collect()
     }
 
     /// What it took for known of a zone.
-    pub(crate) fn state(&self, zone: usize) -> ZoneState {
+    pub(crate) fn state(&self, zone: usize) -> ZoneState<'_> {
         let scene = self.scene(zone);
-        let (health, past) = (self.endpoint_health(zone), scene.past().collect());
-        ZoneState { health, past, now: scene.now }
+        let ids = (0..self.zone(zone).endpoints.len()).map(EndpointId::new);
+        let real = |id| self.fixed.targets.endpoint_health(zone, id, &self.target_health);
+        ZoneState {
+            health: self.endpoint_health(zone),
+            real: ids.map(real).collect(),
+            said: self.said_of(zone),
+            frozen: self.overrides.freeze_at(self.as_of).map(ToString::to_string),
+            freeze: self.freeze,
+            observed: self.observed[zone].clone(),
+            past: scene.past().collect(),
+            now: scene.now,
+        }
+    }
+
+    /// What operators said when it was made.
+    #[must_use]
+    pub fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// What operators said of each endpoint of a zone when it was made, by id.
+    fn said_of(&self, zone: usize) -> Vec<Option<&Override>> {
+        by_endpoint(self.zone(zone), &self.overrides, self.as_of)
     }
 
     /// What is known of the pools of a zone.
@@ -430,27 +574,6 @@ impl Snapshot {
             }
         }
         owners
-    }
-
-    /// What a word means in the zone that answers for `name`: see [`Zone::outages_named`].
-    ///
-    /// # Errors
-    /// When it means nothing there, with what it might have meant.
-    pub fn outages_named(&self, name: &Name, word: &str) -> Result<Vec<Outage>, String> {
-        let own = self.zones().iter().filter(|zone| name.is_at_or_below(&zone.apex));
-        let Some(zone) = own.max_by_key(|zone| zone.apex.label_count()) else {
-            return Err(format!("no zone here answers for {name}"));
-        };
-        let outages = zone.outages_named(word);
-        if !outages.is_empty() {
-            return Ok(outages);
-        }
-        let regions = zone.regions.iter().map(|region| region.name.as_str());
-        let pools = zone.pools.iter().map(|pool| pool.name.as_str());
-        let endpoints = zone.endpoints.iter().map(|endpoint| endpoint.name.as_str());
-        let meant = closest(word, regions.chain(pools).chain(endpoints));
-        let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-        Err(format!("`{word}` is no region, pool or endpoint of {}{hint}", zone.apex))
     }
 
     /// The slots of the table of names.
@@ -500,9 +623,10 @@ fn compile_rule(
     fixed: &Fixed,
     source: &Arc<RuleSource>,
     scenes: &[Arc<Scene>],
+    observed: &[Option<Arc<Scene>>],
 ) -> Arc<CompiledRule> {
     let zone = &fixed.blueprint.zones[source.zone];
-    Arc::new(CompiledRule::new(zone, source, &scenes[source.zone]))
+    Arc::new(CompiledRule::new(zone, source, acted(source, zone, scenes, observed)))
 }
 
 /// What is known of the pools of a zone when this is known of the targets.
@@ -513,13 +637,48 @@ fn scene_of(
     conditions: &Conditions<'_>,
 ) -> Scene {
     let zone = &fixed.blueprint.zones[place];
-    let health = |id| fixed.targets.endpoint_health(place, id, target_health);
+    let said = by_endpoint(zone, conditions.overrides, conditions.now);
+    let health = |id| counting_health(fixed, place, id, target_health, &said);
     let past = conditions.past(zone).unwrap_or_default();
-    Scene::new(zone, &health, &past, conditions.now)
+    Scene::new(zone, &health, &past, conditions.now).with_freeze(conditions.freeze())
 }
 
-fn due_of(rules: &[Arc<CompiledRule>]) -> Option<Time> {
-    rules.iter().filter_map(|rule| rule.due).min()
+/// What a rule of `zone` acts on.
+fn acted<'a>(
+    rule: &RuleSource,
+    zone: &Zone,
+    scenes: &'a [Arc<Scene>],
+    observed: &'a [Option<Arc<Scene>>],
+) -> &'a Scene {
+    let observed = observed[rule.zone].as_ref().filter(|_| rule.is_observe_only(zone));
+    observed.unwrap_or(&scenes[rule.zone])
+}
+
+/// What counts for known of an endpoint: what is known, under what is said.
+fn counting_health(
+    fixed: &Fixed,
+    zone: usize,
+    endpoint: EndpointId,
+    target_health: &[TargetHealth],
+    said: &[Option<&Override>],
+) -> EndpointHealth {
+    let real = fixed.targets.endpoint_health(zone, endpoint, target_health);
+    overridden(real, said[endpoint.index()])
+}
+
+/// What rules see that only observe health.
+fn observed_scene(zone: &Zone, conditions: &Conditions<'_>) -> Option<Arc<Scene>> {
+    if !zone.steers.iter().any(|steer| steer.is_observe_only) {
+        return None;
+    }
+    let said = by_endpoint(zone, conditions.overrides, conditions.now);
+    let health = |id: EndpointId| overridden(EndpointHealth::default(), said[id.index()]);
+    Some(Arc::new(Scene::new(zone, &health, &[], conditions.now)))
+}
+
+fn due_of(rules: &[Arc<CompiledRule>], conditions: &Conditions<'_>) -> Option<Time> {
+    let of_rules = rules.iter().filter_map(|rule| rule.due);
+    of_rules.chain(conditions.overrides.next_end(conditions.now)).min()
 }
 
 /// Every target that some endpoint of `zones` asks for, each once.

@@ -100,15 +100,19 @@ pub(crate) struct SteeredRecord {
     pub(crate) is_cname: bool,
 }
 
+impl RuleSource {
+    /// Whether the rule looks at health without acting on it.
+    pub(crate) fn is_observe_only(&self, zone: &Zone) -> bool {
+        self.outline.rule(zone).is_observe_only
+    }
+}
+
 impl CompiledRule {
     /// Compiles a rule of `zone` for a scene.
     pub(crate) fn new(zone: &Zone, source: &Arc<RuleSource>, scene: &Scene) -> Self {
         let has = families_of(zone, &source.outline);
         let columns = [(RecordType::A, Family::V4, has.v4), (RecordType::AAAA, Family::V6, has.v6)];
         let columns = columns.into_iter().filter(|(.., has_any)| *has_any);
-        // What is only observed is answered as if all were up.
-        let all_up = source.outline.rule(zone).is_observe_only.then(|| Scene::all_up(zone));
-        let scene = all_up.as_ref().unwrap_or(scene);
         let compiler = Compiler { zone, source, scene };
         let columns =
             columns.map(|(rtype, family, _)| compiler.column(rtype, family)).map(Arc::new);
@@ -127,9 +131,6 @@ impl CompiledRule {
     /// The rule for a scene in which only what was seen in `changed` leaves is different, or time has
     /// gone on; `None` when that changes nothing.
     pub(crate) fn next(&self, zone: &Zone, scene: &Scene, changed: Leaves) -> Option<Self> {
-        if self.source.outline.rule(zone).is_observe_only {
-            return None;
-        }
         let compiler = Compiler { zone, source: &self.source, scene };
         let mut columns = self.columns.clone();
         let mut is_changed = false;

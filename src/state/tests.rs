@@ -1,13 +1,21 @@
 //! What a restart remembers, and what damaged files and disks do to it.
 
+use std::fs;
 use std::num::NonZeroU8;
 
+use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::geo::Atlas;
 use crate::health::Board;
 use crate::model::health::ProbeOutcome;
-use crate::model::{FailureReason, Observation, TargetHealth, TargetHost, Time};
+use crate::model::{
+    FailureReason, Observation, Override, OverrideKind, Overrides, Said, Subject, TargetHealth,
+    TargetHost, Time,
+};
+use crate::snapshot::{Blueprint, Conditions, Snapshot};
+use crate::steer::PoolPast;
 use crate::testing::{Log, TempDir};
 
 const NOW: Moment =
@@ -29,7 +37,7 @@ fn status(target: Target, verdict: Verdict, since: u64, seen: u64) -> TargetStat
     let since = Time::from_secs(since);
     TargetStatus {
         target,
-        health: TargetHealth { verdict, since, next_change: Duration::ZERO },
+        health: TargetHealth { verdict, since, next_change: Duration::ZERO, agreed_by: 1 },
         seen: Some(Time::from_secs(seen)),
         last: None,
         failures: 0,
@@ -121,9 +129,10 @@ fn damaged_files_are_told_apart_and_cost_nothing_else() {
 #[test]
 fn no_cut_of_the_file_is_mistaken_for_it() {
     let good = encode(&[status(tcp(1), Verdict::Down, 10, 99_999)], NOW).unwrap();
-    assert!(parse(&good, NOW).is_ok());
+    let parse = |text: &[u8]| file::parse::<VerdictsDocument>(text, NOW);
+    assert!(parse(&good).is_ok());
     for length in 0..good.len() {
-        assert!(parse(&good[..length], NOW).is_err(), "cut at {length}");
+        assert!(parse(&good[..length]).is_err(), "cut at {length}");
     }
 }
 
@@ -195,8 +204,127 @@ fn what_cannot_be_written_says_what_and_where() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let error = save(&file.join("state"), &[], NOW).unwrap_err().to_string();
-    assert!(error.starts_with("cannot make the directory "), "{error}");
+    assert!(error.starts_with("cannot make the directory for verdicts: "), "{error}");
     assert!(error.contains("file/state: Not a directory"), "{error}");
+}
+
+// ---- Steering ----
+
+const ZONE: &str = r#"
+zone = "t"
+nameservers = ["ns.example.net."]
+[regions.eu]
+location = [50, 10]
+[checks.web]
+kind = "tcp"
+port = 80
+[pools.eu]
+region = "eu"
+check = "web"
+endpoints = [{ name = "a", address = "192.0.2.1" }]
+[steer.www]
+policy = "failover"
+pools = ["eu"]
+"#;
+
+/// A snapshot whose one pool was lost at second `lost` and, if given, came back.
+fn after_a_loss(lost: u64, back: Option<u64>) -> Snapshot {
+    let zones = crate::testing::zones(&[("t.toml", ZONE)]);
+    let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
+    let known = |verdict| move |_: &Target| TargetHealth { verdict, ..TargetHealth::UNCHECKED };
+    let (up, down) = (known(Verdict::Up), known(Verdict::Down));
+    let snapshot = Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &up)).unwrap();
+    let snapshot = snapshot.next(&Conditions::new(Time::from_secs(lost), &down)).unwrap();
+    let Some(back) = back else { return snapshot };
+    snapshot.next(&Conditions::new(Time::from_secs(back), &up)).unwrap()
+}
+
+fn said(at: u64, until: Option<u64>) -> Said {
+    let (at, until) = (Time::from_secs(at), until.map(Time::from_secs));
+    Said { author: "ann".to_owned(), reason: "why \"so\"".to_owned(), at, until }
+}
+
+/// An intake to which something of every kind was said, with `tcp(1)` held up while it is down.
+fn spoken_to() -> Intake {
+    let intake = Intake::new(Arc::new(Board::new()));
+    intake.track(&[tcp(1)], Time::ZERO);
+    intake.freeze(said(99_900, None));
+    let whats = [
+        Subject::Region("eu".to_owned()),
+        Subject::Pool("eu".to_owned()),
+        Subject::Endpoint { pool: "eu".to_owned(), endpoint: "a".to_owned() },
+    ];
+    for (what, kind) in whats.into_iter().zip(OverrideKind::ALL) {
+        let until = (kind != OverrideKind::Drain).then_some(100_500);
+        intake.say(Override { zone: "t.".parse().unwrap(), what, kind, said: said(99_000, until) });
+    }
+    intake
+}
+
+#[test]
+fn what_operators_said_and_pools_went_through_comes_back() {
+    let dir = TempDir::new();
+    let intake = spoken_to();
+    for (back, past) in [
+        (None, PoolPast::Lost { since: Some(Time::from_secs(899_000)) }),
+        (Some(99_500), PoolPast::Back { since: Time::from_secs(899_500), is_released: false }),
+    ] {
+        steering::save(dir.path(), &intake, &after_a_loss(99_000, back), NOW).unwrap();
+        let (Recalled { steering, .. }, problems) = load(dir.path(), later(0), AGE_MAX);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(steering.past(&"t.".parse().unwrap(), "eu"), past);
+        assert_eq!(steering.past(&"t.".parse().unwrap(), "us"), PoolPast::New);
+        let moved = |said: Said| Said {
+            at: said.at + Duration::from_secs(800_000),
+            until: said.until.map(|until| until + Duration::from_secs(800_000)),
+            ..said
+        };
+        let before = intake.overrides();
+        let expected = Overrides {
+            all: { before.all.iter().cloned() }
+                .map(|one| Override { said: moved(one.said.clone()), ..one })
+                .collect(),
+            freeze: before.freeze.clone().map(moved),
+        };
+        assert_eq!(steering.overrides, expected);
+        assert_eq!(steering.held(&[tcp(1), tcp(2)]).len(), 1);
+    }
+}
+
+#[test]
+fn words_outlast_a_long_time_off_and_what_pools_went_through_does_not() {
+    let dir = TempDir::new();
+    steering::save(dir.path(), &spoken_to(), &after_a_loss(99_000, None), NOW).unwrap();
+    let (Recalled { steering, .. }, problems) = load(dir.path(), later(7200), AGE_MAX);
+    assert_eq!(steering.past(&"t.".parse().unwrap(), "eu"), PoolPast::New);
+    assert_eq!(steering.overrides.all.len(), 3);
+    let in_force = steering.overrides.in_force(later(7200).time).count();
+    assert_eq!(in_force, 1, "two have ended meanwhile");
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("what pools went through is forgotten"), "{problems:?}");
+}
+
+#[test]
+fn a_damaged_steering_file_is_told_and_costs_nothing_else() {
+    let dir = TempDir::new();
+    steering::save(dir.path(), &spoken_to(), &after_a_loss(99_000, None), NOW).unwrap();
+    save(dir.path(), &[status(tcp(1), Verdict::Down, 10, 99_999)], NOW).unwrap();
+    let path = dir.path().join(steering::FILE_NAME);
+    let good = fs::read_to_string(&path).unwrap();
+    for (text, complaint) in [
+        (good[..good.len() / 2].to_owned(), "is torn or not ours"),
+        (good.replace("force-up", "force-down"), "does not match its checksum"),
+        (good.replace("\"version\": 1", "\"version\": 9"), "has format 9"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let (recalled, problems) = load(dir.path(), NOW, AGE_MAX);
+        assert_eq!(
+            (recalled.steering.overrides, recalled.verdicts.len()),
+            (Overrides::default(), 1)
+        );
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains(complaint), "{problems:?}");
+    }
 }
 
 // ---- The writer ----
@@ -207,13 +335,20 @@ fn intake() -> Arc<Intake> {
     Arc::new(intake)
 }
 
+/// A snapshot in which there is nothing.
+fn current() -> Current {
+    let blueprint = Blueprint { zones: Vec::new(), atlas: Arc::new(Atlas::empty()) };
+    let conditions = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+    Arc::new(ArcSwap::from_pointee(Snapshot::compile(blueprint, 1, &conditions).unwrap()))
+}
+
 fn fail(intake: &Intake, clock: Clock) {
     let outcome = ProbeOutcome::Failure(FailureReason::Refused);
     intake.observe(&Observation { target: tcp(1), at: clock.now(), outcome });
 }
 
 fn writer(dir: &Path, clock: Clock, intake: &Arc<Intake>, gap: Duration) -> StateWriter {
-    let writer = StateWriter::new(dir.to_owned(), clock, intake.clone(), AGE_MAX);
+    let writer = StateWriter::new(dir.to_owned(), clock, intake.clone(), current(), AGE_MAX);
     StateWriter { gap, ..writer }
 }
 

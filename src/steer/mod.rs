@@ -9,13 +9,14 @@
 //! [`choose`] is all three: what `explain` prints and what every compiled answer must equal.
 //! `snapshot` runs the first two ahead of time and leaves only [`draw()`] to the query. Nothing here
 //! knows where clients are or why an endpoint is down; distances come from the caller, verdicts from
-//! `health`.
+//! `health`, what [`overrides`] make of them from operators.
 
 pub mod controller;
 pub mod demand;
 pub mod draw;
 pub mod flow;
 pub mod outline;
+pub mod overrides;
 mod policy;
 pub mod prefer;
 pub mod scene;
@@ -23,12 +24,13 @@ pub mod select;
 #[cfg(test)]
 mod tests;
 pub mod trail;
+mod velocity;
 pub(crate) mod walk;
 
 pub use draw::{Draw, DrawTree, Drawn, draw};
 pub use outline::Outline;
 pub use prefer::{Evidence, Preference, prefer};
-pub use scene::{Family, PoolPast, Scene};
+pub use scene::{Family, Freeze, PoolPast, Scene};
 pub use select::{Selected, Selection, Why, select};
 pub use trail::trail;
 

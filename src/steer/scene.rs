@@ -40,11 +40,16 @@ impl Family {
 /// What a pool has been through, as far as failback and ramps ask.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum PoolPast {
-    /// It was never lost, or an operator has said that this is over.
+    /// Nobody has looked at it yet.
     #[default]
+    New,
+    /// It was never lost.
     Whole,
     /// It is lost: too few of its endpoints are alive.
-    Lost,
+    Lost {
+        /// Since when; `None` when it was never known to be usable.
+        since: Option<Time>,
+    },
     /// It was lost and is usable again.
     Back {
         /// Since when, or since an operator released it.
@@ -59,10 +64,11 @@ impl PoolPast {
     #[must_use]
     pub const fn next(self, is_usable: bool, now: Time) -> Self {
         match (self, is_usable) {
-            (Self::Whole, true) => Self::Whole,
-            (Self::Back { .. }, true) => self,
-            (Self::Lost, true) => Self::Back { since: now, is_released: false },
-            (_, false) => Self::Lost,
+            (Self::New | Self::Whole, true) => Self::Whole,
+            (Self::Lost { .. }, true) => Self::Back { since: now, is_released: false },
+            (Self::Back { .. }, true) | (Self::Lost { .. }, false) => self,
+            (Self::New, false) => Self::Lost { since: None },
+            (Self::Whole | Self::Back { .. }, false) => Self::Lost { since: Some(now) },
         }
     }
 }
@@ -75,7 +81,18 @@ pub type HealthOf<'a> = dyn Fn(EndpointId) -> EndpointHealth + 'a;
 pub struct Scene {
     /// The moment.
     pub now: Time,
+    /// Set while an operator has health kept away from answers.
+    pub freeze: Option<Freeze>,
     pools: Vec<Arc<PoolViews>>,
+}
+
+/// While it lasts, health is what it was, and no pool comes back by time alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freeze {
+    /// Since when.
+    pub since: Time,
+    /// Until when, if it ends by itself.
+    pub until: Option<Time>,
 }
 
 /// What is seen of one pool.
@@ -90,6 +107,14 @@ pub(super) struct PoolViews {
     pub(super) next_change: Duration,
     /// When its last endpoint went down, if none is alive: the latest is `last-good`.
     pub(super) down_since: Time,
+    /// Endpoints that are not alive because operators say so.
+    forced_down: usize,
+    /// Whether two vantages or more agree on everything that is down of it.
+    pub(super) is_agreed: bool,
+    /// Whether any of its endpoints is being drained.
+    pub(super) is_draining: bool,
+    /// When the first of what operators say of its endpoints ends by itself.
+    pub(super) until: Option<Time>,
     families: [FamilyView; 3],
 }
 
@@ -98,6 +123,8 @@ pub(super) struct PoolViews {
 pub(super) struct FamilyView {
     /// Endpoints that have it.
     pub(super) having: Vec<Candidate>,
+    /// Those among them that are not being drained, alive or not.
+    pub(super) open: Vec<Candidate>,
     /// Those among them that are alive in it and not being drained.
     pub(super) alive: Vec<Candidate>,
     /// Those that are alive and being drained.
@@ -117,6 +144,15 @@ impl PoolViews {
         self.usable >= self.wanted
     }
 
+    /// Since when too few of its endpoints have been alive; `None` when enough are, or were but for the
+    /// words of operators, or when it was never known to be usable.
+    pub(super) const fn lost_by_checks_since(&self) -> Option<Time> {
+        match self.past {
+            PoolPast::Lost { since } if self.usable + self.forced_down < self.wanted => since,
+            _ => None,
+        }
+    }
+
     pub(super) const fn family(&self, family: Family) -> &FamilyView {
         &self.families[family.place()]
     }
@@ -131,7 +167,13 @@ impl Scene {
             let past = past.get(n).copied().unwrap_or_default();
             Arc::new(view_of(zone, PoolId::new(n), health, past, now))
         };
-        Self { now, pools: (0..zone.pools.len()).map(view).collect() }
+        Self { now, freeze: None, pools: (0..zone.pools.len()).map(view).collect() }
+    }
+
+    /// The same under a freeze, or without.
+    #[must_use]
+    pub fn with_freeze(self, freeze: Option<Freeze>) -> Self {
+        Self { freeze, ..self }
     }
 
     /// The zone with every endpoint up and nothing remembered.
@@ -157,12 +199,30 @@ impl Scene {
             let past = past.map_or(view.past, |past| past[pool.index()]);
             *view = Arc::new(view_of(zone, pool, health, past, now));
         }
-        Self { now, pools }
+        Self { now, freeze: self.freeze, pools }
+    }
+
+    /// The same where what is lost now and was not `before` is only supposed to be: it has been so for
+    /// ever.
+    #[must_use]
+    pub fn supposed(mut self, before: &[PoolPast]) -> Self {
+        for (pool, before) in self.pools.iter_mut().zip(before) {
+            let is_lost = |past| matches!(past, PoolPast::Lost { .. });
+            if is_lost(pool.past) && !is_lost(*before) {
+                Arc::make_mut(pool).past = PoolPast::Lost { since: None };
+            }
+        }
+        self
     }
 
     /// What each pool has been through, by id.
     pub fn past(&self) -> impl Iterator<Item = PoolPast> {
         self.pools.iter().map(|pool| pool.past)
+    }
+
+    /// The moment by which pools come back: under a freeze none does.
+    pub(super) fn stage_time(&self) -> Time {
+        self.freeze.map_or(self.now, |freeze| freeze.since)
     }
 
     pub(super) fn pool(&self, pool: PoolId) -> &PoolViews {
@@ -185,17 +245,26 @@ fn view_of(
         past,
         next_change: Duration::MAX,
         down_since: Time::ZERO,
+        forced_down: 0,
+        is_agreed: true,
+        is_draining: false,
+        until: None,
         families: Default::default(),
     };
     for (id, endpoint) in zone.endpoints_of(pool) {
         let health = health(id);
         let known = ways_of(endpoint, &health);
         let ways = || known.iter().flatten();
-        view.usable += usize::from(ways().any(|(_, way)| way.verdict.is_usable()));
+        let is_usable = ways().any(|(_, way)| way.verdict.is_usable());
+        view.usable += usize::from(is_usable);
+        view.forced_down += usize::from(!is_usable && health.is_forced);
+        view.is_draining |= health.is_drained;
+        view.until = [view.until, health.until].into_iter().flatten().min();
         for (_, way) in ways() {
             view.next_change = view.next_change.min(way.next_change);
             if way.verdict == Verdict::Down {
                 view.down_since = view.down_since.max(way.since);
+                view.is_agreed &= way.agreed_by >= 2 || health.is_forced;
             }
         }
         let candidate = Candidate { endpoint: id, share: FULL_SHARE };
@@ -204,6 +273,9 @@ fn view_of(
             let own = &mut view.families[family.place()];
             if in_family().next().is_some() {
                 own.having.push(candidate);
+                if !health.is_drained {
+                    own.open.push(candidate);
+                }
             }
             if in_family().any(|way| way.verdict.is_usable()) {
                 let list = if health.is_drained { &mut own.drained } else { &mut own.alive };

@@ -7,6 +7,7 @@
 //! ```text
 //! the best that there is                                   answer from             why
 //! usable, and alive in the family                          the first / all such    Preferred, Failover
+//! lost, but held by the rule's `velocity`                  as if they were usable  Held
 //! usable, but waiting to fail back                         those                   Returning
 //! fewer endpoints alive than `min-healthy` asks for        those                   BelowMinHealthy
 //! alive, but being drained                                 those                   Drained
@@ -18,7 +19,9 @@
 //! and are not looked at where the clause is strict (`only = true`) and has the family itself.
 //!
 //! The TTL is the least time in which anything that this answer depends on could change, within the
-//! rule's bounds: the pools that it comes from and all that would be preferred if they could serve.
+//! rule's bounds: the pools that it comes from and all that would be preferred if they could serve. What
+//! operators say of them changes when it ends; while one of them is being drained, answers live
+//! [`DRAIN_TTL`] at most.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +32,9 @@ use super::prefer::Preference;
 use super::scene::{Family, Scene};
 use super::walk::{Decision, Ground, Outcome, decide};
 use crate::model::{EndpointId, Name, PoolId, Zone};
+
+/// The longest that an answer lives which has to do with an endpoint that is being drained.
+pub const DRAIN_TTL: Duration = Duration::from_secs(15);
 
 /// What is possible for a class at a moment.
 #[derive(Clone, PartialEq, Debug)]
@@ -71,6 +77,12 @@ pub enum TtlBy {
     Change(PoolId),
     /// Something could change sooner than the rule's `ttl-min`.
     Floor,
+    /// Endpoints of this pool are being drained, so that answers follow an operator's next word soon.
+    Drain(PoolId),
+    /// What an operator says of this pool ends then.
+    End(PoolId),
+    /// The freeze ends then.
+    Thaw,
 }
 
 /// A set of leaves of an outline. Those from the 64th on are one member.
@@ -109,6 +121,8 @@ pub enum Fitness {
     Drained,
     /// It has the family, and nothing of it is alive.
     Dead,
+    /// Nothing of it is alive, and all of it is being drained.
+    DeadAndDrained,
 }
 
 impl Fitness {
@@ -126,6 +140,8 @@ pub enum Why {
         /// Pools passed over.
         skipped: usize,
     },
+    /// It would be lost, but the rule's `velocity` holds it.
+    Held,
     /// No branch of the client's clause or map entry is usable, so the rule's others serve.
     Beyond,
     /// Nothing else is usable, so what waits to fail back serves.
@@ -148,6 +164,7 @@ impl fmt::Display for Why {
             Self::Failover { skipped } => {
                 write!(f, "failover: {skipped} better pools are not usable")
             }
+            Self::Held => f.write_str("what serves would be lost, but velocity holds it"),
             Self::Beyond => f.write_str(
                 "failover: no pool that the client is meant for is usable, so another serves",
             ),

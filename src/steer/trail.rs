@@ -4,9 +4,10 @@ use super::outline::{Outline, To};
 use super::prefer::Preference;
 use super::scene::{Family, Scene};
 use super::select::{Fitness, Selection, Why};
+use super::velocity;
 use super::walk::fitness_of;
 use crate::model::topology::AllDown;
-use crate::model::{PoolId, SteerId, Zone};
+use crate::model::{PoolId, SteerId, Time, Zone};
 
 /// What became of one pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +18,8 @@ pub struct PoolNote {
     pub pool: PoolId,
     /// What became of it.
     pub fate: Fate,
+    /// Whether it would be lost, but the rule's `velocity` holds it.
+    pub is_held: bool,
     /// Endpoints usable in any family.
     pub usable: usize,
     /// Endpoints that must be.
@@ -60,7 +63,9 @@ pub fn trail(
     selection: &Selection,
 ) -> Vec<PoolNote> {
     let (notes, path) = (Vec::new(), Vec::new());
-    let mut teller = Teller { zone, outline, preference, scene, family, selection, notes, path };
+    let held = velocity::held(zone, outline, scene);
+    let mut teller =
+        Teller { zone, outline, preference, scene, family, selection, held, notes, path };
     teller.tell(0, false);
     if let (AllDown::Pool(pool), Why::AllDown) = (&outline.rule(zone).all_down, selection.why)
         && !outline.leaves().contains(pool)
@@ -79,6 +84,7 @@ struct Teller<'a> {
     scene: &'a Scene,
     family: Family,
     selection: &'a Selection,
+    held: Vec<(PoolId, Time)>,
     notes: Vec<PoolNote>,
     path: Vec<SteerId>,
 }
@@ -111,11 +117,12 @@ impl Teller<'_> {
         if self.selection.kept.contains(&leaf) {
             return Fate::Kept;
         }
-        match fitness_of(view, steer, self.family, self.scene.now) {
+        let is_held = self.is_held(self.outline.leaves()[leaf]);
+        match fitness_of(view, steer, self.family, self.scene.stage_time(), is_held) {
             _ if is_outside && !self.selection.looked_at.has(leaf) => Fate::OutsideClause,
             None => Fate::NoFamily,
-            Some(Fitness::Dead) if view.is_usable() => Fate::FamilyDown,
-            Some(Fitness::Dead | Fitness::TooFew) => Fate::NotEnough,
+            Some(Fitness::Dead | Fitness::DeadAndDrained) if view.is_usable() => Fate::FamilyDown,
+            Some(Fitness::Dead | Fitness::DeadAndDrained | Fitness::TooFew) => Fate::NotEnough,
             Some(Fitness::Drained) => Fate::Drained,
             Some(Fitness::Returning) => Fate::Returning,
             Some(Fitness::Good) if steer.branches[branch].weight == 0 => Fate::ZeroWeight,
@@ -123,10 +130,15 @@ impl Teller<'_> {
         }
     }
 
+    fn is_held(&self, pool: PoolId) -> bool {
+        self.held.iter().any(|(held, _)| *held == pool)
+    }
+
     fn note(&mut self, pool: PoolId, fate: Fate) {
         let view = self.scene.pool(pool);
         let (usable, wanted, total) = (view.usable, view.wanted, view.total);
         let path = self.path.clone();
-        self.notes.push(PoolNote { path, pool, fate, usable, wanted, total });
+        let is_held = self.is_held(pool);
+        self.notes.push(PoolNote { path, pool, fate, is_held, usable, wanted, total });
     }
 }

@@ -10,7 +10,8 @@ use super::draw::{DrawTree, FULL_SHARE, Item, ItemTo};
 use super::outline::{Outline, To};
 use super::prefer::Preference;
 use super::scene::{Candidate, Family, PoolPast, PoolViews, Scene};
-use super::select::{Fitness, Leaves, Selected, TtlBy, Why};
+use super::select::{DRAIN_TTL, Fitness, Leaves, Selected, TtlBy, Why};
+use super::velocity;
 use crate::model::topology::{AllDown, Failback, Policy};
 use crate::model::{EndpointId, Name, PoolId, Steer, Time, Zone};
 
@@ -65,6 +66,8 @@ pub(crate) struct Ground<'a> {
     scene: &'a Scene,
     family: Family,
     leaves: Vec<LeafState>,
+    /// Whether which pools serve depends on all that are lost.
+    is_slow: bool,
 }
 
 /// What is true of one leaf.
@@ -72,8 +75,71 @@ pub(crate) struct Ground<'a> {
 struct LeafState {
     /// How fit it is; `None` when it does not have the family.
     fitness: Option<Fitness>,
-    stage: Stage,
-    next_change: Duration,
+    /// Whether it is lost and goes on to serve.
+    is_held: bool,
+    /// How much of its share it gets, of [`FULL_SHARE`].
+    share: u16,
+    outlook: Outlook,
+    /// In which time it gets more of its share.
+    grows_in: Option<Duration>,
+}
+
+/// Until when what is known and said of a pool stays as it is.
+#[derive(Clone, Copy)]
+struct Outlook {
+    /// The least time in which it could change, and what that would be.
+    change: (Duration, TtlBy),
+    /// The time in which it will, if that is known.
+    end: Option<(Duration, TtlBy)>,
+}
+
+impl Outlook {
+    fn of(scene: &Scene, pool: PoolId) -> Self {
+        let view = scene.pool(pool);
+        let change = if view.is_draining && DRAIN_TTL < view.next_change {
+            (DRAIN_TTL, TtlBy::Drain(pool))
+        } else {
+            (view.next_change, TtlBy::Change(pool))
+        };
+        let mut outlook = Self { change, end: None };
+        outlook.ends_at(scene, view.until, TtlBy::End(pool));
+        outlook.ends_at(scene, scene.freeze.and_then(|freeze| freeze.until), TtlBy::Thaw);
+        outlook
+    }
+
+    fn ends_at(&mut self, scene: &Scene, until: Option<Time>, by: TtlBy) {
+        let Some(until) = until else { return };
+        let left = until.since(scene.now);
+        if self.end.is_none_or(|(sooner, _)| left < sooner) {
+            self.end = Some((left, by));
+        }
+    }
+}
+
+impl LeafState {
+    fn new(
+        scene: &Scene,
+        pool: PoolId,
+        steer: &Steer,
+        family: Family,
+        held_until: Option<Time>,
+    ) -> Self {
+        let view = scene.pool(pool);
+        let stage = Stage::of(view.past, steer, scene.stage_time());
+        let mut outlook = Outlook::of(scene, pool);
+        let mut grows_in = None;
+        // Under a freeze pools that wait, ramp up or are held stay as they are.
+        if scene.freeze.is_none() {
+            outlook.ends_at(scene, held_until, TtlBy::Change(pool));
+            let stage_ends = stage.left.map(|left| scene.now + left);
+            outlook.ends_at(scene, stage_ends.filter(|_| stage.is_held), TtlBy::Change(pool));
+            // An answer that gives a pool less than it could have soon does no harm.
+            grows_in = stage.left.filter(|_| !stage.is_held);
+        }
+        let is_held = held_until.is_some();
+        let fitness = fitness_of(view, steer, family, scene.stage_time(), is_held);
+        Self { fitness, is_held, share: stage.share, outlook, grows_in }
+    }
 }
 
 impl<'a> Ground<'a> {
@@ -83,26 +149,25 @@ impl<'a> Ground<'a> {
         scene: &'a Scene,
         family: Family,
     ) -> Self {
-        let blank = LeafState { fitness: None, stage: Stage::FULL, next_change: Duration::MAX };
-        let mut leaves = vec![blank; outline.leaves().len()];
+        let held = velocity::held(zone, outline, scene);
+        let mut leaves: Vec<Option<LeafState>> = vec![None; outline.leaves().len()];
         for (node, steer) in outline.nodes().iter().zip(outline.steers(zone)) {
             for to in &node.branches {
                 let To::Leaf(leaf) = *to else { continue };
-                let view = scene.pool(outline.leaves()[leaf]);
-                leaves[leaf] = LeafState {
-                    fitness: fitness_of(view, steer, family, scene.now),
-                    stage: Stage::of(view.past, steer, scene.now),
-                    next_change: view.next_change,
-                };
+                let pool = outline.leaves()[leaf];
+                let until = held.iter().find(|(held, _)| *held == pool).map(|(_, until)| *until);
+                leaves[leaf] = Some(LeafState::new(scene, pool, steer, family, until));
             }
         }
-        Self { zone, outline, scene, family, leaves }
+        let is_slow = outline.rule(zone).velocity.is_some();
+        let leaves = leaves.into_iter().flatten().collect();
+        Self { zone, outline, scene, family, leaves, is_slow }
     }
 }
 
 /// Decides for a class.
 pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
-    let Ground { zone, outline, scene, family, ref leaves } = *ground;
+    let Ground { zone, outline, scene, family, ref leaves, is_slow } = *ground;
     let mut walk = Walk {
         zone,
         outline,
@@ -127,13 +192,17 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
             due: None,
         };
     }
+    if is_slow {
+        (0..leaves.len()).for_each(|leaf| walk.looked_at.add(leaf));
+    }
     for fitness in Fitness::ALIVE {
         (walk.skipped, walk.has_kept) = (0, false);
         if let Some((draft, is_beyond)) = walk.serve_node(0, fitness) {
             let why = match (fitness, is_beyond, walk.skipped) {
+                _ if walk.is_any_held(&draft) => Why::Held,
                 (Fitness::Returning, ..) => Why::Returning,
                 (Fitness::TooFew, ..) => Why::BelowMinHealthy,
-                (Fitness::Drained | Fitness::Dead, ..) => Why::Drained,
+                (Fitness::Drained | Fitness::Dead | Fitness::DeadAndDrained, ..) => Why::Drained,
                 (Fitness::Good, true, _) => Why::Beyond,
                 (Fitness::Good, false, 0) => Why::Preferred,
                 (Fitness::Good, false, skipped) => Why::Failover { skipped },
@@ -153,8 +222,8 @@ struct Walk<'a> {
     family: Family,
     leaves: &'a [LeafState],
     looked_at: Leaves,
-    /// The least time in which anything looked at could change, and whose it is.
-    next_change: (Duration, Option<PoolId>),
+    /// The least time in which anything looked at could change, and what it is.
+    next_change: (Duration, Option<TtlBy>),
     /// In which time something changes of itself.
     due: Option<Duration>,
     /// Leaves that could not serve before the first that can.
@@ -165,10 +234,10 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn end(self, outcome: Outcome, why: Why) -> Decision {
         let rule = self.outline.rule(self.zone);
-        let (next_change, pool) = self.next_change;
+        let (next_change, by) = self.next_change;
         let ttl = next_change.max(rule.ttl_min).min(rule.ttl);
-        let ttl_by = match pool {
-            Some(pool) if ttl == next_change => TtlBy::Change(pool),
+        let ttl_by = match by {
+            Some(by) if ttl == next_change => by,
             Some(_) if ttl == rule.ttl_min && ttl < rule.ttl => TtlBy::Floor,
             _ => TtlBy::Rule,
         };
@@ -302,34 +371,58 @@ impl<'a> Walk<'a> {
     /// Takes down that the choice depends on a leaf, and until when.
     fn look_at(&mut self, leaf: usize) {
         self.looked_at.add(leaf);
-        let pool = self.outline.leaves()[leaf];
-        let LeafState { stage, next_change, .. } = self.leaves[leaf];
-        self.changes_in(next_change, pool);
-        let Some(left) = stage.left else { return };
-        let mut due = left;
-        // While a pool waits, no answer lives longer than that. An answer that gives a pool less than it
-        // could have soon does no harm.
-        if stage.is_held {
-            self.changes_in(left, pool);
-            let rule = self.outline.rule(self.zone);
-            let shrinks_in = left.saturating_sub(rule.ttl);
-            let step = rule.ttl_min.max(Duration::from_secs(1));
-            due = if shrinks_in.is_zero() { left.min(step) } else { shrinks_in };
-        }
-        self.due = Some(self.due.map_or(due, |sooner| sooner.min(due)));
+        let LeafState { outlook, grows_in, .. } = self.leaves[leaf];
+        self.look_out(outlook);
+        grows_in.into_iter().for_each(|time| self.is_due_in(time));
     }
 
-    fn changes_in(&mut self, time: Duration, pool: PoolId) {
-        if time < self.next_change.0 {
-            self.next_change = (time, Some(pool));
+    fn look_out(&mut self, outlook: Outlook) {
+        let Outlook { change: (time, by), end } = outlook;
+        self.changes_in(time, by);
+        if let Some((left, by)) = end {
+            self.ends_in(left, by);
         }
+    }
+
+    fn changes_in(&mut self, time: Duration, by: TtlBy) {
+        if time < self.next_change.0 {
+            self.next_change = (time, Some(by));
+        }
+    }
+
+    /// Something ends in `left`: no answer is to live beyond that. What is compiled now is given until it
+    /// is compiled again, so answers live shorter by that as well.
+    fn ends_in(&mut self, left: Duration, by: TtlBy) {
+        let rule = self.outline.rule(self.zone);
+        let step = rule.ttl_min.max(Duration::from_secs(1));
+        match left.checked_sub(rule.ttl) {
+            Some(shrinks_in) if !shrinks_in.is_zero() => self.is_due_in(shrinks_in),
+            _ => {
+                self.changes_in(left.saturating_sub(step), by);
+                self.is_due_in(left.min(step));
+            }
+        }
+    }
+
+    fn is_due_in(&mut self, time: Duration) {
+        self.due = Some(self.due.map_or(time, |sooner| sooner.min(time)));
+    }
+
+    /// Whether any of the pools that a draft leads to is lost and goes on to serve.
+    fn is_any_held(&self, draft: &Draft) -> bool {
+        if !self.leaves.iter().any(|leaf| leaf.is_held) {
+            return false;
+        }
+        let mut leaves = Vec::new();
+        draft.leaves(&mut leaves);
+        leaves.iter().any(|leaf| self.leaves[*leaf].is_held)
     }
 
     /// How much of its share a branch gets while it ramps up, of [`FULL_SHARE`].
     fn share(&self, node: usize, branch: usize) -> u16 {
         match self.outline.nodes()[node].branches[branch] {
             To::Node(_) => FULL_SHARE,
-            To::Leaf(leaf) => self.leaves[leaf].stage.share,
+            To::Leaf(leaf) => self.leaves[leaf].share,
         }
     }
 
@@ -367,6 +460,7 @@ impl<'a> Walk<'a> {
             return Outcome::Among(Draft::Pool { pool, leaf, node });
         }
         let as_up = self.serve_node(0, Fitness::Dead);
+        let as_up = as_up.or_else(|| self.serve_node(0, Fitness::DeadAndDrained));
         let (draft, _) = as_up.expect("a pool of the rule has the family");
         Outcome::Among(draft)
     }
@@ -380,7 +474,7 @@ impl<'a> Walk<'a> {
         }
         let view = self.scene.pool(pool);
         self.looked_at.add(self.outline.leaves().len());
-        self.changes_in(view.next_change, pool);
+        self.look_out(Outlook::of(self.scene, pool));
         (!view.family(self.family).having.is_empty()).then_some((pool, None, 0))
     }
 
@@ -405,12 +499,16 @@ pub(super) fn fitness_of(
     steer: &Steer,
     family: Family,
     now: Time,
+    is_held: bool,
 ) -> Option<Fitness> {
     let own = view.family(family);
     if own.having.is_empty() {
         return None;
     }
     Some(match (own.alive.is_empty(), own.drained.is_empty()) {
+        (true, true) if is_held && own.open.is_empty() => Fitness::Drained,
+        (true, true) | (false, _) if is_held => Fitness::Good,
+        (true, true) if own.open.is_empty() => Fitness::DeadAndDrained,
         (true, true) => Fitness::Dead,
         (true, false) => Fitness::Drained,
         (false, _) if !view.is_usable() => Fitness::TooFew,
@@ -434,10 +532,8 @@ struct Stage {
 const RAMP_STEPS: u16 = 10;
 
 impl Stage {
-    const FULL: Self = Self { is_held: false, share: FULL_SHARE, left: None };
-
     fn of(past: PoolPast, steer: &Steer, now: Time) -> Self {
-        let full = Self::FULL;
+        let full = Self { is_held: false, share: FULL_SHARE, left: None };
         let PoolPast::Back { since, is_released } = past else { return full };
         let gone = now.since(since);
         let hold = match steer.failback {
@@ -528,7 +624,7 @@ impl Grower<'_> {
     /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
     fn items_of(&self, pool: PoolId) -> Vec<Item<EndpointId>> {
         let view = self.scene.pool(pool).family(self.family);
-        let lists = [&view.alive, &view.drained, &view.having];
+        let lists = [&view.alive, &view.drained, &view.open, &view.having];
         let candidates = lists.into_iter().find(|list| !list.is_empty());
         let candidates = candidates.map_or(&[][..], Vec::as_slice);
         let name = &self.zone.pools[pool.index()].name;

@@ -76,6 +76,7 @@ fn snapshot() -> Snapshot {
         verdict: Verdict::Down,
         since: Time::ZERO,
         next_change: std::time::Duration::from_secs(20),
+        agreed_by: 1,
     };
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
     Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &|_| down)).unwrap()

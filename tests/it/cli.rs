@@ -65,7 +65,9 @@ impl Run {
 #[test]
 fn help_names_every_command() {
     let help = windrose(["--help"]).ok();
-    for command in ["serve", "check", "explain", "status", "geo", "demo"] {
+    let commands = ["serve", "check", "explain", "status", "geo", "demo"];
+    let to_operate = ["drain", "undrain", "override", "freeze", "unfreeze", "failback"];
+    for command in commands.iter().chain(&to_operate) {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing:\n{help}");
     }
 }

@@ -17,6 +17,7 @@ mod loading;
 mod master;
 mod master_cases;
 mod node;
+mod operating;
 mod oracles;
 mod probing;
 mod reloading;

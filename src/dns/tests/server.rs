@@ -63,6 +63,7 @@ impl Server {
             verdict: Verdict::Down,
             since: Time::ZERO,
             next_change: Duration::from_secs(20),
+            agreed_by: 1,
         };
         let gate = Gate {
             server_id: "n".repeat(64).into(), // The longest that may be configured.

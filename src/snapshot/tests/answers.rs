@@ -10,7 +10,8 @@ use proptest::sample::select;
 use crate::geo::Atlas;
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
-    EndpointId, RecordType, Steer, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
+    EndpointId, Override, OverrideKind, Overrides, RecordType, Said, Steer, Subject, Target,
+    TargetHealth, TargetHost, Time, Verdict, Zone,
 };
 use crate::snapshot::rules::{Answer, CompiledRule};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, targets_of};
@@ -104,7 +105,7 @@ fn any_health() -> impl Strategy<Value = Health> {
     let verdict = select(vec![Verdict::Up, Verdict::Down, Verdict::Down, Verdict::Unknown]);
     let one = (verdict, 0..3_u64, select(vec![7_u64, 100])).prop_map(|(verdict, since, change)| {
         let next_change = Duration::from_secs(change);
-        TargetHealth { verdict, since: Time::from_secs(since), next_change }
+        TargetHealth { verdict, since: Time::from_secs(since), next_change, agreed_by: 1 }
     });
     prop::collection::vec(one, 10)
 }
@@ -183,6 +184,42 @@ fn answers(snapshot: &Snapshot) -> Vec<Answer> {
     snapshot.rules_of(0).flat_map(of_rule).collect()
 }
 
+fn any_words() -> impl Strategy<Value = Overrides> {
+    let named = |what: &str| match what.split_once('/') {
+        Some((pool, endpoint)) => {
+            Subject::Endpoint { pool: pool.to_owned(), endpoint: endpoint.to_owned() }
+        }
+        None => Subject::Pool(what.to_owned()),
+    };
+    let whats = ["eu", "us", "ap", "sorry", "eu/a", "us/d", "gone"].map(named);
+    let whats = [&[Subject::Region("us".to_owned())], &whats[..]].concat();
+    let said = prop::option::of(90..200_u64).prop_map(|until| {
+        let until = until.map(Time::from_secs);
+        Said { author: "ann".to_owned(), reason: String::new(), at: Time::from_secs(80), until }
+    });
+    let one = (select(whats), select(OverrideKind::ALL.to_vec()), said.clone());
+    let one = one.prop_map(|(what, kind, said)| Override {
+        zone: "t.".parse().unwrap(),
+        what,
+        kind,
+        said,
+    });
+    let parts = (prop::collection::vec(one, 0..4), prop::option::of(said));
+    parts.prop_map(|(mut all, freeze)| {
+        let mut seen = std::collections::HashSet::new();
+        all.retain(|one| seen.insert(one.what.clone()));
+        Overrides { all, freeze }
+    })
+}
+
+/// An answer but for how long it lives.
+fn without_ttl(answer: Answer) -> Option<Vec<Records>> {
+    let draws = (0..4).map(|n| Draw { random: n << 61, turn: 0, key: n << 61 });
+    let records = draws.map(|dice| compiled(&answer, dice));
+    let bare = |(rtype, _, data): (RecordType, u32, Vec<u8>)| (rtype, 0, data);
+    records.map(|records| Some(records?.into_iter().map(bare).collect())).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
@@ -223,6 +260,34 @@ proptest! {
         }
     }
 
+    /// Overrides come, change and end, and a freeze with them.
+    #[test]
+    fn the_next_snapshot_under_other_words_is_a_fresh_one(
+        text in any_zone(),
+        health in any_health(),
+        steps in prop::collection::vec((any_words(), 0..40_u64), 2..5),
+    ) {
+        let blueprint = blueprint(&text);
+        let of_target = known(&blueprint, &health);
+        let mut now = 100;
+        let mut snapshot = Snapshot::compile(blueprint, 1, &at(now, &of_target)).unwrap();
+        for (words, later) in &steps {
+            now += later;
+            let conditions = at(now, &of_target).with_overrides(words);
+            snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
+            let fresh = Snapshot::compile(self::blueprint(&text), 1, &conditions).unwrap();
+            prop_assert_eq!(snapshot.endpoint_health(0), fresh.endpoint_health(0));
+            prop_assert_eq!(snapshot.overrides(), fresh.overrides());
+            // A fresh one is made now, the other when it was due; only lifetimes may tell.
+            let both = answers(&snapshot).into_iter().zip(answers(&fresh));
+            for (own, fresh) in both {
+                prop_assert_eq!(without_ttl(own), without_ttl(fresh));
+            }
+            let next_end = words.next_end(Time::from_secs(now));
+            prop_assert!(next_end.is_none_or(|end| snapshot.due().is_some_and(|due| due <= end)));
+        }
+    }
+
     #[test]
     fn the_next_snapshot_is_a_fresh_one(
         text in any_zone(),
@@ -254,6 +319,23 @@ proptest! {
             prop_assert!(snapshot.next(&at(0, &of_target)).is_none());
         }
     }
+}
+
+/// The zone's scene is older than the word: nothing of it has changed since.
+#[test]
+fn a_word_that_had_ended_when_it_came_counts_for_nothing() {
+    let text = ZONE.replace("BETWEEN", "failover").replace("INSIDE", "all").replace("ANSWERS", "3");
+    let text = text.replace("ALLDOWN", "as-up").replace("MIN", "1");
+    let of_target = |_: &Target| TargetHealth::UNCHECKED;
+    let snapshot = Snapshot::compile(blueprint(&text), 1, &at(100, &of_target)).unwrap();
+    let (at_secs, until) = (Time::from_secs(99), Some(Time::from_secs(101)));
+    let said = Said { author: "ann".to_owned(), reason: String::new(), at: at_secs, until };
+    let (zone, what) = ("t.".parse().unwrap(), Subject::Pool("eu".to_owned()));
+    let all = vec![Override { zone, what, kind: OverrideKind::Drain, said }];
+    let overrides = Overrides { all, freeze: None };
+    let next = snapshot.next(&at(101, &of_target).with_overrides(&overrides)).unwrap();
+    assert_eq!(next.endpoint_health(0), snapshot.endpoint_health(0));
+    assert_eq!(answers(&next), answers(&snapshot));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! How rules choose, as tables that read like a manual and as properties of every small world.
 
 mod draw;
+mod overrides;
 mod prefer;
 mod select;
 mod select_everything;
+mod velocity;
 mod world;

@@ -35,6 +35,7 @@ const UP: TargetHealth = TargetHealth {
     verdict: Verdict::Up,
     since: Time::ZERO,
     next_change: Duration::from_secs(1000),
+    agreed_by: 1,
 };
 
 /// A zone with one rule, and what is known of its endpoints.
@@ -233,6 +234,7 @@ fn empty_zone(policy: Policy) -> Zone {
         failback: Failback::Auto,
         ramp: Duration::ZERO,
         trickle: 0,
+        velocity: None,
         is_observe_only: false,
         affinity: None,
         key_bits: KeyBits { v4: 24, v6: 56 },

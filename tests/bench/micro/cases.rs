@@ -224,6 +224,7 @@ fn flip(mut snapshot: Snapshot, is_meant: fn(&Target) -> bool) -> Bench {
         verdict: Verdict::Down,
         since: Time::ZERO,
         next_change: Duration::from_secs(30),
+        agreed_by: 1,
     };
     let mut is_down = false;
     Bench::each(move || {

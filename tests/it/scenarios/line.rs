@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use windrose::config::parse_duration;
 use windrose::model::health::{LocalError, ProbeOutcome};
-use windrose::model::{FailureReason, Prefix, RecordType, Time, Verdict};
+use windrose::model::{FailureReason, OverrideKind, Prefix, RecordType, Time, Verdict};
 
 /// A moment and what happens then.
 pub(super) struct Step {
@@ -27,7 +28,26 @@ pub(super) enum Action {
     Release {
         pool: String,
     },
+    /// An operator drains, or forces up or down.
+    Say {
+        what: String,
+        kind: OverrideKind,
+        said: Spoken,
+    },
+    /// An operator takes that back.
+    TakeBack {
+        what: String,
+    },
+    /// An operator keeps health away from answers.
+    Freeze(Spoken),
+    Unfreeze,
     Ask(Ask),
+}
+
+/// For how long an operator's word is to count, and why it was said.
+pub(super) struct Spoken {
+    pub(super) length: Option<Duration>,
+    pub(super) reason: String,
 }
 
 /// A query, how often it is made, and what must come back.
@@ -97,8 +117,24 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
             Action::Expect { endpoint, verdict }
         }
         "release" => Action::Release { pool: words.next().to_owned() },
+        "drain" => {
+            let what = words.next().to_owned();
+            Action::Say { what, kind: OverrideKind::Drain, said: read_spoken(&mut words)? }
+        }
+        "force" => {
+            let what = words.next().to_owned();
+            let kind = match words.next() {
+                "up" => OverrideKind::ForceUp,
+                "down" => OverrideKind::ForceDown,
+                word => return Err(format!("`{word}` is neither `up` nor `down`")),
+            };
+            Action::Say { what, kind, said: read_spoken(&mut words)? }
+        }
+        "undrain" | "clear" => Action::TakeBack { what: words.next().to_owned() },
+        "freeze" => Action::Freeze(read_spoken(&mut words)?),
+        "unfreeze" => Action::Unfreeze,
         "ask" => Action::Ask(read_ask(&mut words)?),
-        word => return Err(format!("`{word}` is none of `probe`, `expect`, `release` and `ask`")),
+        word => return Err(format!("`{word}` is no step")),
     };
     if !words.0.is_empty() {
         return Err(format!("`{}` is too much", words.0.join(" ")));
@@ -130,6 +166,14 @@ fn read_probe(words: &mut Words<'_>) -> Result<Action, String> {
         word => parse(word.strip_prefix('x').unwrap_or(word))?,
     };
     Ok(Action::Probe { endpoints, outcome, times })
+}
+
+/// `for 10m because new kernel`
+fn read_spoken(words: &mut Words<'_>) -> Result<Spoken, String> {
+    let length = words.skip("for").then(|| parse_duration(words.next())).transpose()?;
+    let is_reasoned = words.skip("because");
+    let reason = if is_reasoned { std::mem::take(&mut words.0).join(" ") } else { String::new() };
+    Ok(Spoken { length, reason })
 }
 
 fn read_ask(words: &mut Words<'_>) -> Result<Ask, String> {

@@ -12,17 +12,20 @@ use windrose::dns::{Arrival, Dice, handle};
 use windrose::geo::writer::{Value, Writer};
 use windrose::geo::{Atlas, Database};
 use windrose::health::Board;
-use windrose::model::{EndpointId, Name, Observation, Prefix, Report, Target, TargetHost, Time};
+use windrose::intake::Intake;
+use windrose::model::{
+    EndpointId, Name, Observation, Override, Prefix, Report, Said, Target, TargetHost, Time,
+};
 use windrose::snapshot::explain::{Question, explain};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 
-use super::line::{Action, Ask, Repeat, Step};
+use super::line::{Action, Ask, Repeat, Spoken, Step};
 
 /// How far a share may be off, in percent of all.
 const SHARE_ERROR: f64 = 1.0;
 
 pub(super) struct World {
-    board: Board,
+    intake: Intake,
     snapshot: Snapshot,
     dice: Dice,
     now: Time,
@@ -44,20 +47,22 @@ impl World {
         let clients = fs::read_to_string(directory.join("clients.txt")).unwrap();
         let database = Database::open("clients", database(&clients)).unwrap();
         let atlas = Arc::new(Atlas::build(vec![database]).unwrap());
-        let board = Board::new();
+        let board = Arc::new(Board::new());
         let blueprint = Blueprint { zones, atlas };
         let of_target = |target: &Target| board.health(target);
         let conditions = Conditions::new(Time::ZERO, &of_target);
         let snapshot = Snapshot::compile(blueprint, 1, &conditions).unwrap();
         board.track(&snapshot.targets(), Time::ZERO);
         let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
-        Self { board, snapshot, dice: Dice::new(42), now: Time::ZERO }
+        Self { intake: Intake::new(board), snapshot, dice: Dice::new(42), now: Time::ZERO }
     }
 
     /// Compiles what has changed, as the publisher does.
     fn compile(&mut self) {
-        let of_target = |target: &Target| self.board.health(target);
-        if let Some(next) = self.snapshot.next(&Conditions::new(self.now, &of_target)) {
+        self.intake.end_overdue(self.now);
+        let (of_target, overrides) = (self.intake.health(), self.intake.overrides());
+        let conditions = Conditions::new(self.now, &of_target).with_overrides(&overrides);
+        if let Some(next) = self.snapshot.next(&conditions) {
             self.snapshot = next;
         }
     }
@@ -77,7 +82,9 @@ impl World {
                 for endpoint in endpoints {
                     for target in self.targets(endpoint)? {
                         let observation = Observation { target, at: self.now, outcome: *outcome };
-                        (0..*times).for_each(|_| drop(self.board.observe(&observation)));
+                        for _ in 0..*times {
+                            self.intake.observe(&observation);
+                        }
                     }
                 }
                 self.compile();
@@ -85,7 +92,7 @@ impl World {
             }
             Action::Expect { endpoint, verdict } => {
                 for target in self.targets(endpoint)? {
-                    let found = self.board.health(&target).verdict;
+                    let found = self.intake.board().health(&target).verdict;
                     if found != *verdict {
                         return Err(format!(
                             "expected {endpoint} to be {verdict}, but {target} is {found}"
@@ -95,14 +102,45 @@ impl World {
                 Ok(())
             }
             Action::Release { pool } => {
-                let of_target = |target: &Target| self.board.health(target);
+                let (of_target, overrides) = (self.intake.health(), self.intake.overrides());
+                let conditions = Conditions::new(self.now, &of_target).with_overrides(&overrides);
                 let apex = self.snapshot.zones()[0].apex.clone();
-                let next = self.snapshot.released(&apex, pool, self.now, &of_target);
+                let next = self.snapshot.released(&apex, pool, &conditions);
                 self.snapshot = next.ok_or_else(|| format!("pool `{pool}` does not wait"))?;
                 Ok(())
             }
+            Action::Say { what, kind, said } => {
+                for (zone, what) in self.snapshot.subjects_named(None, what)? {
+                    self.intake.say(Override { zone, what, kind: *kind, said: self.said(said) });
+                }
+                self.compile();
+                Ok(())
+            }
+            Action::TakeBack { what } => {
+                for (zone, subject) in self.snapshot.subjects_named(None, what)? {
+                    let taken = self.intake.take_back(&zone, &subject, None, "ann");
+                    taken.ok_or_else(|| format!("nothing is said of {subject}"))?;
+                }
+                self.compile();
+                Ok(())
+            }
+            Action::Freeze(said) => {
+                self.intake.freeze(self.said(said));
+                self.compile();
+                Ok(())
+            }
+            Action::Unfreeze => {
+                let was_frozen = self.intake.unfreeze("ann");
+                self.compile();
+                if was_frozen { Ok(()) } else { Err("answers were not frozen".to_owned()) }
+            }
             Action::Ask(ask) => self.ask(ask),
         }
+    }
+
+    fn said(&self, spoken: &Spoken) -> Said {
+        let until = spoken.length.map(|length| self.now + length);
+        Said { author: "ann".to_owned(), reason: spoken.reason.clone(), at: self.now, until }
     }
 
     /// The targets of `eu-1`, or of `eu-1/4` alone.
@@ -208,9 +246,11 @@ impl World {
         let client = ask.subnet.unwrap_or_else(|| Prefix::host(ask.resolver));
         let name = self.name(ask);
         let question = Question { name: &name, qtype: ask.qtype, client, down: &[], random: 0 };
-        explain(&self.snapshot, &question)
-            .decision
-            .map_or_else(String::new, |decision| decision.why)
+        let Some(decision) = explain(&self.snapshot, &question).decision else {
+            return String::new();
+        };
+        let reasons = decision.pools.into_iter().map(|pool| pool.reason);
+        [decision.why].into_iter().chain(reasons).collect::<Vec<_>>().join(" | ")
     }
 
     fn name(&self, ask: &Ask) -> Name {

@@ -1,13 +1,16 @@
-//! Verdicts on disk, so that a restart forgets nothing.
+//! What is known, on disk, so that a restart forgets nothing.
 //!
-//! One file, `verdicts.json`, replaced as a whole: written beside its place, synced, renamed. A torn,
-//! foreign or stale file costs what it would have told and nothing else: loading never fails, it
-//! says what is wrong. A disk that is full or read-only is complained about once, not each second,
+//! Two files, each replaced as a whole: written beside its place, synced, renamed. `verdicts.json` holds
+//! what probes came to, `steering.json` what operators said and what pools went through. A torn, foreign
+//! or stale file costs what it would have told and nothing else: loading never fails, it says what is
+//! wrong. A disk that is full or read-only is complained about once, not each second,
 //! and stops nothing.
 
+mod file;
+mod steering;
+
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,23 +22,21 @@ use tokio::time::sleep;
 use crate::clock::{Clock, Moment};
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
+use crate::listen::Current;
 use crate::model::check::HttpCheck;
 use crate::model::{CheckKind, CheckSpec, Target, Verdict};
+use file::{Document, FORMAT, millis};
+pub use steering::Steering;
 
 /// How old a verdict may be before it is worth nothing, unless told otherwise.
 pub const AGE_MAX: Duration = Duration::from_secs(3600);
 
 const FILE_NAME: &str = "verdicts.json";
-const FORMAT: u32 = 1;
-/// More than a million targets need; a larger file is not ours.
-const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// A file may be from the future by as much as clocks are off.
-const FUTURE_MAX: Duration = Duration::from_secs(60);
 
 /// The file. Times are milliseconds since 1970 in UTC.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct VerdictsDocument {
     version: u32,
     written: u64,
     /// Of `verdicts` as compact JSON: FNV-1a of 64 bits, in hexadecimal.
@@ -52,16 +53,26 @@ struct Line {
     seen: u64,
 }
 
-/// What every version of the file has.
-#[derive(Deserialize)]
-struct AnyVersion {
-    version: u32,
+impl Document for VerdictsDocument {
+    fn written(&self) -> Duration {
+        Duration::from_millis(self.written)
+    }
+
+    fn stated_checksum(&self) -> &str {
+        &self.checksum
+    }
+
+    fn checksum(&self) -> serde_json::Result<String> {
+        file::checksum(&self.verdicts)
+    }
 }
 
 /// What was on disk.
 #[derive(Debug, Default)]
 pub struct Recalled {
     verdicts: HashMap<String, Remembered>,
+    /// What operators had said and what pools had been through.
+    pub steering: Steering,
 }
 
 impl Recalled {
@@ -84,17 +95,19 @@ impl Recalled {
     }
 }
 
-/// Verdicts that could not be written.
+/// What could not be written.
 #[derive(Debug)]
 pub struct StateError {
     action: &'static str,
+    what: &'static str,
     path: PathBuf,
     source: io::Error,
 }
 
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.source)
+        let Self { action, what, path, source } = self;
+        write!(f, "cannot {action} {what}: {}: {source}", path.display())
     }
 }
 
@@ -106,23 +119,29 @@ impl std::error::Error for StateError {
 
 // ---- Loading ----
 
-/// Reads the verdicts that an earlier life left in `dir`, and what is wrong with them: one sentence
-/// each, for the log. That there are none is nothing wrong. Verdicts that no result has borne on for
-/// `age_max` are dropped.
+/// Reads what an earlier life left in `dir`, and what is wrong with it: one sentence each, for the log.
+/// That there is nothing is nothing wrong. Verdicts that no result has borne on for `age_max` are
+/// dropped, and so is what pools went through when that was written down longer ago.
 #[must_use]
 pub fn load(dir: &Path, now: Moment, age_max: Duration) -> (Recalled, Vec<String>) {
+    let (verdicts, mut problems) = load_verdicts(dir, now, age_max);
+    let (steering, others) = steering::load(dir, now, age_max);
+    problems.extend(others);
+    (Recalled { verdicts, steering }, problems)
+}
+
+fn load_verdicts(
+    dir: &Path,
+    now: Moment,
+    age_max: Duration,
+) -> (HashMap<String, Remembered>, Vec<String>) {
     let path = dir.join(FILE_NAME);
     let problem = |what: String| {
         let what = format!("{}: {what}; its targets start unknown", path.display());
-        (Recalled::default(), vec![what])
+        (HashMap::new(), vec![what])
     };
-    let text = match read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Default::default(),
-        Err(error) => return problem(format!("cannot be read: {error}")),
-    };
-    let lines = match parse(&text, now) {
-        Ok(lines) => lines,
+    let lines = match file::load::<VerdictsDocument>(&path, now) {
+        Ok(document) => document.map(|document| document.verdicts).unwrap_or_default(),
         Err(what) => return problem(what),
     };
     let count = lines.len();
@@ -148,37 +167,7 @@ pub fn load(dir: &Path, now: Moment, age_max: Duration) -> (Recalled, Vec<String
             "{path}: {stale} of {count} verdicts are older than {age_max:?}; those targets start unknown"
         ));
     }
-    (Recalled { verdicts }, problems)
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if u64::try_from(text.len()).is_ok_and(|length| length <= FILE_BYTES_MAX) {
-        Ok(text)
-    } else {
-        let message = format!("longer than {FILE_BYTES_MAX} bytes");
-        Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
-    }
-}
-
-fn parse(text: &[u8], now: Moment) -> Result<Vec<Line>, String> {
-    let broken = |error: serde_json::Error| format!("is torn or not ours: {error}");
-    let AnyVersion { version } = serde_json::from_slice(text).map_err(broken)?;
-    if version != FORMAT {
-        return Err(format!("has format {version}, and this program reads format {FORMAT}"));
-    }
-    let document: Document = serde_json::from_slice(text).map_err(broken)?;
-    if document.checksum != checksum(&document.verdicts).map_err(broken)? {
-        return Err("does not match its checksum".to_owned());
-    }
-    let written = Duration::from_millis(document.written);
-    match written.checked_sub(now.unix) {
-        Some(ahead) if ahead > FUTURE_MAX => {
-            Err(format!("was written {ahead:.0?} in the future: was the clock set back?"))
-        }
-        _ => Ok(document.verdicts),
-    }
+    (verdicts, problems)
 }
 
 // ---- Saving ----
@@ -189,34 +178,14 @@ fn parse(text: &[u8], now: Moment) -> Result<Vec<Line>, String> {
 /// # Errors
 /// What could not be done, where, and what the system said. The old file is left alone then.
 pub fn save(dir: &Path, statuses: &[TargetStatus], now: Moment) -> Result<(), StateError> {
-    let temporary = dir.join(format!("{FILE_NAME}.new"));
-    let at = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| StateError { action, path, source }
-    };
-    let text = encode(statuses, now)
-        .map_err(io::Error::from)
-        .map_err(at("put verdicts into words for", &temporary))?;
-    fs::create_dir_all(dir).map_err(at("make the directory", dir))?;
-    write(&temporary, &text).map_err(at("write verdicts to", &temporary))?;
-    let path = dir.join(FILE_NAME);
-    fs::rename(&temporary, &path).map_err(at("replace", &path))?;
-    // The new name is on disk only when its directory is.
-    let synced = File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(at("sync the directory", dir))
-}
-
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text)?;
-    file.sync_all()
+    file::save(dir, FILE_NAME, "verdicts", encode(statuses, now))
 }
 
 fn encode(statuses: &[TargetStatus], now: Moment) -> serde_json::Result<Vec<u8>> {
     let mut verdicts: Vec<Line> = statuses.iter().filter_map(|status| line(status, now)).collect();
     verdicts.sort_unstable_by(|a, b| a.target.cmp(&b.target));
-    let checksum = checksum(&verdicts)?;
-    let document = Document { version: FORMAT, written: millis(now.unix), checksum, verdicts };
+    let (version, checksum) = (FORMAT, file::checksum(&verdicts)?);
+    let document = VerdictsDocument { version, written: millis(now.unix), checksum, verdicts };
     serde_json::to_vec_pretty(&document)
 }
 
@@ -230,18 +199,6 @@ fn line(status: &TargetStatus, now: Moment) -> Option<Line> {
         since: millis(now.unix_at(status.health.since)),
         seen: millis(now.unix_at(seen)),
     })
-}
-
-fn millis(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn checksum(verdicts: &[Line]) -> serde_json::Result<String> {
-    let text = serde_json::to_vec(verdicts)?;
-    let fnv = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    Ok(format!("{fnv:016x}"))
 }
 
 /// A target in one line, the same in every release that keeps the format: other targets, or the
@@ -279,6 +236,7 @@ pub struct StateWriter {
     dir: PathBuf,
     clock: Clock,
     intake: Arc<Intake>,
+    current: Current,
     /// Changes that come closer together than this are written at once.
     gap: Duration,
     /// Without any change it is written so often nevertheless: to say that nothing changed.
@@ -288,13 +246,19 @@ pub struct StateWriter {
 }
 
 impl StateWriter {
-    /// Keeps what `intake` knows in `dir`: written at most once a second, and at least so often that
+    /// Keeps what `intake` knows in `dir`, and what pools in the `current` snapshot went through: written at most once a second, and at least so often that
     /// after a crash nothing is close to `age_max`.
     #[must_use]
-    pub fn new(dir: PathBuf, clock: Clock, intake: Arc<Intake>, age_max: Duration) -> Self {
+    pub fn new(
+        dir: PathBuf,
+        clock: Clock,
+        intake: Arc<Intake>,
+        current: Current,
+        age_max: Duration,
+    ) -> Self {
         let gap = Duration::from_secs(1);
         let refresh = (age_max / 4).max(gap);
-        Self { dir, clock, intake, gap, refresh, trouble: None }
+        Self { dir, clock, intake, current, gap, refresh, trouble: None }
     }
 
     /// Runs until `stop` comes, and writes a last time then. No change that came before `stop` is
@@ -324,8 +288,12 @@ impl StateWriter {
 
     async fn write(&mut self) {
         let (dir, now) = (self.dir.clone(), self.clock.moment());
-        let statuses = self.intake.board().entries();
-        let saved = tokio::task::spawn_blocking(move || save(&dir, &statuses, now)).await;
+        let (intake, snapshot) = (Arc::clone(&self.intake), self.current.load_full());
+        let saved = tokio::task::spawn_blocking(move || {
+            let verdicts = save(&dir, &intake.board().entries(), now);
+            steering::save(&dir, &intake, &snapshot, now).and(verdicts)
+        });
+        let saved = saved.await;
         match saved {
             Ok(saved) => self.note(saved.map_err(|error| error.to_string())),
             Err(panic) => self.note(Err(panic.to_string())),
@@ -342,7 +310,7 @@ impl StateWriter {
             Some(error) => {
                 tracing::warn!("{error}; a restart would start from what was written before");
             }
-            None => tracing::info!("verdicts are written to {} again", self.dir.display()),
+            None => tracing::info!("the state is written to {} again", self.dir.display()),
         }
         self.trouble = trouble;
     }

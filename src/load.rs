@@ -165,7 +165,6 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     let snapshot = before.map(|before| &*before.snapshot);
     match compile(read.zones, snapshot, &mut geo_of, &mut report) {
         Some((snapshot, geo)) if !report.has_errors() => {
-            place_in_memory(&snapshot);
             let known = Known { geo, zones: Arc::new(files.known_after(&read.files)) };
             Ok(Loaded { config, snapshot: snapshot.with_gate(gate), known, report })
         }
@@ -183,8 +182,9 @@ fn read_zones(files: &ZoneDirectory, report: &mut Report) -> Option<ReadZones> {
     Some(config::read_directory(report, files, &|name| files.known(name)))
 }
 
-/// Queries jump about in the names of large zones and in the classes of large databases.
-fn place_in_memory(snapshot: &Snapshot) {
+/// Queries jump about in the names of large zones and in the classes of large databases: has these moved
+/// into large pages. Takes time in proportion to them, the first time that it is done to one.
+pub fn place_in_memory(snapshot: &Snapshot) {
     for classes in snapshot.class_maps() {
         let (groups, leaves, starts, kinds) = classes.tables();
         prefer_huge_pages(groups);

@@ -1,7 +1,10 @@
-//! Large tables in huge pages.
+//! Large tables in huge pages, and memory that goes back when it is free.
 //!
 //! A look into a table of a hundred megabytes misses the translation cache as well as the others, unless
 //! its pages are large. The kernel is asked to make them so; that it does not is no error.
+//!
+//! A load takes a multiple of what stays of it. Large blocks are mappings of their own, which grow without
+//! being copied and are gone when they are freed; what small ones leave is given back when it is asked for.
 
 /// Octets of a huge page, on the processors that matter here.
 const HUGE_PAGE: usize = 2 << 20;
@@ -20,6 +23,24 @@ pub fn prefer_huge_pages<T>(table: &[T]) {
     // SAFETY: this advice changes neither what is in memory nor whether it may be accessed, whether it is
     // the table's or what lies in front of it; what is not mapped is an error.
     let _ = unsafe { libc::madvise(at, end - start, libc::MADV_COLLAPSE) };
+}
+
+/// Octets from which on a block is a mapping of its own.
+const LARGE: libc::c_int = 1 << 20;
+
+/// Has the allocator keep large blocks apart for as long as the process runs. By itself glibc's raises
+/// what it calls large up to 32 MiB, as soon as a block of that size is freed.
+#[expect(unsafe_code, reason = "mallopt has no safe interface")]
+pub fn keep_large_blocks_apart() {
+    // SAFETY: the option takes any number, and bears only on what is allocated from here on.
+    let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
+/// Gives free memory back to the system. Whoever allocates meanwhile may have to wait some milliseconds.
+#[expect(unsafe_code, reason = "malloc_trim has no safe interface")]
+pub fn give_back() {
+    // SAFETY: only what is free is touched, under the allocator's own locks.
+    let _ = unsafe { libc::malloc_trim(0) };
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
@@ -27,7 +27,8 @@ use crate::config;
 use crate::intake::{Intake, Unheard};
 use crate::listen::Current;
 use crate::listen::certificate::{self, Certificate};
-use crate::load::{Before, Known, Loaded, Place, load};
+use crate::load::{Before, Known, Loaded, Place, load, place_in_memory};
+use crate::memory::give_back;
 use crate::metrics::Metrics;
 use crate::model::{Name, OverrideKind, Report, Severity, Target};
 use crate::probe::Schedule;
@@ -37,8 +38,9 @@ use crate::stop::Stop;
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
 /// them.
 const GAP: Duration = Duration::from_millis(50);
-/// How often old snapshots are looked after.
-const REAP: Duration = Duration::from_secs(1);
+/// How often old snapshots are looked after, while there are any. A query holds one for less than a
+/// millisecond.
+const REAP: Duration = Duration::from_millis(20);
 
 /// A wish for a reload, and where its outcome goes.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Publisher {
     pub known: Known,
     /// Snapshots that queries may still be looking at.
     pub retired: Vec<Arc<Snapshot>>,
+    /// Whether a load has left memory that nobody needs once these are gone.
+    pub has_garbage: bool,
 }
 
 /// A reload under way, and who asked for it.
@@ -99,6 +103,7 @@ impl Publisher {
         self.count_words(&self.current.load());
         let mut dirty = self.intake.dirty();
         let mut reap = interval(REAP);
+        reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut gap = interval(GAP);
         let mut is_resting = false;
         let mut reload: Option<Reload> = None;
@@ -122,7 +127,7 @@ impl Publisher {
                     Some(request) => reload = Some(self.start_reload(request, &mut requests)),
                     None => return self.schedule,
                 },
-                _ = reap.tick() => self.retired.retain(|old| Arc::strong_count(old) > 1),
+                _ = reap.tick(), if self.has_garbage || !self.retired.is_empty() => self.reap(),
             }
         }
     }
@@ -255,7 +260,9 @@ impl Publisher {
                 past: Some(&past),
                 ..Conditions::new(now, &of_target).with_overrides(&overrides)
             };
-            snapshot.next(&conditions).unwrap_or(snapshot)
+            let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
+            place_in_memory(&snapshot);
+            snapshot
         });
         let snapshot = compiled.await.map_err(|panic| {
             error!("compiling answers panicked, what was served stays: {panic}");
@@ -272,6 +279,7 @@ impl Publisher {
         self.swap(snapshot.numbered(generation));
         self.use_targets(&targets);
         self.known = known;
+        self.has_garbage = true;
         info!("reloaded: {told}");
         Ok(told)
     }
@@ -290,7 +298,25 @@ impl Publisher {
         let old = self.current.swap(Arc::new(next));
         self.metrics.swaps.fetch_add(1, Ordering::Relaxed);
         self.retired.push(old);
-        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        self.reap();
+    }
+
+    /// Frees snapshots that nobody looks at any more, and after a load gives what is free back to the
+    /// system. Both may take long, so they are done where nobody waits.
+    fn reap(&mut self) {
+        let is_gone = |old: &mut Arc<Snapshot>| Arc::strong_count(old) == 1;
+        let gone: Vec<_> = self.retired.extract_if(.., is_gone).collect();
+        let gives_back = self.has_garbage && self.retired.is_empty();
+        if gone.is_empty() && !gives_back {
+            return;
+        }
+        self.has_garbage &= !gives_back;
+        spawn_blocking(move || {
+            drop(gone);
+            if gives_back {
+                give_back();
+            }
+        });
     }
 }
 

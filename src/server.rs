@@ -33,7 +33,8 @@ use crate::listen::encrypted::{EncryptedService, EncryptedSocket};
 use crate::listen::tcp::{TcpLimits, TcpService};
 use crate::listen::udp::UdpThreads;
 use crate::listen::{Current, socket};
-use crate::load::{Loaded, Place, load, load_certificates, read_server};
+use crate::load::{Loaded, Place, load, load_certificates, place_in_memory, read_server};
+use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Overrides, Report, Verdict};
 use crate::probe::{Prober, Schedule};
@@ -168,6 +169,7 @@ pub fn run(place: Place) -> Result<(), StartError> {
     let Some(config) = read_server(&place, &mut report) else {
         return Err(StartError::Files(report));
     };
+    keep_large_blocks_apart();
     let runtime = Runtime::new()?;
     let ran = runtime.block_on(async {
         // Before anything else: a SIGHUP that comes while files are read must not end the process.
@@ -285,6 +287,9 @@ impl Node {
             &mut || metrics.counters("udp"),
             seed,
         )?;
+        // Answers come first: it only makes them faster.
+        let first = current.load_full();
+        tokio::task::spawn_blocking(move || place_in_memory(&first));
         let tcp = spawn_tcp(config, bound.tcp, &current, clock, &metrics, &stop)?;
         let service = EncryptedService::new(
             Arc::clone(&current),
@@ -312,6 +317,7 @@ impl Node {
             place,
             known,
             retired: Vec::new(),
+            has_garbage: true,
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));
         let controls = Controls { reloads, stop };

@@ -11,7 +11,7 @@ use crate::files::ZoneDirectory;
 use crate::load::{self, Place};
 use crate::model::{Diagnostic, Name, Report, Severity, Zone};
 use crate::snapshot::Snapshot;
-use crate::zone;
+use crate::zone::{self, Pieces};
 
 pub(super) fn run(
     console: &mut Console<'_>,
@@ -161,6 +161,10 @@ impl ZoneFiles for OneFile {
 
     fn read(&self, name: &str) -> Result<Arc<str>, String> {
         self.directory.read(name)
+    }
+
+    fn open(&self, name: &str) -> Result<Pieces, String> {
+        self.directory.open(name)
     }
 }
 

@@ -9,8 +9,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{ZoneFiles, master, shown, text, zone};
+use super::{ZoneFiles, master, name_of, shown, text, zone};
 use crate::model::{Diagnostic, Name, Report, Span, Zone};
+use crate::zone::Pieces;
 
 /// What a file was found to say.
 #[derive(Debug)]
@@ -121,6 +122,7 @@ impl ReadFile {
         let asked = Asked { files, main: name, others: RefCell::default() };
         let mut report = Report::new();
         read(&mut file, &asked, &mut report);
+        report.complete(&mut |path| files.read(name_of(files, path)).ok());
         file.others = asked.others.into_inner().into_iter().collect();
         file.findings = Some(report).filter(|report| !report.diagnostics().is_empty());
         file
@@ -134,6 +136,14 @@ struct Asked<'f> {
     others: RefCell<BTreeSet<String>>,
 }
 
+impl Asked<'_> {
+    fn note(&self, name: &str) {
+        if name != self.main {
+            self.others.borrow_mut().insert(name.to_owned());
+        }
+    }
+}
+
 impl ZoneFiles for Asked<'_> {
     fn directory(&self) -> &str {
         self.files.directory()
@@ -144,9 +154,12 @@ impl ZoneFiles for Asked<'_> {
     }
 
     fn read(&self, name: &str) -> Result<Arc<str>, String> {
-        if name != self.main {
-            self.others.borrow_mut().insert(name.to_owned());
-        }
+        self.note(name);
         self.files.read(name)
+    }
+
+    fn open(&self, name: &str) -> Result<Pieces, String> {
+        self.note(name);
+        self.files.open(name)
     }
 }

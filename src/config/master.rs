@@ -1,10 +1,8 @@
-//! Master files of the zone directory, read with places.
-
-use std::sync::Arc;
+//! Master files of the zone directory, read with places and without holding their texts.
 
 use super::ZoneFiles;
 use crate::model::{Diagnostic, Name, Report, Severity, Span};
-use crate::zone::NamesBuilder;
+use crate::zone::{NamesBuilder, Pieces, RecordRef};
 
 /// A master file that could be opened.
 pub(super) struct Master {
@@ -23,32 +21,39 @@ pub(super) fn read(
     apex: &Name,
     named_at: Option<Span>,
 ) -> Option<Master> {
-    let text = match open(files, name) {
-        Ok(text) => text,
+    let errors = report.count(Severity::Error);
+    let mut include = |report: &mut Report, name: &str| {
+        let text = open(files, name)?;
+        Ok((report.add_path(super::shown(files, name)), text))
+    };
+    let mut names = None;
+    let mut read = |text: Pieces| {
+        let names = names.insert(NamesBuilder::for_text(apex, text.len_left()));
+        let source = report.add_path(super::shown(files, name));
+        let mut sink = |record: RecordRef<'_>| names.add(record);
+        let read = crate::zone::read(report, (source, text), apex, &mut include, &mut sink);
+        read.map(|()| source).map_err(|error| error.to_string())
+    };
+    match open(files, name).and_then(&mut read) {
+        Ok(source) => {
+            let is_sound = report.count(Severity::Error) == errors;
+            Some(Master { start: Span::new(source, 0..0), names: names.filter(|_| is_sound) })
+        }
         Err(reason) => {
             let message = format!("cannot read {}: {reason}", super::shown(files, name));
             report.push(match named_at {
                 Some(span) => Diagnostic::error(span, message),
                 None => Diagnostic::error_without_place(message),
             });
-            return None;
+            None
         }
-    };
-    let source = report.add_source(super::shown(files, name), text);
-    let errors = report.count(Severity::Error);
-    let mut include = |report: &mut Report, name: &str| {
-        open(files, name).map(|text| report.add_source(super::shown(files, name), text))
-    };
-    let mut names = NamesBuilder::new(apex);
-    crate::zone::read(report, source, apex, &mut include, &mut |record| names.add(record));
-    let is_sound = report.count(Severity::Error) == errors;
-    Some(Master { start: Span::new(source, 0..0), names: is_sound.then_some(names) })
+    }
 }
 
-/// The text of a file inside the zone directory.
-fn open(files: &dyn ZoneFiles, name: &str) -> Result<Arc<str>, String> {
+/// A file inside the zone directory.
+fn open(files: &dyn ZoneFiles, name: &str) -> Result<Pieces, String> {
     judge_path(name)?;
-    files.read(name)
+    files.open(name)
 }
 
 /// Files outside the zone directory are out of reach: a zone file may come from somebody who should

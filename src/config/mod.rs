@@ -46,6 +46,7 @@ pub use self::server::{
 };
 pub use self::text::duration as parse_duration;
 use crate::model::{Diagnostic, Name, Report, Span, Zone};
+use crate::zone::Pieces;
 
 /// The zone directory, wherever it is.
 pub trait ZoneFiles {
@@ -61,6 +62,14 @@ pub trait ZoneFiles {
     /// # Errors
     /// Why it cannot be read, in words.
     fn read(&self, name: &str) -> Result<Arc<str>, String>;
+
+    /// The same text in pieces, for files that may be larger than anybody wants to hold.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words.
+    fn open(&self, name: &str) -> Result<Pieces, String> {
+        self.read(name).map(Pieces::of_text)
+    }
 }
 
 /// Every zone of a directory, and the files that they were read from.
@@ -157,7 +166,6 @@ pub fn read_master(
     file.findings.iter().for_each(|findings| {
         report.absorb(findings);
     });
-    report.complete(&mut |path| files.read(name_of(files, path)).ok());
     file.zone
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Identity;
 use crate::clock::unix_now;
 use crate::config::{ReadFile, ZoneFiles};
+use crate::zone::{Pieces, TextError};
 
 /// Octets of texts that are kept of a file for the sake of its warnings. Beyond, it is read anew.
 const TEXT_LEN_MAX: usize = 1 << 20;
@@ -121,24 +122,18 @@ impl ZoneDirectory {
         }
     }
 
-    fn read_octets(&self, name: &str) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.path.join(name))?;
+    /// Opens a file, noting what it is then; also its length, 0 if that is not known.
+    fn open_file(&self, name: &str) -> io::Result<(File, usize)> {
+        let file = File::open(self.path.join(name))?;
         let data = file.metadata()?;
         self.note(name, Identity::of(&data));
-        let len = usize::try_from(data.len()).unwrap_or_default();
-        let mut octets = vec![0; len];
-        let mut filled = 0;
-        while filled < len {
-            match file.read(&mut octets[filled..])? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        octets.truncate(filled);
-        // What is no plain file does not know its length.
-        if len == 0 {
-            file.read_to_end(&mut octets)?;
-        }
+        Ok((file, usize::try_from(data.len()).unwrap_or_default()))
+    }
+
+    fn read_octets(&self, name: &str) -> io::Result<Vec<u8>> {
+        let (mut file, len) = self.open_file(name)?;
+        let mut octets = Vec::with_capacity(len);
+        file.read_to_end(&mut octets)?;
         Ok(octets)
     }
 }
@@ -176,9 +171,14 @@ impl ZoneFiles for ZoneDirectory {
             Err(error) => {
                 let valid = &octets[..error.valid_up_to()];
                 let line = valid.iter().filter(|octet| **octet == b'\n').count() + 1;
-                Err(format!("line {line} is not UTF-8"))
+                Err(TextError::NotUtf8(line).to_string())
             }
         }
+    }
+
+    fn open(&self, name: &str) -> Result<Pieces, String> {
+        let (file, len) = self.open_file(name).map_err(|error| error.to_string())?;
+        Ok(Pieces::of(Box::new(file), len))
     }
 }
 

@@ -14,6 +14,18 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SourceId(u32);
 
+impl SourceId {
+    /// Its place among the files of its report.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The file at that place.
+    pub(crate) const fn of_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// A stretch of text in a file of a [`Report`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
@@ -263,7 +275,8 @@ impl Report {
     #[must_use]
     pub fn place(&self, span: Span) -> String {
         let source = self.sources.of(span.source);
-        let before = source.text().get(..span.start as usize).unwrap_or_else(|| source.text());
+        let before = source.text();
+        let before = before.get(..span.start as usize).unwrap_or(before);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         format!("{}:{line}:{column}", source.path)

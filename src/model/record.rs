@@ -114,6 +114,12 @@ impl FromStr for RecordType {
 
     /// Reads a mnemonic in either case, or `TYPE65280`.
     fn from_str(text: &str) -> Result<Self, UnknownRecordType> {
+        // Most records of most zones are addresses.
+        match text {
+            "A" => return Ok(Self::A),
+            "AAAA" => return Ok(Self::AAAA),
+            _ => {}
+        }
         if let Some((_, rtype)) = MNEMONICS.iter().find(|(t, _)| t.eq_ignore_ascii_case(text)) {
             return Ok(*rtype);
         }

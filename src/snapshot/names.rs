@@ -210,7 +210,9 @@ impl Builder {
         };
         let found = zone.names.iter().filter(|(_, record)| is_found(*record));
         self.slots.extend(found.map(|(at, record)| {
-            missing.remove(record.name());
+            if !missing.is_empty() {
+                missing.remove(record.name());
+            }
             (hash_of(record.name()), base + at)
         }));
         // Whether a child has a DS is for its parent to say (RFC 4035 §3.1.4.1), also if that has no

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use super::check::{out_of_zone, points_to_host};
 use super::image::{ImageBuilder, unfold};
 use super::master::RecordRef;
+use super::places::Places;
 use crate::model::image::Image;
 use crate::model::name::NAME_LEN_MAX;
 use crate::model::names::{
@@ -26,6 +27,9 @@ use crate::model::{Diagnostic, Name, RecordType, Span};
 
 /// Octets of a record without its data, its owner a pointer.
 pub(super) const RECORD_OVERHEAD: usize = 12;
+
+/// How the name of a wildcard begins.
+const WILDCARD: &[u8] = b"\x01*";
 
 /// Takes records, gives [`ZoneNames`].
 #[derive(Debug)]
@@ -39,13 +43,16 @@ pub struct NamesBuilder {
     arena: Vec<u8>,
     slots: Slots,
     draft: Draft,
-    /// Where every record was written, in the order of the arena.
-    places: Vec<Span>,
-    /// Which of `places` belong to a record of the arena: where it starts, and its first. Rising.
-    placed: Vec<(u32, u32)>,
+    /// Where the records of every name were written, in the order of its rrsets.
+    places: Places,
+    /// Those of the name that is being written.
+    written: Vec<Span>,
     /// Octets that hidden records take.
     dead: usize,
+    /// Records so far, each once.
+    records: usize,
     labels_max: usize,
+    has_wildcards: bool,
     /// The last owner outside the zone, told once.
     stray: Option<Name>,
     /// Where records of cuts start; like the next list, with some that are hidden by now.
@@ -94,6 +101,14 @@ impl NamesBuilder {
     /// A builder for the zone `apex`.
     #[must_use]
     pub fn new(apex: &Name) -> Self {
+        Self::for_text(apex, 0)
+    }
+
+    /// A builder for the zone `apex` with room for what a text of so many octets usually says, as long as
+    /// that is little: where there are many zones, most of the time would go into growing.
+    #[must_use]
+    pub fn for_text(apex: &Name, len: usize) -> Self {
+        let len = len.min(64 << 10);
         let apex_wire: Box<[u8]> = apex.to_lowercase().as_wire().into();
         let labels = &apex_wire[..apex_wire.len() - 1];
         let apex_twice = (!labels.is_empty()).then(|| [labels, &*apex_wire].concat().into());
@@ -101,13 +116,15 @@ impl NamesBuilder {
             apex: apex.clone(),
             apex_wire,
             apex_twice,
-            arena: Vec::new(),
-            slots: Slots::with_capacity(8),
+            arena: Vec::with_capacity(2 * len),
+            slots: Slots::with_capacity(8 + len / 64),
             draft: Draft::default(),
-            places: Vec::new(),
-            placed: Vec::new(),
+            places: Places::default(),
+            written: Vec::new(),
             dead: 0,
+            records: 0,
             labels_max: 0,
+            has_wildcards: false,
             stray: None,
             cuts: Vec::new(),
             has_dname: false,
@@ -141,12 +158,13 @@ impl NamesBuilder {
         self.close_draft();
         let owner = owner.to_lowercase();
         let Some(at) = self.at(owner.as_wire()) else { return Vec::new() };
-        let mut place = self.first_place(at);
+        let mut places = self.places.of(at).into_iter();
         let rrsets = self.record(at).rrsets();
-        let types = rrsets.map(|rrset| {
-            let first = self.places[place];
-            place += usize::from(rrset.count);
-            (rrset.rtype, first)
+        let types = rrsets.filter_map(|rrset| {
+            let first = places.next();
+            // Behind it the others of the rrset, and then the first of the next.
+            places.by_ref().take(usize::from(rrset.count) - 1).for_each(drop);
+            Some((rrset.rtype, first?))
         });
         types.collect()
     }
@@ -199,21 +217,15 @@ impl NamesBuilder {
         self.record(at).flags().has(Flags::HIDDEN)
     }
 
-    /// The first of the places of the record at `at`, which has records.
-    fn first_place(&self, at: u32) -> usize {
-        let found = self.placed.binary_search_by_key(&at, |(at, _)| *at);
-        found.map_or(0, |index| self.placed[index].1 as usize)
-    }
-
     /// Where the records of that type were written at the name whose record is at `at`.
-    pub(super) fn places_of(&self, at: u32, rtype: RecordType) -> Option<&[Span]> {
-        let mut place = self.first_place(at);
+    pub(super) fn places_of(&self, at: u32, rtype: RecordType) -> Option<Vec<Span>> {
+        let mut before = 0;
         for rrset in self.record(at).rrsets() {
-            let end = place + usize::from(rrset.count);
+            let count = usize::from(rrset.count);
             if rrset.rtype == rtype {
-                return self.places.get(place..end);
+                return Some(self.places.of(at).into_iter().skip(before).take(count).collect());
             }
-            place = end;
+            before += count;
         }
         None
     }
@@ -263,13 +275,14 @@ impl NamesBuilder {
 
     /// Puts the records at `at` before those of `draft` and hides them.
     fn take_apart(&mut self, at: u32, draft: &mut Draft) {
-        let mut place = self.first_place(at);
+        let places = self.places.of(at);
+        self.records -= places.len();
+        let mut places = places.into_iter();
         let later = std::mem::take(&mut draft.records);
         let record = self.record(at);
         for rrset in record.rrsets() {
-            for (ttl, rdata) in unfold(record.name(), rrset) {
-                draft.push(rrset.rtype, ttl, &rdata, self.places[place]);
-                place += 1;
+            for ((ttl, rdata), place) in unfold(record.name(), rrset).iter().zip(&mut places) {
+                draft.push(rrset.rtype, *ttl, rdata, place);
             }
         }
         draft.records.extend(later);
@@ -285,7 +298,7 @@ impl NamesBuilder {
 
     /// Appends the record of `draft`, whose records are sorted; returns where it starts.
     fn write_draft(&mut self, draft: &Draft) -> u32 {
-        let (at, first_place) = (self.next_at(), self.places.len());
+        let at = self.next_at();
         let flags = self.flags_of(draft);
         if flags.has(Flags::CUT) {
             self.cuts.push(at);
@@ -301,10 +314,9 @@ impl NamesBuilder {
         }
         set_rrset_count(&mut self.arena, at, count);
         close_record(&mut self.arena);
-        if self.places.len() > first_place {
-            let first_place = u32::try_from(first_place).expect("fewer than 2^32 records");
-            self.placed.push((at, first_place));
-        }
+        self.records += self.written.len();
+        self.places.add(at, &self.written);
+        self.written.clear();
         at
     }
 
@@ -330,23 +342,23 @@ impl NamesBuilder {
             )
         {
             push_address(&mut self.arena, only.rtype, ttl, draft.rdata(only));
-            self.places.push(only.place);
+            self.written.push(only.place);
             return true;
         }
         let mut image = ImageBuilder::for_owner(&draft.owner);
         let mut seen = HashSet::new();
         let mut count = 0;
-        let places = self.places.len();
+        let before = self.written.len();
         for record in rrset.iter().filter(|record| seen.insert(draft.rdata(record))) {
             image.record(&draft.owner, record.rtype, ttl, draft.rdata(record));
-            self.places.push(record.place);
+            self.written.push(record.place);
             count += 1;
         }
         let image = image.finish();
         let fits = image.bytes.len() <= usize::from(u16::MAX);
         match u16::try_from(count).ok().filter(|_| fits) {
             Some(count) => push_rrset(&mut self.arena, rrset[0].rtype, count, &image),
-            None => self.places.truncate(places),
+            None => self.written.truncate(before),
         }
         fits
     }
@@ -366,6 +378,7 @@ impl NamesBuilder {
         }
         self.slots.insert(hash, at);
         self.labels_max = self.labels_max.max(label_count(name));
+        self.has_wildcards |= name.starts_with(WILDCARD);
     }
 
     /// Appends a record that holds nothing; returns where it starts.
@@ -398,10 +411,8 @@ impl NamesBuilder {
     pub fn finish<'n>(mut self, steered: impl IntoIterator<Item = (usize, &'n Name)>) -> ZoneNames {
         self.close_draft();
         // Places are for findings, and these have been told.
-        self.places = Vec::new();
-        self.placed = Vec::new();
-        let records = self.named().flat_map(|(_, record)| record.rrsets());
-        let records = records.map(|rrset| usize::from(rrset.count)).sum();
+        self.places = Places::default();
+        let records = self.records;
         self.drop_dead();
         for (place, owner) in steered {
             self.add_steered(owner, u32::try_from(place).expect("fewer than 2^32 steers"));
@@ -470,6 +481,9 @@ impl NamesBuilder {
             let apex = self.apex_wire.clone();
             self.add_bare(&apex, Flags::APEX, 0);
         }
+        if self.labels_max <= label_count(&self.apex_wire) + 1 {
+            return;
+        }
         let mut at = 0;
         let mut known: Vec<u8> = Vec::new();
         while let Some((_, record)) = Records::new(&self.arena, at).next() {
@@ -490,7 +504,10 @@ impl NamesBuilder {
     }
 
     fn mark_wildcards(&mut self) {
-        let wildcards = self.named().filter(|(_, record)| record.name().starts_with(b"\x01*"));
+        if !self.has_wildcards {
+            return;
+        }
+        let wildcards = self.named().filter(|(_, record)| record.name().starts_with(WILDCARD));
         let parents: Vec<u32> =
             wildcards.filter_map(|(_, record)| self.at(&record.name()[2..])).collect();
         for parent in parents {

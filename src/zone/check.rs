@@ -403,8 +403,11 @@ impl NamesBuilder {
                 RecordType::DNAME => at == cut,
                 _ => false,
             };
+            if belongs {
+                continue;
+            }
             let places = (self.place_of(at, rrset.rtype), self.place_of(cut, RecordType::NS));
-            if let (Some(place), Some(cut_place), false) = (places.0, places.1, belongs) {
+            if let (Some(place), Some(cut_place)) = places {
                 let (owner, cut) = (to_name(record.name()), to_name(self.record(cut).name()));
                 let message = format!(
                     "the {} of `{owner}` is hidden by the delegation of `{cut}`",

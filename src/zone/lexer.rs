@@ -36,6 +36,8 @@ pub(super) struct Token {
 pub(super) struct Lexer<'a> {
     text: &'a str,
     source: SourceId,
+    /// Where in the file the text starts.
+    start: usize,
     /// Where everything in the text is said to be, when `$GENERATE` has made it.
     place: Option<Span>,
     at: usize,
@@ -63,11 +65,18 @@ const IS_SPECIAL: [bool; 256] = {
 impl<'a> Lexer<'a> {
     /// Reads a file. A byte order mark at its start and DOS's end-of-file mark are passed over.
     pub(super) fn new(text: &'a str, source: SourceId) -> Self {
+        Self::of_piece(text, source, 0)
+    }
+
+    /// Reads the [piece](super::pieces) of a file that starts at `start`.
+    pub(super) fn of_piece(text: &'a str, source: SourceId, start: usize) -> Self {
         let text = text.strip_suffix('\x1A').unwrap_or(text);
-        let at = if text.starts_with('\u{FEFF}') { '\u{FEFF}'.len_utf8() } else { 0 };
+        let has_mark = start == 0 && text.starts_with('\u{FEFF}');
+        let at = if has_mark { '\u{FEFF}'.len_utf8() } else { 0 };
         Self {
             text,
             source,
+            start,
             place: None,
             at,
             open: None,
@@ -232,25 +241,9 @@ impl<'a> Lexer<'a> {
         }
         self.open = None;
         if let Some(open) = self.unclosed.take() {
-            self.at = self.next_unindented_line(open);
+            self.at = next_unindented_line(self.text.as_bytes(), open);
         }
         explanation
-    }
-
-    /// The start of the first line below `from` that looks like one of another entry.
-    fn next_unindented_line(&self, from: usize) -> usize {
-        let bytes = self.text.as_bytes();
-        let mut at = from;
-        loop {
-            let Some(len) = bytes[at..].iter().position(|&byte| byte == b'\n') else {
-                return bytes.len();
-            };
-            at += len + 1;
-            match bytes.get(at) {
-                Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b')') => {}
-                Some(_) | None => return at,
-            }
-        }
     }
 
     // ---- Texts and places ----
@@ -282,7 +275,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn span_of(&self, start: usize, end: usize) -> Span {
-        self.place.unwrap_or_else(|| Span::new(self.source, start..end))
+        let own = || Span::new(self.source, self.start + start..self.start + end);
+        self.place.unwrap_or_else(own)
     }
 
     // ---- Faults ----
@@ -326,6 +320,21 @@ impl<'a> Lexer<'a> {
         Diagnostic::error(self.span_of(self.at - 1, self.at), "`)` without `(`")
             .hint("remove it, or open a parenthesis on the record's first line")
             .into()
+    }
+}
+
+/// The start of the first line below `from` that looks like one of another entry.
+pub(super) fn next_unindented_line(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    loop {
+        let Some(len) = bytes[at..].iter().position(|&byte| byte == b'\n') else {
+            return bytes.len();
+        };
+        at += len + 1;
+        match bytes.get(at) {
+            Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b')') => {}
+            Some(_) | None => return at,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::{Diagnostic, Name, Record, RecordType, Report, SourceId, Span}
 
 use super::generate::{Counter, Template};
 use super::lexer::{Fault, Lexer, Token, TokenKind, shown};
+use super::pieces::{Pieces, TextError};
 use super::rdata::{self, Fields};
 use super::ttl::{self, TTL_MAX};
 
@@ -76,18 +77,24 @@ impl RecordRef<'_> {
 
 /// Opens the file of an `$INCLUDE`, whose path is given as written, and adds it to the report; or
 /// says why not.
+pub type Open<'r> = dyn FnMut(&mut Report, &str) -> Result<(SourceId, Pieces), String> + 'r;
+
+/// The same for files whose texts the report has.
 pub type Include<'r> = dyn FnMut(&mut Report, &str) -> Result<SourceId, String> + 'r;
 
-/// Reads the master file `source` and what it includes. Relative names are completed with `origin`
-/// until a `$ORIGIN`. Every record goes to `sink`, every finding to `report`; records next to
-/// errors are still delivered.
+/// Reads the master file `source`, whose text is `text`, and what it includes. Relative names are
+/// completed with `origin` until a `$ORIGIN`. Every record goes to `sink`, every finding to `report`;
+/// records next to errors are still delivered.
+///
+/// # Errors
+/// Why the file cannot be read to its end. What it includes and cannot be read is a finding.
 pub fn read(
     report: &mut Report,
-    source: SourceId,
+    (source, text): (SourceId, Pieces),
     origin: &Name,
-    include: &mut Include<'_>,
+    include: &mut Open<'_>,
     sink: &mut dyn FnMut(RecordRef<'_>),
-) {
+) -> Result<(), TextError> {
     let mut reader = Reader {
         report,
         include,
@@ -103,10 +110,10 @@ pub fn read(
         errors: 0,
         wire: Vec::new(),
     };
-    reader.file(source);
+    reader.file(source, text)
 }
 
-/// Reads as [`read`] does and returns the records as a list.
+/// Reads files as [`read`] does, whose texts the report has, and returns the records as a list.
 pub fn read_records(
     report: &mut Report,
     source: SourceId,
@@ -114,13 +121,19 @@ pub fn read_records(
     include: &mut Include<'_>,
 ) -> Vec<Record> {
     let mut records = Vec::new();
-    read(report, source, origin, include, &mut |record| records.push(record.to_record()));
+    let pieces = |report: &Report, source| (source, Pieces::of_text(report.text(source)));
+    let file = pieces(report, source);
+    let mut open = |report: &mut Report, path: &str| {
+        include(report, path).map(|source| pieces(report, source))
+    };
+    let mut sink = |record: RecordRef<'_>| records.push(record.to_record());
+    read(report, file, origin, &mut open, &mut sink).expect("a text in memory is whole");
     records
 }
 
 struct Reader<'r, 'i> {
     report: &'r mut Report,
-    include: &'r mut Include<'i>,
+    include: &'r mut Open<'i>,
     sink: &'r mut dyn FnMut(RecordRef<'_>),
     /// `$ORIGIN`.
     origin: Name,
@@ -141,19 +154,21 @@ struct Reader<'r, 'i> {
 }
 
 impl Reader<'_, '_> {
-    fn file(&mut self, source: SourceId) {
-        let text = self.report.text(source);
-        let mut lexer = Lexer::new(&text, source);
+    fn file(&mut self, source: SourceId, mut text: Pieces) -> Result<(), TextError> {
         self.files.push(source);
-        while self.errors < ERRORS_MAX
-            && let Some(is_indented) = lexer.next_entry()
-        {
-            if let Err(fault) = self.entry(&mut lexer, is_indented) {
-                let fault = lexer.skip_entry().unwrap_or(fault);
-                self.error(*fault);
+        while let Some((piece, start)) = text.next_piece()? {
+            let mut lexer = Lexer::of_piece(piece, source, start);
+            while self.errors < ERRORS_MAX
+                && let Some(is_indented) = lexer.next_entry()
+            {
+                if let Err(fault) = self.entry(&mut lexer, is_indented) {
+                    let fault = lexer.skip_entry().unwrap_or(fault);
+                    self.error(*fault);
+                }
             }
         }
         self.files.pop();
+        Ok(())
     }
 
     #[cold]
@@ -313,18 +328,21 @@ impl Reader<'_, '_> {
             let message = format!("more than {INCLUDES_MAX} files are included");
             return Err(lexer.fault(directive, message).into());
         }
-        let source = (self.include)(self.report, path).map_err(|reason| {
+        let refused = |reason: String| {
             lexer.fault(file, format!("{} cannot be included", shown(path))).label(reason)
-        })?;
+        };
+        let (source, text) = (self.include)(self.report, path).map_err(refused)?;
         let is_same = |other: &SourceId| self.report.path(*other) == self.report.path(source);
         if self.files.iter().any(is_same) {
             let fault = lexer.fault(file, format!("{} includes itself", shown(path)));
             return Err(fault.label("this file is being read already").into());
         }
         let outer = (std::mem::replace(&mut self.origin, origin), self.owner.clone());
-        self.file(source);
+        let depth = self.files.len();
+        let outcome = self.file(source, text);
+        self.files.truncate(depth);
         (self.origin, self.owner) = outer;
-        Ok(())
+        outcome.map_err(|error| refused(error.to_string()).into())
     }
 
     /// `$GENERATE RANGE OWNER [TTL] [CLASS] TYPE DATA`: one record for each number of the range.

@@ -12,6 +12,8 @@ mod generate;
 mod image;
 mod lexer;
 pub mod master;
+mod pieces;
+mod places;
 pub mod rdata;
 mod ttl;
 
@@ -20,5 +22,6 @@ pub use build::NamesBuilder;
 pub use check::check;
 pub use image::records;
 pub(crate) use image::unfold;
-pub use master::{Include, RecordRef, read, read_records};
+pub use master::{Include, Open, RecordRef, read, read_records};
+pub use pieces::{Pieces, TextError};
 pub use rdata::{compressible, rdata_to_text};

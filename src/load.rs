@@ -4,12 +4,16 @@
 //! served. Nothing is changed by loading: what comes back either replaces all that was, or nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use crate::clock::unix_now;
-use crate::config::{self, ReadZones, ServerConfig, ZoneFiles};
+use crate::config::{self, ReadFile, ReadZones, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, KnownZones, ZoneDirectory, database_files, open_databases};
 use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
@@ -172,14 +176,51 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     }
 }
 
-/// Reads the zone files of a directory, but for those that are known.
+/// Reads the zone files of a directory, but for those that are known. What is not known yet is read by as
+/// many threads as there are processors: then nobody is waiting for answers.
 fn read_zones(files: &ZoneDirectory, report: &mut Report) -> Option<ReadZones> {
     if let Err(error) = files.probe() {
         let message = format!("cannot read the zone directory {}: {error}", files.directory());
         report.push(Diagnostic::error_without_place(message));
         return None;
     }
-    Some(config::read_directory(report, files, &|name| files.known(name)))
+    let read = |names: &[&str]| match files.knows_any() {
+        true => names
+            .iter()
+            .map(|name| files.known(name).unwrap_or_else(|| read(files, name)))
+            .collect(),
+        false => read_side_by_side(files, names),
+    };
+    Some(config::read_directory(report, files, &read))
+}
+
+fn read(files: &ZoneDirectory, name: &str) -> Arc<ReadFile> {
+    Arc::new(ReadFile::read(files, name))
+}
+
+/// Reads files by as many threads as there are processors.
+fn read_side_by_side(files: &ZoneDirectory, names: &[&str]) -> Vec<Arc<ReadFile>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    if threads == 1 || names.len() < 2 {
+        return names.iter().map(|name| read(files, name)).collect();
+    }
+    // One after the other, as some may be much larger than others.
+    let next = AtomicUsize::new(0);
+    let read_some = || {
+        let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let own = places.map_while(|place| Some((place, read(files, names.get(place)?))));
+        own.collect::<Vec<_>>()
+    };
+    let mut all = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(read_some)).collect();
+        let mut all = read_some();
+        for other in others {
+            all.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        all
+    });
+    all.sort_unstable_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, file)| file).collect()
 }
 
 /// Queries jump about in the names of large zones and in the classes of large databases: has these moved

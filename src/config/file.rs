@@ -54,7 +54,7 @@ impl ReadFile {
     }
 
     /// Reads `NAME.toml` with its master file, or `NAME.zone` as a zone of static records.
-    pub(super) fn read(files: &dyn ZoneFiles, name: &str) -> Self {
+    pub fn read(files: &dyn ZoneFiles, name: &str) -> Self {
         if let Some(stem) = name.strip_suffix(".toml") {
             return Self::read_zone(files, name, stem);
         }

@@ -84,30 +84,32 @@ pub struct ReadZones {
 /// Reads every zone of the directory. All faults of all files go to `report`; when one of them is
 /// an error, what is returned is not complete and must not be served.
 pub fn read_zones(report: &mut Report, files: &dyn ZoneFiles) -> Vec<Arc<Zone>> {
-    read_directory(report, files, &|_| None).zones
+    let read = |name: &&str| Arc::new(ReadFile::read(files, name));
+    read_directory(report, files, &|names| names.iter().map(read).collect()).zones
 }
 
-/// Reads every zone of the directory as [`read_zones`] does, but for the files that `known` gives as
-/// they were read before: it must give none of which any text has changed since.
+/// Reads every zone of the directory as [`read_zones`] does, but has `read` give the files of these names,
+/// one by one in their order: as [`ReadFile::read`] reads them, or has read them, if none of their texts
+/// has changed since.
 pub fn read_directory(
     report: &mut Report,
     files: &dyn ZoneFiles,
-    known: &dyn Fn(&str) -> Option<Arc<ReadFile>>,
+    read: &dyn Fn(&[&str]) -> Vec<Arc<ReadFile>>,
 ) -> ReadZones {
     let mut names = files.names();
     names.sort_unstable();
-    let mut read: Vec<Arc<ReadFile>> = Vec::with_capacity(names.len());
-    let file_of = |name: &str| known(name).unwrap_or_else(|| Arc::new(ReadFile::read(files, name)));
-    read.extend(names.iter().filter(|name| name.ends_with(".toml")).map(|name| file_of(name)));
+    let ending_in = |ending: &'static str| names.iter().filter(move |name| name.ends_with(ending));
+    let zone_files: Vec<&str> = ending_in(".toml").map(String::as_str).collect();
+    let mut read_files = read(&zone_files);
     // Master files that belong to a TOML file: they are no zones of their own.
-    let claimed: HashSet<&str> =
-        read.iter().flat_map(|file| &file.claims).map(String::as_str).collect();
-    let is_free = |name: &&String| name.ends_with(".zone") && !claimed.contains(name.as_str());
-    let statics: Vec<_> = names.iter().filter(is_free).map(|name| file_of(name)).collect();
-    read.extend(statics);
-    let zones = assemble(report, files, &read);
+    let claims = read_files.iter().flat_map(|file| &file.claims).map(String::as_str);
+    let claimed: HashSet<&str> = claims.collect();
+    let free = ending_in(".zone").map(String::as_str).filter(|name| !claimed.contains(name));
+    let statics = read(&free.collect::<Vec<_>>());
+    read_files.extend(statics);
+    let zones = assemble(report, files, &read_files);
     report.complete(&mut |path| files.read(name_of(files, path)).ok());
-    ReadZones { zones, files: read }
+    ReadZones { zones, files: read_files }
 }
 
 /// The zones of all files, in the order of their names. Findings go to `report`, and so does what is

@@ -4,13 +4,12 @@
 //! of it. "Still what it was" is said by [`Identity`], of the file and of all that it includes, and errs on
 //! one side only: in doubt a file is read.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Identity;
@@ -31,11 +30,11 @@ pub struct ZoneDirectory {
     /// When the load began, since 1970.
     now: Duration,
     /// What files were right before they were read; `None` for those of which that cannot be said.
-    read: RefCell<HashMap<String, Option<Identity>>>,
+    read: Mutex<HashMap<String, Option<Identity>>>,
     /// What the files of the directory were when it was listed, of those that are known.
-    listed: RefCell<Sorted<Identity>>,
+    listed: OnceLock<Sorted<Identity>>,
     /// What other files are; `None` for those that are not there.
-    seen: RefCell<HashMap<String, Option<Identity>>>,
+    seen: Mutex<HashMap<String, Option<Identity>>>,
 }
 
 impl ZoneDirectory {
@@ -53,9 +52,9 @@ impl ZoneDirectory {
             shown: path.display().to_string(),
             before: if before.directory == path { before } else { Arc::default() },
             now,
-            read: RefCell::default(),
-            listed: RefCell::default(),
-            seen: RefCell::default(),
+            read: Mutex::default(),
+            listed: OnceLock::new(),
+            seen: Mutex::default(),
         }
     }
 
@@ -65,6 +64,12 @@ impl ZoneDirectory {
     /// Why not.
     pub fn probe(&self) -> io::Result<()> {
         fs::read_dir(&self.path).map(drop)
+    }
+
+    /// Whether anything is known.
+    #[must_use]
+    pub fn knows_any(&self) -> bool {
+        !self.before.files.is_empty()
     }
 
     /// What came of a file before, if it is still what it was then, with all that it includes.
@@ -90,7 +95,7 @@ impl ZoneDirectory {
 
     /// A file that this load has read, if it may be known from now on.
     fn known_now(&self, file: &Arc<ReadFile>) -> Option<Arc<Known>> {
-        let read = self.read.borrow();
+        let read = lock(&self.read);
         let identities = file.files().map(|name| *read.get(name)?).collect::<Option<_>>();
         let is_fit = file.zone().is_some() && file.text_len() <= TEXT_LEN_MAX;
         let identities = identities.filter(|_| is_fit)?;
@@ -99,10 +104,10 @@ impl ZoneDirectory {
 
     /// What a file is now, or was earlier in this load.
     fn look_at(&self, name: &str) -> Option<Identity> {
-        if let Some(identity) = self.listed.borrow().get(name) {
+        if let Some(identity) = self.listed.get().and_then(|listed| listed.get(name)) {
             return Some(*identity);
         }
-        let mut seen = self.seen.borrow_mut();
+        let mut seen = lock(&self.seen);
         if let Some(identity) = seen.get(name) {
             return *identity;
         }
@@ -114,7 +119,7 @@ impl ZoneDirectory {
     /// Notes what a file is that is about to be read.
     fn note(&self, name: &str, identity: Identity) {
         let settled = Some(identity).filter(|identity| identity.is_settled(self.now));
-        let mut read = self.read.borrow_mut();
+        let mut read = lock(&self.read);
         let noted = read.entry(name.to_owned()).or_insert(settled);
         // Read a second time, it must be the same, or it is not known which of them was used where.
         if *noted != settled {
@@ -145,7 +150,7 @@ impl ZoneFiles for ZoneDirectory {
 
     fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
-        let looks = !self.before.files.is_empty();
+        let looks = self.knows_any();
         let mut listed = Vec::new();
         for entry in entries.filter_map(Result::ok) {
             let Ok(kind) = entry.file_type() else { continue };
@@ -160,7 +165,7 @@ impl ZoneFiles for ZoneDirectory {
         let looked_at = |(name, identity): &(String, Option<Identity>)| {
             Some((Arc::from(name.as_str()), (*identity)?))
         };
-        *self.listed.borrow_mut() = Sorted::new(listed.iter().filter_map(looked_at).collect());
+        self.listed.get_or_init(|| Sorted::new(listed.iter().filter_map(looked_at).collect()));
         listed.into_iter().map(|(name, _)| name).collect()
     }
 
@@ -180,6 +185,11 @@ impl ZoneFiles for ZoneDirectory {
         let (file, len) = self.open_file(name).map_err(|error| error.to_string())?;
         Ok(Pieces::of(Box::new(file), len))
     }
+}
+
+/// What is noted stays true, whatever becomes of who notes it.
+fn lock<T>(notes: &Mutex<T>) -> MutexGuard<'_, T> {
+    notes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What came of the files of a directory, by the name of each.

@@ -43,7 +43,7 @@ struct State {
 impl Places {
     /// Notes the places of the records of a name. `at` rises from name to name.
     pub(super) fn add(&mut self, at: u32, places: &[Span]) {
-        if self.names % MARK_EVERY == 0 {
+        if self.names.is_multiple_of(MARK_EVERY) {
             self.marks.push(Mark { offset: self.octets.len(), before: self.last });
         }
         self.names += 1;

@@ -13,15 +13,7 @@ use windrose::config::{self, ZoneFiles};
 use windrose::model::{Report, Severity};
 
 use super::node::client::{A, ask_on, ask_udp, framed, next_reply, query, said};
-use super::node::{Files, PATIENCE};
-
-const SERVER: &str = r#"
-[dns]
-listen = ["127.0.0.1:0"]
-threads = 1
-[admin]
-listen = ["127.0.0.1:0"]
-"#;
+use super::node::{Files, PATIENCE, SERVER};
 
 const RECORDS: &str =
     "$TTL 300\n@ SOA ns hostmaster 1 7200 900 1209600 60\n  NS ns\nns A 192.0.2.53\n";

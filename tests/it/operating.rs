@@ -7,36 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use windrose::server::Node;
 
-use super::node::client::{A, ask};
-use super::node::{Endpoint, Files, records, until, zone};
-
-const SERVER: &str = r#"
-[dns]
-listen = ["127.0.0.1:0"]
-threads = 1
-[admin]
-listen = ["127.0.0.1:0"]
-"#;
-
-const ZONE: &str = "zones/example.com.toml";
-
-/// A node's files, with the two endpoints that the zone leads to.
-async fn served() -> (Files, Endpoint, Endpoint) {
-    let files = Files::new(SERVER);
-    let (first, second) = (Endpoint::new().await, Endpoint::new().await);
-    files.write("zones/example.com.zone", records("one"));
-    files.write(ZONE, zone("", first.address, second.address));
-    (files, first, second)
-}
-
-async fn www(node: &Node) -> String {
-    ask(node.addresses.dns[0], "www.example.com", A).await
-}
-
-async fn www_becomes(node: &Node, expected: &str) {
-    let look = async || (www(node).await == expected).then_some(());
-    until(&format!("www becomes {expected}"), look).await;
-}
+use super::node::{Endpoint, SERVER, ZONE, served, until, www, www_becomes, zone};
 
 /// Calls the admin endpoint; the status and what it says.
 async fn call(node: &Node, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {

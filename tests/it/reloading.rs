@@ -6,40 +6,11 @@ use std::net::SocketAddr;
 use windrose::geo::writer::{Value, Writer};
 use windrose::server::Node;
 
-use super::node::client::{A, TXT, ask};
-use super::node::{Endpoint, Files, records, until, zone};
-
-const SERVER: &str = r#"
-[dns]
-listen = ["127.0.0.1:0"]
-threads = 1
-[admin]
-listen = ["127.0.0.1:0"]
-"#;
-
-const ZONE: &str = "zones/example.com.toml";
-const RECORDS: &str = "zones/example.com.zone";
-
-async fn served() -> (Files, Endpoint, Endpoint) {
-    let files = Files::new(SERVER);
-    let (first, second) = (Endpoint::new().await, Endpoint::new().await);
-    files.write(RECORDS, records("one"));
-    files.write(ZONE, zone("", first.address, second.address));
-    (files, first, second)
-}
+use super::node::client::{TXT, ask};
+use super::node::{Endpoint, RECORDS, ZONE, records, served, until, www, www_becomes, zone};
 
 async fn version(node: &Node) -> String {
     ask(node.addresses.dns[0], "version.example.com", TXT).await
-}
-
-async fn www(node: &Node) -> String {
-    ask(node.addresses.dns[0], "www.example.com", A).await
-}
-
-/// Waits until `www` is answered so. Probes and publishing tell nobody outside when they are done.
-async fn www_becomes(node: &Node, expected: &str) {
-    let look = async || (www(node).await == expected).then_some(());
-    until(&format!("www becomes {expected}"), look).await;
 }
 
 #[tokio::test]

@@ -149,3 +149,34 @@ pools = ["first", "second"]
 pub(crate) fn records(version: &str) -> String {
     format!("$TTL 1h\nversion TXT \"{version}\"\n")
 }
+
+/// A server file that leaves every port to the system.
+pub(crate) const SERVER: &str = r#"
+[dns]
+listen = ["127.0.0.1:0"]
+threads = 1
+[admin]
+listen = ["127.0.0.1:0"]
+"#;
+
+pub(crate) const ZONE: &str = "zones/example.com.toml";
+pub(crate) const RECORDS: &str = "zones/example.com.zone";
+
+/// A node's files, with the two endpoints that the zone leads to.
+pub(crate) async fn served() -> (Files, Endpoint, Endpoint) {
+    let files = Files::new(SERVER);
+    let (first, second) = (Endpoint::new().await, Endpoint::new().await);
+    files.write(RECORDS, records("one"));
+    files.write(ZONE, zone("", first.address, second.address));
+    (files, first, second)
+}
+
+pub(crate) async fn www(node: &Node) -> String {
+    client::ask(node.addresses.dns[0], "www.example.com", client::A).await
+}
+
+/// Waits until `www` is answered so. Probes and publishing tell nobody outside when they are done.
+pub(crate) async fn www_becomes(node: &Node, expected: &str) {
+    let look = async || (www(node).await == expected).then_some(());
+    until(&format!("www becomes {expected}"), look).await;
+}

@@ -101,14 +101,7 @@ impl Default for Fetcher {
 }
 
 fn builder() -> ClientBuilder {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        .pool_max_idle_per_host(1)
+    probe::client_builder(USER_AGENT).pool_max_idle_per_host(1)
 }
 
 fn no_answer(error: &reqwest::Error) -> BadFetch {

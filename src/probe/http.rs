@@ -180,16 +180,20 @@ impl Clients {
     }
 }
 
-/// What clients of all kinds have in common.
+/// What probes of all kinds have in common.
 fn builder() -> ClientBuilder {
+    client_builder(USER_AGENT).pool_max_idle_per_host(0)
+}
+
+/// What all clients have in common that ask just what they were told to: straight to the host, once.
+pub(crate) fn client_builder(user_agent: &str) -> ClientBuilder {
     Client::builder()
-        .user_agent(USER_AGENT)
+        .user_agent(user_agent)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
         .http1_only()
-        .pool_max_idle_per_host(0)
 }
 
 /// TLS for HTTP/1.1 that trusts what the machine trusts, or why there is none.

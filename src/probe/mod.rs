@@ -19,7 +19,9 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use self::fault::Fault;
-pub(crate) use self::http::verified_by_the_machine as tls_verified_by_the_machine;
+pub(crate) use self::http::{
+    client_builder, verified_by_the_machine as tls_verified_by_the_machine,
+};
 pub(crate) use self::schedule::Place;
 pub use self::schedule::Schedule;
 use crate::clock::Clock;

@@ -102,12 +102,10 @@ fn alias(apex: &Name, steered: &Steered<'_>, beside: &Types) -> Option<Diagnosti
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU8;
-    use std::time::Duration;
 
     use super::*;
     use crate::model::Report;
-    use crate::model::topology::{ClientMap, Failback, KeyBits, Pick, Policy};
+    use crate::model::topology::Policy;
     use crate::zone::RecordRef;
 
     fn span() -> Span {
@@ -120,26 +118,7 @@ mod tests {
     }
 
     fn steer(owner: &str) -> Steer {
-        Steer {
-            owner: owner.parse().unwrap(),
-            is_branch_only: false,
-            policy: Policy::Failover,
-            branches: Vec::new(),
-            pick: Pick { policy: Policy::Sticky, answers: NonZeroU8::MIN },
-            wheres: Vec::new(),
-            map: ClientMap::default(),
-            bias: Vec::new(),
-            failback: Failback::Auto,
-            ramp: Duration::ZERO,
-            trickle: 0,
-            velocity: None,
-            is_observe_only: false,
-            affinity: None,
-            key_bits: KeyBits { v4: 24, v6: 56 },
-            all_down: AllDown::AsUp,
-            ttl: Duration::from_secs(30),
-            ttl_min: Duration::from_secs(5),
-        }
+        Steer::new(owner.parse().unwrap(), Policy::Failover)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::reader::{Key, Keys, Table, Value, list_words};
 use super::region::BIAS;
 use super::text;
 use super::wheres::WhereReader;
-use crate::model::topology::{ANSWERS_MAX, AllDown, ClientMap, Failback, KeyBits, Pick, Policy};
+use crate::model::topology::{ANSWERS_MAX, AllDown, ClientMap, KeyBits, Pick, Policy};
 use crate::model::{Diagnostic, Name, PoolId, RegionId, Steer};
 
 pub(super) const KEYS: Keys = Keys {
@@ -66,8 +66,6 @@ const ALL_DOWN: [(&str, AllDown); 4] = [
 
 /// The longest that any answer may live: RFC 8767 §4 has resolvers cap at a week.
 const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-const TTL_MIN: Duration = Duration::from_secs(5);
-const KEY_BITS: KeyBits = KeyBits { v4: 24, v6: 56 };
 
 /// What steers refer to.
 pub(super) struct SteerReader<'a, 'd> {
@@ -129,23 +127,9 @@ impl<'d> SteerReader<'_, 'd> {
     fn blank(&self, owner: Option<Name>, policy: Policy) -> Steer {
         Steer {
             is_branch_only: owner.is_none(),
-            owner: owner.unwrap_or_else(Name::root),
-            policy,
-            branches: Vec::new(),
-            pick: Pick { policy: Policy::Sticky, answers: NonZeroU8::MIN },
-            wheres: Vec::new(),
-            map: ClientMap::default(),
-            bias: Vec::new(),
-            failback: Failback::Auto,
-            ramp: Duration::ZERO,
-            trickle: 0,
-            velocity: None,
-            is_observe_only: false,
-            affinity: None,
-            key_bits: KEY_BITS,
-            all_down: AllDown::AsUp,
             ttl: self.ttl,
-            ttl_min: TTL_MIN.min(self.ttl),
+            ttl_min: Steer::TTL_MIN.min(self.ttl),
+            ..Steer::new(owner.unwrap_or_else(Name::root), policy)
         }
     }
 
@@ -298,17 +282,17 @@ fn read_pick_policy(value: Value<'_>) -> Option<Policy> {
 }
 
 fn read_key_bits(table: &Table<'_>) -> KeyBits {
-    let mut bits = KEY_BITS;
+    let mut bits = Steer::KEY_BITS;
     let Some(table) = table.table("key-bits", &KEY_BITS_KEYS) else { return bits };
-    table.read_into("v4", &mut bits.v4, |value| value.small(1..=KEY_BITS.v4));
-    table.read_into("v6", &mut bits.v6, |value| value.small(1..=KEY_BITS.v6));
+    table.read_into("v4", &mut bits.v4, |value| value.small(1..=Steer::KEY_BITS.v4));
+    table.read_into("v6", &mut bits.v6, |value| value.small(1..=Steer::KEY_BITS.v6));
     bits
 }
 
 /// The shortest TTL, never above the longest; the default gives way to that.
 fn read_ttl_min(table: &Table<'_>, ttl: Duration) -> Duration {
-    let Some(value) = table.get("ttl-min") else { return TTL_MIN.min(ttl) };
-    let Some(ttl_min) = read_ttl(value) else { return TTL_MIN.min(ttl) };
+    let Some(value) = table.get("ttl-min") else { return Steer::TTL_MIN.min(ttl) };
+    let Some(ttl_min) = read_ttl(value) else { return Steer::TTL_MIN.min(ttl) };
     if ttl_min > ttl {
         let (ttl_min, ttl) = (text::show(ttl_min), text::show(ttl));
         let error = value.error(format!("{} has a `ttl-min` above its `ttl`", table.what));

@@ -10,7 +10,7 @@ use super::reply::Reply;
 use crate::model::names::NameRecord;
 use crate::model::{ClientSubnet, Prefix, RecordType};
 use crate::snapshot::rules::Answer;
-use crate::steer::Draw;
+use crate::steer::{Draw, GOLDEN_GAMMA, mix};
 
 /// What makes one query's draw differ from the next: a generator of random numbers and a turn for
 /// each rule and type. Belongs to one thread.
@@ -33,11 +33,9 @@ impl Dice {
 
     /// The next random number, by SplitMix64 (Steele et al. 2014): not for secrets.
     fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = self.state;
-        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        random ^ (random >> 31)
+        let random = mix(self.state);
+        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
+        random
     }
 
     /// Whether this is the one of `n` that is picked at random; never of 0.

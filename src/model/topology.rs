@@ -187,6 +187,37 @@ pub struct Steer {
 }
 
 impl Steer {
+    /// How many leading bits make a client's key, unless told otherwise: what resolvers send at most
+    /// (RFC 7871 §11.1).
+    pub const KEY_BITS: KeyBits = KeyBits { v4: 24, v6: 56 };
+    /// The shortest TTL, unless told otherwise.
+    pub const TTL_MIN: Duration = Duration::from_secs(5);
+
+    /// A steer of nothing, with everything else at its default. Its `ttl` is for its zone to say.
+    #[must_use]
+    pub fn new(owner: Name, policy: Policy) -> Self {
+        Self {
+            owner,
+            is_branch_only: false,
+            policy,
+            branches: Vec::new(),
+            pick: Pick { policy: Policy::Sticky, answers: NonZeroU8::MIN },
+            wheres: Vec::new(),
+            map: ClientMap::default(),
+            bias: Vec::new(),
+            failback: Failback::Auto,
+            ramp: Duration::ZERO,
+            trickle: 0,
+            velocity: None,
+            is_observe_only: false,
+            affinity: None,
+            key_bits: Self::KEY_BITS,
+            all_down: AllDown::AsUp,
+            ttl: Duration::from_secs(30),
+            ttl_min: Self::TTL_MIN,
+        }
+    }
+
     /// Whether it asks where clients are, beyond the subnets that it names itself.
     #[must_use]
     pub fn needs_places(&self) -> bool {

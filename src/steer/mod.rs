@@ -14,7 +14,9 @@
 pub mod controller;
 pub mod demand;
 pub mod draw;
+mod fitness;
 pub mod flow;
+mod grow;
 pub mod outline;
 pub mod overrides;
 mod policy;
@@ -29,6 +31,7 @@ pub(crate) mod walk;
 
 pub use draw::{Draw, DrawTree, Drawn, draw};
 pub use outline::Outline;
+pub(crate) use policy::{GOLDEN_GAMMA, mix};
 pub use prefer::{Evidence, Preference, prefer};
 pub use scene::{Family, Freeze, PoolPast, Scene};
 pub use select::{Selected, Selection, Why, select};

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::draw::FULL_SHARE;
 use crate::model::topology::EndpointAt;
 use crate::model::{
     Endpoint, EndpointHealth, EndpointId, PoolId, TargetHealth, Time, Verdict, Zone,
@@ -122,21 +121,13 @@ pub(super) struct PoolViews {
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct FamilyView {
     /// Endpoints that have it.
-    pub(super) having: Vec<Candidate>,
+    pub(super) having: Vec<EndpointId>,
     /// Those among them that are not being drained, alive or not.
-    pub(super) open: Vec<Candidate>,
+    pub(super) open: Vec<EndpointId>,
     /// Those among them that are alive in it and not being drained.
-    pub(super) alive: Vec<Candidate>,
+    pub(super) alive: Vec<EndpointId>,
     /// Those that are alive and being drained.
-    pub(super) drained: Vec<Candidate>,
-}
-
-/// An endpoint and how much of its weight counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Candidate {
-    pub(super) endpoint: EndpointId,
-    /// Of [`FULL_SHARE`].
-    pub(super) share: u16,
+    pub(super) drained: Vec<EndpointId>,
 }
 
 impl PoolViews {
@@ -267,19 +258,18 @@ fn view_of(
                 view.is_agreed &= way.agreed_by >= 2 || health.is_forced;
             }
         }
-        let candidate = Candidate { endpoint: id, share: FULL_SHARE };
         for family in Family::ALL {
             let in_family = || ways().filter(|(of, _)| serves(*of, family)).map(|(_, way)| way);
             let own = &mut view.families[family.place()];
             if in_family().next().is_some() {
-                own.having.push(candidate);
+                own.having.push(id);
                 if !health.is_drained {
-                    own.open.push(candidate);
+                    own.open.push(id);
                 }
             }
             if in_family().any(|way| way.verdict.is_usable()) {
                 let list = if health.is_drained { &mut own.drained } else { &mut own.alive };
-                list.push(candidate);
+                list.push(id);
             }
         }
     }

@@ -1,11 +1,11 @@
 //! What became of every pool of a rule in a choice, for people.
 
+use super::fitness::fitness_of;
 use super::outline::{Outline, To};
 use super::prefer::Preference;
 use super::scene::{Family, Scene};
 use super::select::{Fitness, Selection, Why};
 use super::velocity;
-use super::walk::fitness_of;
 use crate::model::topology::AllDown;
 use crate::model::{PoolId, SteerId, Time, Zone};
 

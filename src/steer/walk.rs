@@ -2,18 +2,20 @@
 //!
 //! [`decide`] names pools and looks at no endpoint, so that classes which come to the same
 //! [`Decision`] are seen to do so before anything is made of it; what may be drawn in the end, endpoint
-//! by endpoint, is [`Outcome::selected`]. The stages stand in [`select`](super::select).
+//! by endpoint, [`grow`](super::grow) makes of it. The stages stand in [`select`](super::select).
 
 use std::time::Duration;
 
-use super::draw::{DrawTree, FULL_SHARE, Item, ItemTo};
+use super::draw::FULL_SHARE;
+use super::fitness::{Stage, fitness_of};
+use super::grow::seed_of;
 use super::outline::{Outline, To};
 use super::prefer::Preference;
-use super::scene::{Candidate, Family, PoolPast, PoolViews, Scene};
-use super::select::{DRAIN_TTL, Fitness, Leaves, Selected, TtlBy, Why};
+use super::scene::{Family, PoolViews, Scene};
+use super::select::{DRAIN_TTL, Fitness, Leaves, TtlBy, Why};
 use super::velocity;
-use crate::model::topology::{AllDown, Failback, Policy};
-use crate::model::{EndpointId, Name, PoolId, Steer, Time, Zone};
+use crate::model::topology::{AllDown, Policy};
+use crate::model::{Name, PoolId, Steer, Time, Zone};
 
 /// What a walk comes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,9 +56,9 @@ pub(crate) enum Draft {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct DraftItem {
-    weight: u32,
-    seed: u64,
-    draft: Draft,
+    pub(super) weight: u32,
+    pub(super) seed: u64,
+    pub(super) draft: Draft,
 }
 
 /// What a rule finds in a scene, whoever asks: what is true of its leaves in a family.
@@ -493,69 +495,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// How fit a pool is for a steer that leads to it; `None` when it does not have the family.
-pub(super) fn fitness_of(
-    view: &PoolViews,
-    steer: &Steer,
-    family: Family,
-    now: Time,
-    is_held: bool,
-) -> Option<Fitness> {
-    let own = view.family(family);
-    if own.having.is_empty() {
-        return None;
-    }
-    Some(match (own.alive.is_empty(), own.drained.is_empty()) {
-        (true, true) if is_held && own.open.is_empty() => Fitness::Drained,
-        (true, true) | (false, _) if is_held => Fitness::Good,
-        (true, true) if own.open.is_empty() => Fitness::DeadAndDrained,
-        (true, true) => Fitness::Dead,
-        (true, false) => Fitness::Drained,
-        (false, _) if !view.is_usable() => Fitness::TooFew,
-        (false, _) if Stage::of(view.past, steer, now).is_held => Fitness::Returning,
-        (false, _) => Fitness::Good,
-    })
-}
-
-/// How far a pool has come back.
-#[derive(Clone, Copy)]
-struct Stage {
-    /// Whether the steer does not use it yet.
-    is_held: bool,
-    /// How much of its share it gets, of [`FULL_SHARE`].
-    share: u16,
-    /// In which time that changes of itself.
-    left: Option<Duration>,
-}
-
-/// A ramp goes up in so many steps.
-const RAMP_STEPS: u16 = 10;
-
-impl Stage {
-    fn of(past: PoolPast, steer: &Steer, now: Time) -> Self {
-        let full = Self { is_held: false, share: FULL_SHARE, left: None };
-        let PoolPast::Back { since, is_released } = past else { return full };
-        let gone = now.since(since);
-        let hold = match steer.failback {
-            _ if is_released => Duration::ZERO,
-            Failback::Auto => Duration::ZERO,
-            Failback::Delayed(hold) => hold,
-            Failback::Manual => return Self { is_held: true, ..full },
-        };
-        if gone < hold {
-            return Self { is_held: true, left: Some(hold - gone), ..full };
-        }
-        let (step, gone) = (steer.ramp / u32::from(RAMP_STEPS), gone - hold);
-        if gone >= steer.ramp || step.is_zero() {
-            return full;
-        }
-        let steps = gone.as_nanos() / step.as_nanos();
-        let steps = u16::try_from(steps).unwrap_or(RAMP_STEPS).min(RAMP_STEPS - 1) + 1;
-        let share = FULL_SHARE / RAMP_STEPS * steps;
-        Self { is_held: false, share, left: Some((step * u32::from(steps)).saturating_sub(gone)) }
-    }
-}
-
 impl Draft {
     /// The leaves that it leads to.
     pub(super) fn leaves(&self, leaves: &mut Vec<usize>) {
@@ -564,96 +503,6 @@ impl Draft {
             Self::Many { items, .. } => items.iter().for_each(|item| item.draft.leaves(leaves)),
         }
     }
-}
-
-impl Outcome {
-    /// The same, endpoint by endpoint.
-    pub(crate) fn selected(
-        &self,
-        zone: &Zone,
-        outline: &Outline,
-        scene: &Scene,
-        family: Family,
-    ) -> Selected {
-        match self {
-            Self::Host(name) => Selected::Host(name.clone()),
-            Self::NoData => Selected::NoData,
-            Self::ServFail => Selected::ServFail,
-            Self::Among(draft) => {
-                let mut grower = Grower { zone, outline, scene, family, tree: DrawTree::new() };
-                grower.grow(draft);
-                Selected::Among(grower.tree)
-            }
-        }
-    }
-}
-
-/// Makes a tree of endpoints from a draft.
-struct Grower<'a> {
-    zone: &'a Zone,
-    outline: &'a Outline,
-    scene: &'a Scene,
-    family: Family,
-    tree: DrawTree<EndpointId>,
-}
-
-impl Grower<'_> {
-    /// Adds a node for `draft` and what is below it; its place.
-    fn grow(&mut self, draft: &Draft) -> usize {
-        match draft {
-            Draft::Pool { pool, node, .. } => {
-                let pick = self.outline.steer(self.zone, *node).pick;
-                let place = self.tree.add(pick.policy, pick.answers.get().into());
-                self.tree.fill(place, self.items_of(*pool));
-                place
-            }
-            Draft::Many { policy, count, items } => {
-                let place = self.tree.add(*policy, *count);
-                let item = |item: &DraftItem| Item {
-                    weight: item.weight,
-                    seed: item.seed,
-                    to: ItemTo::Node(self.grow(&item.draft)),
-                };
-                let items = items.iter().map(item).collect();
-                self.tree.fill(place, items);
-                place
-            }
-        }
-    }
-
-    /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
-    fn items_of(&self, pool: PoolId) -> Vec<Item<EndpointId>> {
-        let view = self.scene.pool(pool).family(self.family);
-        let lists = [&view.alive, &view.drained, &view.open, &view.having];
-        let candidates = lists.into_iter().find(|list| !list.is_empty());
-        let candidates = candidates.map_or(&[][..], Vec::as_slice);
-        let name = &self.zone.pools[pool.index()].name;
-        let endpoint = |candidate: &Candidate| &self.zone.endpoints[candidate.endpoint.index()];
-        let has_weight = candidates.iter().any(|candidate| endpoint(candidate).weight > 0);
-        let is_full = candidates.iter().all(|candidate| candidate.share == FULL_SHARE);
-        let candidates = candidates.iter().filter(|c| !has_weight || endpoint(c).weight > 0);
-        let item = |candidate: &Candidate| {
-            let weight = endpoint(candidate).weight.max(1);
-            let share = if is_full { 1 } else { u32::from(candidate.share) };
-            Item {
-                weight: weight * share,
-                seed: seed_of(&[name, &endpoint(candidate).name]),
-                to: ItemTo::Leaf(candidate.endpoint),
-            }
-        };
-        candidates.map(item).collect()
-    }
-}
-
-/// A number that stands for a name: FNV-1a, which will be the same for ever on every node.
-fn seed_of(parts: &[&str]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        for byte in part.bytes().chain(std::iter::once(0)) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    hash
 }
 
 fn whole_secs(length: Duration) -> u32 {

@@ -60,10 +60,13 @@ fn first(count: usize) -> Picks {
     picks
 }
 
-/// A number that has nothing to do with `seed` any more, but is always the same (the finaliser of
-/// SplitMix64).
-pub(super) const fn mix(seed: u64) -> u64 {
-    let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+/// What SplitMix64 (Steele et al. 2014) adds to its state for each number.
+pub(crate) const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A number that has nothing to do with `seed` any more, but is always the same: the one that SplitMix64
+/// makes in that state.
+pub(crate) const fn mix(seed: u64) -> u64 {
+    let mut x = seed.wrapping_add(GOLDEN_GAMMA);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)

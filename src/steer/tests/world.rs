@@ -14,8 +14,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use crate::model::topology::{
-    AllDown, Branch, BranchTo, ClientMap, EndpointAt, Failback, KeyBits, MinHealthy, Pick, Policy,
-    Region, Where,
+    AllDown, Branch, BranchTo, EndpointAt, MinHealthy, Pick, Policy, Region, Where,
 };
 use crate::model::{
     Coordinates, Endpoint, EndpointHealth, EndpointId, Location, Name, Pool, PoolId, RegionId,
@@ -223,24 +222,10 @@ impl World {
 
 fn empty_zone(policy: Policy) -> Zone {
     let steer = Steer {
-        owner: "www.test.".parse().unwrap(),
-        is_branch_only: false,
-        policy,
-        branches: Vec::new(),
         pick: Pick { policy: Policy::All, answers: NonZeroU8::new(32).unwrap() },
-        wheres: Vec::new(),
-        map: ClientMap::default(),
-        bias: Vec::new(),
-        failback: Failback::Auto,
-        ramp: Duration::ZERO,
-        trickle: 0,
-        velocity: None,
-        is_observe_only: false,
-        affinity: None,
-        key_bits: KeyBits { v4: 24, v6: 56 },
-        all_down: AllDown::AsUp,
         ttl: Duration::from_secs(TTL.into()),
         ttl_min: Duration::from_secs(TTL_MIN.into()),
+        ..Steer::new("www.test.".parse().unwrap(), policy)
     };
     Zone { steers: vec![steer], ..Zone::empty("test.".parse().unwrap()) }
 }

@@ -1,0 +1,218 @@
+//! From one snapshot to the next, when health, time or the words of operators have changed.
+//!
+//! Everything that did not change is shared: a scene with its zone's other pools, a rule with all classes
+//! that did not look at what changed. New blueprints are `compile`'s.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Conditions, News, Snapshot, acted, counting_health, due_of, observed_scene};
+use crate::model::{Name, PoolId, Target, TargetHealth, Time};
+use crate::snapshot::rules::CompiledRule;
+use crate::steer::overrides::by_endpoint;
+use crate::steer::select::Leaves;
+use crate::steer::{PoolPast, Scene};
+
+impl Snapshot {
+    /// The next snapshot, for these conditions; `None` when nothing has changed. Answers that depend on
+    /// nothing that has changed are shared.
+    #[must_use]
+    pub fn next(&self, conditions: &Conditions<'_>) -> Option<Self> {
+        let (target_health, changed_targets) = self.next_health(conditions);
+        let spoken_of = self.zones_spoken_of(conditions);
+        let changed = self.changed_pools(&changed_targets, &spoken_of, conditions);
+        let is_due = self.due.is_some_and(|due| due <= conditions.now);
+        let is_said_already = *self.overrides == *conditions.overrides;
+        if changed.is_empty() && !is_due && is_said_already {
+            return None;
+        }
+        let places = self.rules_to_see(&changed, conditions.now);
+        let scenes = self.next_scenes(&changed, &places, &target_health, conditions);
+        let observed = self.next_observed(&spoken_of, conditions);
+        let mut rules = self.rules.clone();
+        for place in places {
+            let rule = &mut rules[place as usize];
+            let source = &rule.source;
+            let zone = &self.fixed.blueprint.zones[source.zone];
+            let pools = changed.get(&source.zone);
+            if source.is_observe_only(zone) && !is_due && !spoken_of.contains(&source.zone) {
+                continue;
+            }
+            let mut leaves = Leaves::default();
+            for (leaf, pool) in source.outline.pools_in_play(zone).enumerate() {
+                if pools.is_some_and(|pools| pools.contains(&pool)) {
+                    leaves.add(leaf);
+                }
+            }
+            if let Some(next) = rule.next(zone, acted(source, zone, &scenes, &observed), leaves) {
+                *rule = Arc::new(next);
+            }
+        }
+        Some(Self {
+            generation: self.generation + 1,
+            gate: Arc::clone(&self.gate),
+            fixed: Arc::clone(&self.fixed),
+            due: due_of(&rules, conditions),
+            target_health,
+            overrides: match is_said_already {
+                true => Arc::clone(&self.overrides),
+                false => Arc::new(conditions.overrides.clone()),
+            },
+            as_of: conditions.now,
+            freeze: conditions.freeze(),
+            scenes,
+            observed,
+            rules,
+        })
+    }
+
+    /// What is known of each target now, and the places of those of which that is new.
+    fn next_health(&self, conditions: &Conditions<'_>) -> (Arc<Vec<TargetHealth>>, Vec<usize>) {
+        let targets = &self.fixed.targets;
+        let mut next: Option<Vec<TargetHealth>> = None;
+        let mut changed = Vec::new();
+        let mut look_at = |target: &Target, place: usize| {
+            let health = (conditions.of_target)(target);
+            if self.target_health[place] != health {
+                next.get_or_insert_with(|| self.target_health.to_vec())[place] = health;
+                changed.push(place);
+            }
+        };
+        match conditions.news {
+            News::OfAll => targets.iter().for_each(|(target, place)| look_at(target, place)),
+            News::Of(some) => {
+                let known = some.iter().filter_map(|target| Some((target, targets.place(target)?)));
+                known.for_each(|(target, place)| look_at(target, place));
+            }
+        }
+        (next.map_or_else(|| Arc::clone(&self.target_health), Arc::new), changed)
+    }
+
+    /// The rules that a change of these pools, or time, may matter to.
+    fn rules_to_see(&self, changed: &HashMap<usize, HashSet<PoolId>>, now: Time) -> Vec<u32> {
+        let of_zone = |(zone, pools): (&usize, &HashSet<PoolId>)| {
+            let by_pool = &self.fixed.rules_by_pool[*zone];
+            pools.iter().flat_map(|pool| by_pool[pool.index()].iter().copied()).collect::<Vec<_>>()
+        };
+        let mut rules: Vec<u32> = changed.iter().flat_map(of_zone).collect();
+        if self.due.is_some_and(|due| due <= now) {
+            let is_due = |rule: &CompiledRule| rule.due.is_some_and(|due| due <= now);
+            let due = (0..).zip(&self.rules).filter(|(_, rule)| is_due(rule));
+            rules.extend(due.map(|(place, _)| place));
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        rules
+    }
+
+    /// The zones of which operators say something, or did.
+    fn zones_spoken_of(&self, conditions: &Conditions<'_>) -> HashSet<usize> {
+        let both = self.overrides.all.iter().chain(&conditions.overrides.all);
+        let apexes: HashSet<&Name> = both.map(|said| &said.zone).collect();
+        if apexes.is_empty() {
+            return HashSet::new();
+        }
+        let zones = self.zones().iter().enumerate();
+        zones.filter(|(_, zone)| apexes.contains(&zone.apex)).map(|(place, _)| place).collect()
+    }
+
+    /// The pools of which something is not as it was, by zone.
+    fn changed_pools(
+        &self,
+        changed_targets: &[usize],
+        spoken_of: &HashSet<usize>,
+        conditions: &Conditions<'_>,
+    ) -> HashMap<usize, HashSet<PoolId>> {
+        let mut changed: HashMap<usize, HashSet<PoolId>> = HashMap::new();
+        for target in changed_targets {
+            for (zone, endpoint) in self.fixed.targets.endpoints(*target) {
+                let pool = self.fixed.blueprint.zones[zone].endpoints[endpoint.index()].pool;
+                changed.entry(zone).or_default().insert(pool);
+            }
+        }
+        for place in spoken_of {
+            changed.entry(*place).or_default().extend(self.pools_spoken_of(*place, conditions));
+        }
+        changed.retain(|_, pools| !pools.is_empty());
+        if self.freeze != conditions.freeze() {
+            for (place, zone) in self.zones().iter().enumerate() {
+                let all = (0..zone.pools.len()).map(PoolId::new);
+                changed.entry(place).or_default().extend(all);
+            }
+        }
+        for (place, (zone, scene)) in self.zones().iter().zip(&self.scenes).enumerate() {
+            let Some(past) = conditions.past(zone) else { break };
+            let both = past.iter().zip(scene.past()).enumerate();
+            let differing = both.filter(|(_, (new, old))| *new != old).map(|(n, _)| n);
+            let differing: Vec<PoolId> = differing.map(PoolId::new).collect();
+            if !differing.is_empty() {
+                changed.entry(place).or_default().extend(differing);
+            }
+        }
+        changed
+    }
+
+    /// The pools of a zone of which operators say something else now than they did.
+    fn pools_spoken_of(&self, place: usize, conditions: &Conditions<'_>) -> Vec<PoolId> {
+        let zone = self.zone(place);
+        let before = self.said_of(place);
+        let now = by_endpoint(zone, conditions.overrides, conditions.now);
+        let both = before.into_iter().zip(now).zip(&zone.endpoints);
+        both.filter(|((before, now), _)| before != now).map(|(_, endpoint)| endpoint.pool).collect()
+    }
+
+    /// The scenes of all zones, new where pools have changed or one of `rules` is to be seen.
+    fn next_scenes(
+        &self,
+        changed: &HashMap<usize, HashSet<PoolId>>,
+        rules: &[u32],
+        target_health: &[TargetHealth],
+        conditions: &Conditions<'_>,
+    ) -> Vec<Arc<Scene>> {
+        let of_rules = rules.iter().map(|rule| self.rules[*rule as usize].source.zone);
+        let places: BTreeSet<usize> = changed.keys().copied().chain(of_rules).collect();
+        let mut scenes = self.scenes.clone();
+        for place in places {
+            let scene = &mut scenes[place];
+            let pools = changed.get(&place);
+            let zone = &self.fixed.blueprint.zones[place];
+            let words = pools.map(|_| by_endpoint(zone, conditions.overrides, conditions.now));
+            let said = words.unwrap_or_default();
+            let health = |id| counting_health(&self.fixed, place, id, target_health, &said);
+            let past = conditions.past(zone);
+            let pools = pools.into_iter().flatten().copied();
+            let next = scene.next(zone, &health, past.as_deref(), pools, conditions.now);
+            *scene = Arc::new(next.with_freeze(conditions.freeze()));
+        }
+        scenes
+    }
+
+    fn next_observed(
+        &self,
+        spoken_of: &HashSet<usize>,
+        conditions: &Conditions<'_>,
+    ) -> Vec<Option<Arc<Scene>>> {
+        let mut observed = self.observed.clone();
+        for place in spoken_of {
+            observed[*place] = observed_scene(self.zone(*place), conditions);
+        }
+        observed
+    }
+
+    /// The next snapshot, in which a pool that waits to fail back is used; `None` when it does not wait.
+    #[must_use]
+    pub fn released(&self, zone: &Name, pool: &str, conditions: &Conditions<'_>) -> Option<Self> {
+        let before = self.past(zone, pool);
+        if !matches!(before, PoolPast::Back { is_released: false, .. }) {
+            return None;
+        }
+        let past = |apex: &Name, name: &str| {
+            if apex == zone && name == pool {
+                PoolPast::Back { since: conditions.now, is_released: true }
+            } else {
+                self.past(apex, name)
+            }
+        };
+        self.next(&Conditions { past: Some(&past), ..*conditions })
+    }
+}

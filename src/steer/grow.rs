@@ -1,0 +1,93 @@
+//! From what a walk decided, pool by pool, to what may be drawn, endpoint by endpoint.
+
+use super::draw::{DrawTree, Item, ItemTo};
+use super::outline::Outline;
+use super::scene::{Family, Scene};
+use super::select::Selected;
+use super::walk::{Draft, DraftItem, Outcome};
+use crate::model::{EndpointId, PoolId, Zone};
+
+impl Outcome {
+    /// The same, endpoint by endpoint.
+    pub(crate) fn selected(
+        &self,
+        zone: &Zone,
+        outline: &Outline,
+        scene: &Scene,
+        family: Family,
+    ) -> Selected {
+        match self {
+            Self::Host(name) => Selected::Host(name.clone()),
+            Self::NoData => Selected::NoData,
+            Self::ServFail => Selected::ServFail,
+            Self::Among(draft) => {
+                let mut grower = Grower { zone, outline, scene, family, tree: DrawTree::new() };
+                grower.grow(draft);
+                Selected::Among(grower.tree)
+            }
+        }
+    }
+}
+
+/// Makes a tree of endpoints from a draft.
+struct Grower<'a> {
+    zone: &'a Zone,
+    outline: &'a Outline,
+    scene: &'a Scene,
+    family: Family,
+    tree: DrawTree<EndpointId>,
+}
+
+impl Grower<'_> {
+    /// Adds a node for `draft` and what is below it; its place.
+    fn grow(&mut self, draft: &Draft) -> usize {
+        match draft {
+            Draft::Pool { pool, node, .. } => {
+                let pick = self.outline.steer(self.zone, *node).pick;
+                let place = self.tree.add(pick.policy, pick.answers.get().into());
+                self.tree.fill(place, self.items_of(*pool));
+                place
+            }
+            Draft::Many { policy, count, items } => {
+                let place = self.tree.add(*policy, *count);
+                let item = |item: &DraftItem| Item {
+                    weight: item.weight,
+                    seed: item.seed,
+                    to: ItemTo::Node(self.grow(&item.draft)),
+                };
+                let items = items.iter().map(item).collect();
+                self.tree.fill(place, items);
+                place
+            }
+        }
+    }
+
+    /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
+    fn items_of(&self, pool: PoolId) -> Vec<Item<EndpointId>> {
+        let view = self.scene.pool(pool).family(self.family);
+        let lists = [&view.alive, &view.drained, &view.open, &view.having];
+        let candidates = lists.into_iter().find(|list| !list.is_empty());
+        let candidates = candidates.map_or(&[][..], Vec::as_slice);
+        let name = &self.zone.pools[pool.index()].name;
+        let endpoint = |id: &EndpointId| &self.zone.endpoints[id.index()];
+        let has_weight = candidates.iter().any(|id| endpoint(id).weight > 0);
+        let candidates = candidates.iter().filter(|id| !has_weight || endpoint(id).weight > 0);
+        let item = |id: &EndpointId| Item {
+            weight: endpoint(id).weight.max(1),
+            seed: seed_of(&[name, &endpoint(id).name]),
+            to: ItemTo::Leaf(*id),
+        };
+        candidates.map(item).collect()
+    }
+}
+
+/// A number that stands for a name: FNV-1a, which will be the same for ever on every node.
+pub(super) fn seed_of(parts: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for part in parts {
+        for byte in part.bytes().chain(std::iter::once(0)) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    hash
+}

@@ -22,8 +22,9 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config;
+use crate::feed::{self, LoadBoard};
 use crate::intake::{Intake, Unheard};
 use crate::listen::Current;
 use crate::listen::certificate::{self, Certificate};
@@ -60,6 +61,10 @@ pub struct Publisher {
     pub intake: Arc<Intake>,
     /// What is probed.
     pub schedule: Option<Schedule>,
+    /// What is known of load.
+    pub loads: Arc<LoadBoard>,
+    /// From where that is fetched.
+    pub feeds: feed::Schedule,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -132,17 +137,21 @@ impl Publisher {
         }
     }
 
-    /// In which time answers change of themselves, if they do: pools fail back and ramp up, and what
-    /// operators say ends.
+    /// In which time answers change of themselves, if they do: pools fail back and ramp up, what
+    /// operators say ends, and weights follow load.
     fn due(&self) -> Option<Duration> {
-        self.current.load().due().map(|due| due.since(self.clock.now()))
+        let now = self.clock.moment();
+        let by_time = self.current.load().due().map(|due| due.since(now.time));
+        by_time.into_iter().chain(self.loads.due_in(now.unix)).min()
     }
 
     /// Swaps in what health and operators make of the snapshot, if that is anything new.
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
-        let now = self.clock.now();
+        let loads = Arc::clone(&self.loads);
+        let moment = self.clock.moment();
         let next = spawn_blocking(move || {
+            let now = moment.time;
             intake.end_overdue(now);
             let (of_target, overrides) = (intake.health(), intake.overrides());
             let conditions = Conditions::new(now, &of_target).with_overrides(&overrides);
@@ -157,7 +166,7 @@ impl Publisher {
                 let last = next.as_ref().unwrap_or(&current);
                 next = last.released(&zone, &pool, &conditions).or(next);
             }
-            next
+            weighed(next.as_ref().unwrap_or(&current), &loads, moment).or(next)
         });
         match next.await {
             Ok(Some(next)) => self.swap(next),
@@ -251,16 +260,18 @@ impl Publisher {
         let Loaded { config, snapshot, known, report } = loaded;
         let targets = snapshot.targets();
         let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
-        let now = self.clock.now();
         intake.hold(&targets);
+        self.feeds.set_targets(self.loads.use_zones(snapshot.zones()));
+        let (loads, moment) = (Arc::clone(&self.loads), self.clock.moment());
         let compiled = spawn_blocking(move || {
             let (of_target, overrides) = (intake.health(), intake.overrides());
             let past = |apex: &Name, pool: &str| before.past(apex, pool);
             let conditions = Conditions {
                 past: Some(&past),
-                ..Conditions::new(now, &of_target).with_overrides(&overrides)
+                ..Conditions::new(moment.time, &of_target).with_overrides(&overrides)
             };
             let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
+            let snapshot = weighed(&snapshot, &loads, moment).unwrap_or(snapshot);
             place_in_memory(&snapshot);
             snapshot
         });
@@ -318,6 +329,12 @@ impl Publisher {
             }
         });
     }
+}
+
+/// The snapshot with weights that follow load, if those are others than it has.
+pub(crate) fn weighed(snapshot: &Snapshot, loads: &LoadBoard, now: Moment) -> Option<Snapshot> {
+    let others = loads.step(snapshot, now);
+    (!others.is_empty()).then(|| snapshot.with_loads(&others, now.time))
 }
 
 /// Waits for the step that a reload is at, and takes it; for ever when there is no reload.

@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use crate::admin::{Admin, AdminState};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
+use crate::feed::{self, Fetcher, LoadBoard};
 use crate::health::Board;
 use crate::intake::Intake;
 use crate::listen::certificate::Certificate;
@@ -38,7 +39,7 @@ use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Overrides, Report, Verdict};
 use crate::probe::{Prober, Schedule};
-use crate::publish::{Publisher, ReloadRequest};
+use crate::publish::{Publisher, ReloadRequest, weighed};
 use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
 use crate::stop::{Stop, Stopper};
@@ -272,10 +273,14 @@ impl Node {
         for problem in problems {
             warn!("{problem}");
         }
-        let schedule = first_verdicts(config, &loaded, &intake, clock, &recalled).await;
+        let loads = Arc::new(LoadBoard::restored(recalled.steering.loads()));
+        let mut feeds = start_feeds(config, &loads, clock);
+        feeds.set_targets(loads.use_zones(loaded.snapshot.zones()));
+        let schedule = first_verdicts(config, &loaded, &intake, &loads, clock, &recalled).await;
 
         let Loaded { snapshot, known, .. } = loaded;
         let snapshot = with_what_is_known(snapshot, &intake, clock, &recalled.steering);
+        let snapshot = weighed(&snapshot, &loads, clock.moment()).unwrap_or(snapshot);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let stop = Stopper::default();
@@ -299,10 +304,21 @@ impl Node {
         );
         let encrypted =
             spawn_encrypted(config, bound.encrypted, &certificates, &service, &metrics)?;
-        let admin = spawn_admin(bound.admin, &current, &intake, &metrics, clock)?;
+        let admin = AdminState {
+            current: Arc::clone(&current),
+            intake: Arc::clone(&intake),
+            loads: Arc::clone(&loads),
+            metrics: Arc::clone(&metrics),
+            clock,
+        };
+        let admin = spawn_admin(bound.admin, &admin)?;
         let mut ending = stop.listen();
-        let writer =
-            StateWriter::new(state_dir, clock, Arc::clone(&intake), Arc::clone(&current), age_max);
+        let watched = state::Watched {
+            intake: Arc::clone(&intake),
+            loads: Arc::clone(&loads),
+            current: Arc::clone(&current),
+        };
+        let writer = StateWriter::new(state_dir, clock, watched, age_max);
         let state = tokio::spawn(writer.run(async move { ending.come().await }));
         tokio::spawn(watch_files(watch, reloads.clone(), stop.listen()));
         tokio::spawn(tell_limited(Arc::clone(&metrics), stop.listen()));
@@ -310,6 +326,8 @@ impl Node {
             current: Arc::clone(&current),
             intake,
             schedule,
+            loads,
+            feeds,
             metrics,
             clock,
             fixed: config.fixed.clone(),
@@ -371,6 +389,7 @@ async fn first_verdicts(
     config: &ServerConfig,
     loaded: &Loaded,
     intake: &Arc<Intake>,
+    loads: &Arc<LoadBoard>,
     clock: Clock,
     recalled: &state::Recalled,
 ) -> Option<Schedule> {
@@ -384,10 +403,12 @@ async fn first_verdicts(
     if !probe.enabled {
         return None;
     }
-    let reporter = Arc::clone(intake);
+    let (verdicts, loads) = (Arc::clone(intake), Arc::clone(loads));
     let in_flight = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
-    let mut schedule =
-        Schedule::new(Prober::new(clock), in_flight, move |seen| reporter.observe(&seen));
+    let mut schedule = Schedule::new(Prober::new(clock), in_flight, move |seen| {
+        loads.observe(&seen);
+        verdicts.observe(&seen)
+    });
     schedule.set_targets(&targets);
     if timeout(probe.first_verdicts, intake.first_round()).await.is_err() {
         let waiting = intake.board().waiting();
@@ -401,6 +422,16 @@ async fn first_verdicts(
         warn!("{down} of {} targets are down", targets.len());
     }
     Some(schedule)
+}
+
+/// A schedule that fetches feeds for `loads`, as many at once as there may be probes.
+fn start_feeds(config: &ServerConfig, loads: &Arc<LoadBoard>, clock: Clock) -> feed::Schedule {
+    let in_flight = usize::try_from(config.fixed.probe.in_flight).unwrap_or(usize::MAX);
+    let loads = Arc::clone(loads);
+    let note = move |report| {
+        loads.note(&report);
+    };
+    feed::Schedule::new(clock, Fetcher::new(), in_flight, note)
 }
 
 /// The first snapshot that is served: with health, with what operators said in an earlier life and with
@@ -509,17 +540,8 @@ fn spawn_encrypted(
 
 fn spawn_admin(
     listeners: Vec<std::net::TcpListener>,
-    current: &Current,
-    intake: &Arc<Intake>,
-    metrics: &Arc<Metrics>,
-    clock: Clock,
+    state: &AdminState,
 ) -> io::Result<JoinSet<()>> {
-    let state = AdminState {
-        current: Arc::clone(current),
-        intake: Arc::clone(intake),
-        metrics: Arc::clone(metrics),
-        clock,
-    };
     let mut tasks = JoinSet::new();
     for listener in listeners {
         tasks.spawn(Admin::new(state.clone()).serve(TcpListener::from_std(listener)?));

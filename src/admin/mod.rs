@@ -39,6 +39,7 @@ pub use operators::{
 pub use status::{StatusReport, TargetReport};
 
 use crate::clock::Clock;
+use crate::feed::LoadBoard;
 use crate::intake::Intake;
 use crate::listen::Current;
 use crate::metrics::Metrics;
@@ -53,6 +54,8 @@ pub struct AdminState {
     pub current: Current,
     /// Health.
     pub intake: Arc<Intake>,
+    /// Load.
+    pub loads: Arc<LoadBoard>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// The time, for ages.

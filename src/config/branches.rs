@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::names::Names;
 use super::pool::Families;
 use super::reader::{Key, Table, Value, meant};
-use crate::model::topology::{Branch, BranchTo, Policy, WEIGHT_MAX};
+use crate::model::topology::{Branch, BranchTo, LoadPolicy, Policy, WEIGHT_MAX};
 use crate::model::{Diagnostic, PoolId, Span, Steer, SteerId};
 
 /// What stands before the name of a steer in a list of pools.
@@ -162,9 +162,13 @@ pub(super) fn judge_weights(table: &Table<'_>, policy: Option<Policy>, branches:
         let error = value.error(format!("all pools of {} have weight 0", table.what));
         value.push(error.hint("weight 0 is for pools that only stand in for others"));
     }
-    if let Some(policy) = policy.filter(|p| !matches!(p, Policy::Weighted | Policy::Sticky)) {
+    const WEIGHTED_BY_LOAD: Policy = Policy::Load(LoadPolicy::WeightedLeastConnections);
+    let looks =
+        |p: &Policy| matches!(p, Policy::Weighted | Policy::Sticky) || *p == WEIGHTED_BY_LOAD;
+    if let Some(policy) = policy.filter(|policy| !looks(policy)) {
         let message = format!("`weights` mean nothing under policy `{}`", policy.word());
-        value.push(value.warning(message).hint("`weighted` and `sticky` look at them"));
+        let hint = "`weighted`, `sticky` and `weighted-least-connections` look at them";
+        value.push(value.warning(message).hint(hint));
     }
 }
 
@@ -255,7 +259,7 @@ fn drop_branch(entry: &mut SteerEntry<'_>, branch: usize) {
 /// Whether anything that a steer leads to is chosen by a client's key.
 fn is_sticky(entries: &[SteerEntry<'_>], place: usize) -> bool {
     let steer = &entries[place].steer;
-    [steer.policy, steer.pick.policy].contains(&Policy::Sticky)
+    steer.draws().contains(&Policy::Sticky)
         || below(steer).any(|(_, next)| is_sticky(entries, next))
 }
 

@@ -42,7 +42,9 @@ pub(super) fn read_failback(table: &Table<'_>, policy: Option<Policy>, steer: &m
     };
     let ramp_range = Duration::from_secs(10)..=DAY;
     table.read_into("ramp", &mut steer.ramp, |value| value.seconds(ramp_range.clone()));
-    let has_shares = |p: &Policy| p.is_ordered() || matches!(p, Policy::Weighted | Policy::Sticky);
+    let has_shares = |p: &Policy| {
+        p.is_ordered() || matches!(p, Policy::Weighted | Policy::Sticky | Policy::Load(_))
+    };
     forbid(table.get("ramp"), policy.filter(|policy| !has_shares(policy)), "all branches alike");
     table.read_into("trickle", &mut steer.trickle, |value| {
         value.parsed("a share such as `\"1%\"`", text::per_mille)

@@ -13,6 +13,7 @@
 
 mod authority;
 mod branches;
+mod by_load;
 mod check;
 mod clash;
 mod client_map;

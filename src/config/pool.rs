@@ -93,10 +93,6 @@ impl<'d> PoolReader<'_, 'd> {
             }
             feeds.push(feed);
         }
-        let message = format!("no steer goes by the load of {}", pool.what);
-        let hint = "policies that do are not built yet; until then the feed is read and checked, \
-                    and moves nothing";
-        value.push(value.warning(message).hint(hint));
         let is_load = |feed: &&FeedId| {
             matches!(self.feed_specs[feed.index()].spec.measure, Measure::Load { .. })
         };

@@ -28,6 +28,7 @@ pub(super) const KEYS: Keys = Keys {
         "ttl-min",
         "key-bits",
         "affinity",
+        "sticky",
         "failback",
         "hold-down",
         "ramp",
@@ -37,25 +38,17 @@ pub(super) const KEYS: Keys = Keys {
         "branch-only",
         "where",
     ],
-    unbuilt: &["sticky"],
+    unbuilt: &[],
 };
 pub(super) const PICK_KEYS: Keys =
-    Keys { place: "steer.NAME.pick", known: &["policy", "answers"], unbuilt: &["sticky"] };
+    Keys { place: "steer.NAME.pick", known: &["policy", "answers", "sticky"], unbuilt: &[] };
 pub(super) const KEY_BITS_KEYS: Keys =
     Keys { place: "steer.NAME.key-bits", known: &["v4", "v6"], unbuilt: &[] };
 
 /// Keys that only a name that is asked for can have a use for.
 const NAME_KEYS: [&str; 6] = ["all-down", "ttl", "ttl-min", "key-bits", "velocity", "observe-only"];
 
-const POLICIES_UNBUILT: [&str; 7] = [
-    "latency",
-    "least-connections",
-    "weighted-least-connections",
-    "least-bandwidth",
-    "least-packets",
-    "least-response-time",
-    "least-load",
-];
+const POLICIES_UNBUILT: [&str; 1] = ["latency"];
 
 const ALL_DOWN: [(&str, AllDown); 4] = [
     ("as-up", AllDown::AsUp),
@@ -119,6 +112,7 @@ impl<'d> SteerReader<'_, 'd> {
         self.read_name_keys(&table, &mut steer);
         read_failback(&table, policy, &mut steer);
         read_affinity(&table, policy, &mut steer);
+        steer.is_sticky = read_sticky(&table, policy);
         let key_bits_span = table.get("key-bits").map(|value| value.span);
         SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner }
     }
@@ -253,13 +247,32 @@ fn read_affinity(table: &Table<'_>, policy: Option<Policy>, steer: &mut Steer) {
     }
 }
 
+/// Whether a load-driven policy tells clients apart.
+fn read_sticky(table: &Table<'_>, policy: Option<Policy>) -> bool {
+    let mut is_sticky = false;
+    table.read_into("sticky", &mut is_sticky, Value::boolean);
+    let Some(value) = table.get("sticky") else { return is_sticky };
+    if let Some(policy) = policy.filter(|policy| policy.load().is_none()) {
+        let message = format!("`sticky` means nothing under policy `{}`", policy.word());
+        let hint = match policy {
+            Policy::Sticky => "remove it: the policy is sticky by itself",
+            _ => "it is for policies that go by load; write `policy = \"sticky\"`",
+        };
+        value.push(value.error(message).hint(hint));
+    }
+    is_sticky
+}
+
 /// How a pool's endpoints are chosen: one of them, the same for the same client, unless told.
 fn read_pick(table: &Table<'_>) -> Pick {
     const ONE: NonZeroU8 = NonZeroU8::MIN;
     const ALL: NonZeroU8 = NonZeroU8::new(ANSWERS_MAX).expect("some answers are allowed");
-    let mut pick = Pick { policy: Policy::Sticky, answers: ONE };
+    let mut pick = Pick { policy: Policy::Sticky, is_sticky: false, answers: ONE };
     let Some(table) = table.table("pick", &PICK_KEYS) else { return pick };
-    table.read_into("policy", &mut pick.policy, read_pick_policy);
+    let policy = table.get("policy").and_then(read_pick_policy);
+    pick.policy = policy.unwrap_or(pick.policy);
+    let is_known = policy.is_some() || table.get("policy").is_none();
+    pick.is_sticky = read_sticky(&table, is_known.then_some(pick.policy));
     if pick.policy == Policy::All {
         pick.answers = ALL;
     }

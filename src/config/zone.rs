@@ -14,7 +14,7 @@ use super::names::Names;
 use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
-use super::{ZoneFiles, check, failback, feed, master, region, server, wheres};
+use super::{ZoneFiles, by_load, check, failback, feed, master, region, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
@@ -147,7 +147,7 @@ fn read_body(
     let pool_names = Names::new("pool", root, &pools, PoolId::new);
 
     let feed_names = Names::new("feed", root, &feeds, FeedId::new);
-    let feeds: Vec<Feed> = feeds.into_iter().map(feed::read).collect();
+    let mut feeds: Vec<Feed> = feeds.into_iter().map(feed::read).collect();
     let reader = PoolReader {
         apex: &apex,
         regions: &region_names,
@@ -155,7 +155,8 @@ fn read_body(
         feeds: &feed_names,
         feed_specs: &feeds,
     };
-    let (pools, endpoints) = read_pools(&reader, pools);
+    let pool_keys: Vec<_> = pools.iter().map(|(key, _)| *key).collect();
+    let (mut pools, endpoints) = read_pools(&reader, pools);
     let families: Vec<_> =
         pools.iter().map(|pool| Families::of(&endpoints[pool.endpoints.clone()])).collect();
 
@@ -176,6 +177,7 @@ fn read_body(
     };
     let mut steers: Vec<_> = steers.into_iter().map(|entry| reader.read(entry)).collect();
     branches::judge(root, &mut steers);
+    by_load::judge(root, &steers, &pool_keys, &mut pools, &mut feeds);
 
     let authority = Authority::read(root, &apex);
     if let Some(names) = &mut names {

@@ -18,7 +18,7 @@ const MEDIANS_MAX: usize = 720;
 
 /// The response times of all hosts that some feed goes by.
 #[derive(Debug, Default)]
-pub struct ResponseTimes {
+pub(super) struct ResponseTimes {
     hosts: HashMap<TargetHost, Vec<Followed>>,
 }
 
@@ -39,8 +39,8 @@ struct Times {
 
 impl ResponseTimes {
     /// Makes `targets` the ones in use; those of other feeds are passed over. What is remembered of those
-    /// that stay is kept.
-    pub fn track(&mut self, targets: impl IntoIterator<Item = FeedTarget>) {
+    /// that stay is kept. Returns whether there are any.
+    pub(super) fn track(&mut self, targets: impl IntoIterator<Item = FeedTarget>) -> bool {
         let mut before = std::mem::take(&mut self.hosts);
         for target in targets {
             let FeedOf::Host(host) = &target.of else { continue };
@@ -57,11 +57,12 @@ impl ResponseTimes {
             });
             followed.push(Followed { target, times: known.unwrap_or_default() });
         }
+        !self.hosts.is_empty()
     }
 
     /// Takes note of a probe's result. Returns the reports that are due. Failures say nothing about how
     /// busy a target is.
-    pub fn observe(&mut self, observation: &Observation) -> Vec<LoadReport> {
+    pub(super) fn observe(&mut self, observation: &Observation) -> Vec<LoadReport> {
         let ProbeOutcome::Success(took) = observation.outcome else { return Vec::new() };
         let Some(followed) = self.hosts.get_mut(&observation.target.host) else {
             return Vec::new();

@@ -3,7 +3,7 @@
 //! ```text
 //!   Prometheus text ┐
 //!   JSON            ┴─ Schedule: fetch, then read ─┐
-//!   push to the admin endpoint ─────────── Push ───┼─▶ LoadReport ─▶ Reports ─▶ Load ─▶ steer::controller
+//!   push to the admin endpoint ─────────── Push ───┼─▶ LoadReport ─▶ LoadBoard ─▶ Load ─▶ steer::load
 //!   the probes' own times ──────── ResponseTimes ──┘
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! not come or cannot be read is no report: what is known grows old, and whoever uses it sees its age. What
 //! loads mean for answers is not known here.
 
+mod board;
 mod exposition;
 mod fetch;
 mod latency;
@@ -19,8 +20,7 @@ mod reading;
 mod reports;
 mod schedule;
 
+pub use board::LoadBoard;
 pub use fetch::Fetcher;
-pub use latency::ResponseTimes;
 pub use push::{BadPush, Push};
-pub use reports::{Reports, pooled};
 pub use schedule::Schedule;

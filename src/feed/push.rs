@@ -125,7 +125,7 @@ impl Push {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::Reports;
+    use crate::feed::reports::Reports;
     use crate::testing;
 
     const ZONE: &str = "zone = 'example.com'\nnameservers = ['ns1.example.net.']\n\
@@ -148,7 +148,7 @@ mod tests {
     fn what_is_told_of_an_endpoint_or_a_pool_is_what_reports_hold() {
         let zones = testing::zones(&[("example.com.toml", ZONE)]);
         let zone = &zones[0];
-        let mut reports = Reports::new();
+        let mut reports = Reports::default();
         let ids = || zone.endpoints_of(PoolId::new(0)).map(|(id, _)| id);
         reports.track(ids().flat_map(|id| zone.feed_targets_of(id)));
         let now = Time::from_secs(100);

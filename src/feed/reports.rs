@@ -14,7 +14,7 @@ const STALE_INTERVALS: u32 = 3;
 
 /// The last report of each target in use.
 #[derive(Clone, Debug, Default)]
-pub struct Reports {
+pub(super) struct Reports {
     latest: HashMap<FeedTarget, Option<Latest>>,
 }
 
@@ -26,14 +26,8 @@ struct Latest {
 }
 
 impl Reports {
-    /// No reports of nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Makes `targets` the ones in use. Reports of those that stay are kept.
-    pub fn track(&mut self, targets: impl IntoIterator<Item = FeedTarget>) {
+    pub(super) fn track(&mut self, targets: impl IntoIterator<Item = FeedTarget>) {
         let targets: HashSet<FeedTarget> = targets.into_iter().collect();
         self.latest.retain(|target, _| targets.contains(target));
         for target in targets {
@@ -42,7 +36,7 @@ impl Reports {
     }
 
     /// Takes note of a report. Returns whether its target is in use; a report of another is dropped.
-    pub fn note(&mut self, report: &LoadReport) -> bool {
+    pub(super) fn note(&mut self, report: &LoadReport) -> bool {
         let Some(slot) = self.latest.get_mut(&report.target) else { return false };
         let is_high = match report.signal {
             Signal::Load(value) => report.target.spec.has_scale() && value > Utilisation::ONE,
@@ -56,7 +50,11 @@ impl Reports {
 
     /// What the feeds of one endpoint say together: the largest load and the largest errors of the signals
     /// that are not stale, or of all when all are. `None` when there was no report of any load.
-    pub fn load(&self, targets: impl IntoIterator<Item = FeedTarget>, now: Time) -> Option<Load> {
+    pub(super) fn load(
+        &self,
+        targets: impl IntoIterator<Item = FeedTarget>,
+        now: Time,
+    ) -> Option<Load> {
         let latest = |target: FeedTarget| {
             let latest = (*self.latest.get(&target)?)?;
             let age = now.since(latest.at);
@@ -77,18 +75,6 @@ impl Reports {
             highs: all.iter().map(|(latest, ..)| latest.highs).max().unwrap_or(0),
         })
     }
-
-    /// How many targets are in use.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.latest.len()
-    }
-
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.latest.is_empty()
-    }
 }
 
 const fn is_load(latest: Latest) -> bool {
@@ -99,32 +85,6 @@ const fn value(latest: Latest) -> Utilisation {
     match latest.signal {
         Signal::Load(value) | Signal::Errors(value) => value,
     }
-}
-
-/// What a pool's endpoints say together, each with its weight: the mean of loads that are parts of a limit
-/// (`has_scale`), the sum of those that are not. Endpoints without a report are left out; `None` when all
-/// are.
-#[must_use]
-pub fn pooled(endpoints: &[(u32, Option<Load>)], has_scale: bool) -> Option<Load> {
-    let known = || endpoints.iter().filter_map(|(weight, load)| Some((*weight, (*load)?)));
-    let weights: u64 = known().map(|(weight, _)| u64::from(weight)).sum();
-    let mean = |of: fn(Load) -> Utilisation| {
-        let weighted =
-            known().map(|(weight, load)| u128::from(weight) * u128::from(of(load).as_millis()));
-        let mean = weighted.sum::<u128>() / u128::from(weights.max(1));
-        Utilisation::from_millis(u64::try_from(mean).unwrap_or(u64::MAX))
-    };
-    let sum = || {
-        let millis = known().map(|(_, load)| load.value.as_millis());
-        Utilisation::from_millis(millis.fold(0, u64::saturating_add))
-    };
-    Some(Load {
-        value: if has_scale { mean(|load| load.value) } else { sum() },
-        errors: mean(|load| load.errors),
-        age: known().map(|(_, load)| load.age).max()?,
-        // The pool is in trouble when all of it is.
-        highs: known().map(|(_, load)| load.highs).min()?,
-    })
 }
 
 #[cfg(test)]
@@ -175,7 +135,7 @@ mod tests {
     fn the_largest_signal_that_is_not_stale_counts() {
         let (a, b, errors) = (load_feed("a"), load_feed("b"), error_feed());
         let all = [a.clone(), b.clone(), errors.clone()];
-        let mut reports = Reports::new();
+        let mut reports = Reports::default();
         reports.track(all.clone());
         let load =
             |reports: &Reports, secs| millis(reports.load(all.clone(), Time::from_secs(secs)));
@@ -193,7 +153,7 @@ mod tests {
     #[test]
     fn reports_of_overload_are_counted_in_a_row() {
         let feed = load_feed("a");
-        let mut reports = Reports::new();
+        let mut reports = Reports::default();
         reports.track([feed.clone()]);
         let highs = [1.2, 1.1, 1.0, 1.3].map(|value| {
             tell(&mut reports, &feed, 100, value);
@@ -210,27 +170,13 @@ mod tests {
     #[test]
     fn only_targets_in_use_are_held() {
         let (a, b) = (load_feed("a"), load_feed("b"));
-        let mut reports = Reports::new();
+        let mut reports = Reports::default();
         assert!(!tell(&mut reports, &a, 100, 0.5));
-        assert!(reports.is_empty());
         reports.track([a.clone(), b.clone()]);
         assert!(tell(&mut reports, &a, 100, 0.5));
         reports.track([a.clone()]);
         assert!(!tell(&mut reports, &b, 100, 0.5));
-        assert_eq!(reports.len(), 1);
+        assert_eq!(reports.latest.len(), 1);
         assert!(reports.load([a], Time::from_secs(100)).is_some());
-    }
-
-    #[test]
-    fn a_pool_is_as_busy_as_its_endpoints_by_weight_or_in_sum() {
-        let load = |millis, age, highs| {
-            let value = Utilisation::from_millis(millis);
-            let (errors, age) = (Utilisation::ZERO, Duration::from_secs(age));
-            Some(Load { value, errors, age, highs })
-        };
-        let endpoints = [(3, load(400, 5, 0)), (1, load(800, 9, 2)), (1, None)];
-        assert_eq!(millis(pooled(&endpoints, true)), Some((500, 0, 9, 0)));
-        assert_eq!(millis(pooled(&endpoints, false)), Some((1200, 0, 9, 0)));
-        assert_eq!(pooled(&[(1, None)], true), None);
     }
 }

@@ -176,6 +176,8 @@ pub struct Steer {
     pub is_observe_only: bool,
     /// Names of one group send a client to the same region when they are sticky.
     pub affinity: Option<String>,
+    /// Whether a load-driven policy between branches sends a client to the same branch each time.
+    pub is_sticky: bool,
     /// What makes a client sticky.
     pub key_bits: KeyBits,
     /// What is answered when no pool is usable.
@@ -201,7 +203,7 @@ impl Steer {
             is_branch_only: false,
             policy,
             branches: Vec::new(),
-            pick: Pick { policy: Policy::Sticky, answers: NonZeroU8::MIN },
+            pick: Pick { policy: Policy::Sticky, is_sticky: false, answers: NonZeroU8::MIN },
             wheres: Vec::new(),
             map: ClientMap::default(),
             bias: Vec::new(),
@@ -211,11 +213,18 @@ impl Steer {
             velocity: None,
             is_observe_only: false,
             affinity: None,
+            is_sticky: false,
             key_bits: Self::KEY_BITS,
             all_down: AllDown::AsUp,
             ttl: Duration::from_secs(30),
             ttl_min: Self::TTL_MIN,
         }
+    }
+
+    /// As what it is drawn: between its branches, and inside a pool.
+    #[must_use]
+    pub const fn draws(&self) -> [Policy; 2] {
+        [self.policy.drawn_as(self.is_sticky), self.pick.policy.drawn_as(self.pick.is_sticky)]
     }
 
     /// Whether it asks where clients are, beyond the subnets that it names itself.
@@ -338,11 +347,30 @@ pub enum Policy {
     Random,
     /// All usable ones, rotated.
     All,
+    /// In proportion to weights that follow load.
+    Load(LoadPolicy),
+}
+
+/// The load-driven policies. What load is they leave to the feeds; each says what is to become equal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LoadPolicy {
+    /// As many connections everywhere.
+    LeastConnections,
+    /// Connections in proportion to weights.
+    WeightedLeastConnections,
+    /// As much traffic everywhere.
+    LeastBandwidth,
+    /// As many packets everywhere.
+    LeastPackets,
+    /// Response times equally far above those of quiet hours.
+    LeastResponseTime,
+    /// The same load everywhere, whatever the feeds measure.
+    LeastLoad,
 }
 
 impl Policy {
     /// All of them with their words in zone files.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 14] = [
         ("nearest", Self::Nearest),
         ("failover", Self::Failover),
         ("map", Self::Map),
@@ -351,12 +379,38 @@ impl Policy {
         ("round-robin", Self::RoundRobin),
         ("random", Self::Random),
         ("all", Self::All),
+        ("least-connections", Self::Load(LoadPolicy::LeastConnections)),
+        ("weighted-least-connections", Self::Load(LoadPolicy::WeightedLeastConnections)),
+        ("least-bandwidth", Self::Load(LoadPolicy::LeastBandwidth)),
+        ("least-packets", Self::Load(LoadPolicy::LeastPackets)),
+        ("least-response-time", Self::Load(LoadPolicy::LeastResponseTime)),
+        ("least-load", Self::Load(LoadPolicy::LeastLoad)),
     ];
 
     /// Whether it takes the first branch that can serve and none besides.
     #[must_use]
     pub const fn is_ordered(self) -> bool {
         matches!(self, Self::Nearest | Self::Failover | Self::Map)
+    }
+
+    /// The load-driven policy that it is.
+    #[must_use]
+    pub const fn load(self) -> Option<LoadPolicy> {
+        match self {
+            Self::Load(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// As what it is drawn once weights are settled: by load it is drawn for each answer, or for each
+    /// client where the steer says so.
+    #[must_use]
+    pub const fn drawn_as(self, is_sticky: bool) -> Self {
+        match self {
+            Self::Load(_) if is_sticky => Self::Sticky,
+            Self::Load(_) => Self::Weighted,
+            _ => self,
+        }
     }
 
     /// The word in zone files.
@@ -372,6 +426,8 @@ impl Policy {
 pub struct Pick {
     /// Any policy but `nearest` and `map`: a pool is in one place.
     pub policy: Policy,
+    /// Whether a load-driven policy names the same endpoints to a client each time.
+    pub is_sticky: bool,
     /// How many endpoints one answer names at most: 1..=[`ANSWERS_MAX`].
     pub answers: NonZeroU8,
 }

@@ -260,6 +260,7 @@ pub(super) fn decide<'a>(
     let health = with_outages(zone, &state.health, question.down);
     let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
     let scene = scene.supposed(&state.past).with_freeze(state.freeze);
+    let scene = scene.with_loads(state.loads.clone());
     let observed = || match &state.observed {
         Some(observed) => Scene::clone(observed),
         None => Scene::all_up(zone),
@@ -305,7 +306,8 @@ impl Decided<'_> {
         let health = with_outages(self.zone, &self.health, &lost);
         let past: Vec<PoolPast> = self.scene.past().collect();
         let next = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
-        let next = self.pools_in(&next.supposed(&past).with_freeze(self.scene.freeze));
+        let next = next.supposed(&past).with_freeze(self.scene.freeze);
+        let next = self.pools_in(&next.with_loads(self.scene.loads.clone()));
         if next == own { Vec::new() } else { next }
     }
 }

@@ -30,7 +30,7 @@ use crate::model::{
     EndpointHealth, EndpointId, Name, Override, Overrides, Target, TargetHealth, Time, Zone,
 };
 use crate::steer::overrides::{by_endpoint, overridden};
-use crate::steer::{Freeze, PoolPast, Scene};
+use crate::steer::{Freeze, LoadWeights, PoolPast, Scene};
 use compile::{Carried, Fixed};
 use gate::Gate;
 use names::NameTable;
@@ -125,6 +125,8 @@ pub(crate) struct ZoneState<'a> {
     pub(crate) observed: Option<Arc<Scene>>,
     /// Of its pools, by id.
     pub(crate) past: Vec<PoolPast>,
+    /// The weights that follow load.
+    pub(crate) loads: Option<Arc<LoadWeights>>,
     /// The moment.
     pub(crate) now: Time,
 }
@@ -141,6 +143,7 @@ impl ZoneState<'_> {
             freeze: None,
             observed: None,
             past: Vec::new(),
+            loads: None,
             now: Time::ZERO,
         }
     }
@@ -161,13 +164,14 @@ impl Snapshot {
         let scene = |place| Arc::new(scene_of(&fixed, place, &target_health, conditions));
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
         let zones = fixed.blueprint.zones.iter();
-        let observed: Vec<_> = zones.map(|zone| observed_scene(zone, conditions)).collect();
+        let observed = zones.map(|zone| observed_scene(zone, conditions).map(Arc::new));
+        let observed: Vec<_> = observed.collect();
         let compile = |source| compile_rule(&fixed, source, &scenes, &observed);
         let rules: Vec<_> = fixed.rules.iter().map(compile).collect();
         Ok(Self {
             generation,
             gate: Arc::default(),
-            due: due_of(&rules, conditions),
+            due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
             overrides: Arc::new(conditions.overrides.clone()),
             as_of: conditions.now,
             freeze: conditions.freeze(),
@@ -208,7 +212,7 @@ impl Snapshot {
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
         let observed = |(place, zone): (usize, &Arc<Zone>)| match place_before(place) {
             Some(old) => self.observed[old].clone(),
-            None => observed_scene(zone, conditions),
+            None => observed_scene(zone, conditions).map(Arc::new),
         };
         let observed: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(observed).collect();
         let mut rules = Vec::with_capacity(fixed.rules.len());
@@ -227,7 +231,7 @@ impl Snapshot {
         Ok(Self {
             generation: self.generation + 1,
             gate: Arc::clone(&self.gate),
-            due: due_of(&rules, conditions),
+            due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
             overrides: Arc::clone(&self.overrides),
@@ -257,13 +261,19 @@ impl Snapshot {
     /// What a pool of a zone has been through.
     #[must_use]
     pub fn past(&self, apex: &Name, pool: &str) -> PoolPast {
-        // Asked for every pool of all zones, so not by going through these.
-        let zone = self.names().get(apex.as_wire()).map(NameRecord::zone);
-        let found = zone.filter(|zone| self.zone(*zone).apex == *apex).and_then(|zone| {
+        let found = self.place_of(apex).and_then(|zone| {
             let place = self.zone(zone).pools.iter().position(|own| own.name == pool)?;
             self.scenes[zone].past().nth(place)
         });
         found.unwrap_or_default()
+    }
+
+    /// The place of the zone with this apex.
+    #[must_use]
+    pub fn place_of(&self, apex: &Name) -> Option<usize> {
+        // Asked for every pool of all zones, so not by going through these.
+        let zone = self.names().get(apex.as_wire()).map(NameRecord::zone);
+        zone.filter(|zone| self.zone(*zone).apex == *apex)
     }
 
     /// Its number: each snapshot of a process has a higher one than those before.
@@ -325,6 +335,7 @@ impl Snapshot {
             freeze: self.freeze,
             observed: self.observed[zone].clone(),
             past: scene.past().collect(),
+            loads: scene.loads.clone(),
             now: scene.now,
         }
     }
@@ -341,7 +352,8 @@ impl Snapshot {
     }
 
     /// What is known of the pools of a zone.
-    pub(crate) fn scene(&self, zone: usize) -> &Scene {
+    #[must_use]
+    pub fn scene(&self, zone: usize) -> &Scene {
         &self.scenes[zone]
     }
 
@@ -462,18 +474,18 @@ fn counting_health(
 }
 
 /// What rules see that only observe health.
-fn observed_scene(zone: &Zone, conditions: &Conditions<'_>) -> Option<Arc<Scene>> {
+fn observed_scene(zone: &Zone, conditions: &Conditions<'_>) -> Option<Scene> {
     if !zone.steers.iter().any(|steer| steer.is_observe_only) {
         return None;
     }
     let said = by_endpoint(zone, conditions.overrides, conditions.now);
     let health = |id: EndpointId| overridden(EndpointHealth::default(), said[id.index()]);
-    Some(Arc::new(Scene::new(zone, &health, &[], conditions.now)))
+    Some(Scene::new(zone, &health, &[], conditions.now))
 }
 
-fn due_of(rules: &[Arc<CompiledRule>], conditions: &Conditions<'_>) -> Option<Time> {
-    let of_rules = rules.iter().filter_map(|rule| rule.due);
-    of_rules.chain(conditions.overrides.next_end(conditions.now)).min()
+/// When the first of these rules is due, or what operators say ends.
+fn due_of(rules: &[Arc<CompiledRule>], next_end: Option<Time>) -> Option<Time> {
+    rules.iter().filter_map(|rule| rule.due).chain(next_end).min()
 }
 
 /// Every target that some endpoint of `zones` asks for, each once.

@@ -11,7 +11,7 @@ use crate::model::{Name, PoolId, Target, TargetHealth, Time};
 use crate::snapshot::rules::CompiledRule;
 use crate::steer::overrides::by_endpoint;
 use crate::steer::select::Leaves;
-use crate::steer::{PoolPast, Scene};
+use crate::steer::{LoadWeights, PoolPast, Scene};
 
 impl Snapshot {
     /// The next snapshot, for these conditions; `None` when nothing has changed. Answers that depend on
@@ -52,7 +52,7 @@ impl Snapshot {
             generation: self.generation + 1,
             gate: Arc::clone(&self.gate),
             fixed: Arc::clone(&self.fixed),
-            due: due_of(&rules, conditions),
+            due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
             target_health,
             overrides: match is_said_already {
                 true => Arc::clone(&self.overrides),
@@ -194,9 +194,37 @@ impl Snapshot {
     ) -> Vec<Option<Arc<Scene>>> {
         let mut observed = self.observed.clone();
         for place in spoken_of {
-            observed[*place] = observed_scene(self.zone(*place), conditions);
+            let scene = observed_scene(self.zone(*place), conditions);
+            let loads = self.scenes[*place].loads.clone();
+            observed[*place] = scene.map(|scene| Arc::new(scene.with_loads(loads)));
         }
         observed
+    }
+
+    /// The next snapshot, in which weights of these zones, by place, follow load to what is given.
+    #[must_use]
+    pub fn with_loads(&self, loads: &[(usize, Arc<LoadWeights>)], now: Time) -> Self {
+        let mut next = Self { generation: self.generation + 1, as_of: now, ..self.clone() };
+        for (place, weights) in loads {
+            next.scenes[*place] = weighed(&self.scenes[*place], weights, now);
+            let observed = self.observed[*place].as_deref();
+            next.observed[*place] = observed.map(|scene| weighed(scene, weights, now));
+            let zone = self.zone(*place);
+            for rule in &mut next.rules[self.fixed.rules_of(*place)] {
+                let source = &rule.source;
+                if !source.outline.is_by_load(zone) {
+                    continue;
+                }
+                let mut all = Leaves::default();
+                (0..source.outline.leaves().len()).for_each(|leaf| all.add(leaf));
+                let scene = acted(source, zone, &next.scenes, &next.observed);
+                if let Some(other) = rule.next(zone, scene, all) {
+                    *rule = Arc::new(other);
+                }
+            }
+        }
+        next.due = due_of(&next.rules, next.overrides.next_end(now));
+        next
     }
 
     /// The next snapshot, in which a pool that waits to fail back is used; `None` when it does not wait.
@@ -215,4 +243,9 @@ impl Snapshot {
         };
         self.next(&Conditions { past: Some(&past), ..*conditions })
     }
+}
+
+/// A scene at another moment, with other weights.
+fn weighed(scene: &Scene, weights: &Arc<LoadWeights>, now: Time) -> Arc<Scene> {
+    Arc::new(scene.clone().at(now).with_loads(Some(Arc::clone(weights))))
 }

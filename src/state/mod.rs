@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::clock::{Clock, Moment};
+use crate::feed::LoadBoard;
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
@@ -230,13 +231,23 @@ fn key(target: &Target) -> String {
 
 // ---- Keeping it written ----
 
+/// Where everything is that is worth writing down.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Verdicts, and what operators say.
+    pub intake: Arc<Intake>,
+    /// The controllers that follow load.
+    pub loads: Arc<LoadBoard>,
+    /// What pools went through.
+    pub current: Current,
+}
+
 /// Keeps the file up to date while the program runs.
 #[derive(Debug)]
 pub struct StateWriter {
     dir: PathBuf,
     clock: Clock,
-    intake: Arc<Intake>,
-    current: Current,
+    watched: Watched,
     /// Changes that come closer together than this are written at once.
     gap: Duration,
     /// Without any change it is written so often nevertheless: to say that nothing changed.
@@ -246,26 +257,20 @@ pub struct StateWriter {
 }
 
 impl StateWriter {
-    /// Keeps what `intake` knows in `dir`, and what pools in the `current` snapshot went through: written at most once a second, and at least so often that
-    /// after a crash nothing is close to `age_max`.
+    /// Keeps what is `watched` in `dir`: written at most once a second, and at least so often that after a
+    /// crash nothing is close to `age_max`.
     #[must_use]
-    pub fn new(
-        dir: PathBuf,
-        clock: Clock,
-        intake: Arc<Intake>,
-        current: Current,
-        age_max: Duration,
-    ) -> Self {
+    pub fn new(dir: PathBuf, clock: Clock, watched: Watched, age_max: Duration) -> Self {
         let gap = Duration::from_secs(1);
         let refresh = (age_max / 4).max(gap);
-        Self { dir, clock, intake, current, gap, refresh, trouble: None }
+        Self { dir, clock, watched, gap, refresh, trouble: None }
     }
 
     /// Runs until `stop` comes, and writes a last time then. No change that came before `stop` is
     /// lost.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin::pin!(stop);
-        let mut changes = self.intake.transitions();
+        let mut changes = self.watched.intake.transitions();
         loop {
             let is_over = tokio::select! {
                 () = &mut stop => true,
@@ -288,10 +293,10 @@ impl StateWriter {
 
     async fn write(&mut self) {
         let (dir, now) = (self.dir.clone(), self.clock.moment());
-        let (intake, snapshot) = (Arc::clone(&self.intake), self.current.load_full());
+        let watched = self.watched.clone();
         let saved = tokio::task::spawn_blocking(move || {
-            let verdicts = save(&dir, &intake.board().entries(), now);
-            steering::save(&dir, &intake, &snapshot, now).and(verdicts)
+            let verdicts = save(&dir, &watched.intake.board().entries(), now);
+            steering::save(&dir, &watched, now).and(verdicts)
         });
         let saved = saved.await;
         match saved {

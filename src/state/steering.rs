@@ -1,4 +1,4 @@
-//! What operators said and what pools went through, on disk: `steering.json`.
+//! What operators said, what pools went through and what load has come to, on disk: `steering.json`.
 //!
 //! Overrides and the freeze hold until they end or are taken back, however long a node was off; with the
 //! freeze, the verdicts that answers kept to are written down. What pools went through is worth no more
@@ -11,14 +11,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::file::{self, Document, FORMAT, millis};
-use super::{StateError, key};
+use super::{StateError, Watched, key};
 use crate::clock::Moment;
-use crate::intake::{Held, Intake};
+use crate::intake::Held;
 use crate::model::{
     Name, Override, OverrideKind, Overrides, Said, Subject, Target, TargetHealth, Time, Verdict,
 };
-use crate::snapshot::Snapshot;
-use crate::steer::PoolPast;
+use crate::steer::controller::{Controller, ONE, Standing};
+use crate::steer::{PoolPast, SavedControl};
 
 pub(super) const FILE_NAME: &str = "steering.json";
 
@@ -41,6 +41,9 @@ struct Content {
     held: Vec<HeldLine>,
     /// Pools that were lost.
     pools: Vec<PoolLine>,
+    /// What follows load.
+    #[serde(default)]
+    controllers: Vec<ControllerLine>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +93,31 @@ struct PoolLine {
     is_released: bool,
 }
 
+/// The controller of what is split by load.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControllerLine {
+    zone: String,
+    of: String,
+    epoch: u64,
+    tick: u64,
+    demand: u64,
+    parts: Vec<PartLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartLine {
+    name: String,
+    base: u32,
+    trim: u32,
+    is_usable: bool,
+    silent_steps: u32,
+    band: u16,
+    lowered_in: u64,
+    was_up: bool,
+}
+
 impl Document for SteeringDocument {
     fn written(&self) -> Duration {
         Duration::from_millis(self.written)
@@ -111,6 +139,7 @@ pub struct Steering {
     pub overrides: Overrides,
     held: HashMap<String, TargetHealth>,
     pools: HashMap<(Name, String), PoolPast>,
+    controllers: HashMap<Name, Vec<SavedControl>>,
 }
 
 impl Steering {
@@ -118,6 +147,12 @@ impl Steering {
     #[must_use]
     pub fn past(&self, zone: &Name, pool: &str) -> PoolPast {
         self.pools.get(&(zone.clone(), pool.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// The controllers of what is split by load, by zone.
+    #[must_use]
+    pub fn loads(&self) -> HashMap<Name, Vec<SavedControl>> {
+        self.controllers.clone()
     }
 
     /// What answers kept to while they were frozen, as far as `targets` go.
@@ -137,10 +172,13 @@ pub(super) fn load(dir: &Path, now: Moment, age_max: Duration) -> (Steering, Vec
         let age = now.unix.saturating_sub(document.written());
         let mut steering = steering_of(document.content, now)?;
         let mut problems = Vec::new();
-        if age > age_max && !steering.pools.is_empty() {
+        let is_worth_something = !(steering.pools.is_empty() && steering.controllers.is_empty());
+        if age > age_max && is_worth_something {
             steering.pools.clear();
+            steering.controllers.clear();
             problems.push(format!(
-                "{}: written {age:.0?} ago; what pools went through is forgotten",
+                "{}: written {age:.0?} ago; what pools went through is forgotten, and weights that \
+                 follow load start anew",
                 path.display()
             ));
         }
@@ -153,25 +191,25 @@ pub(super) fn load(dir: &Path, now: Moment, age_max: Duration) -> (Steering, Vec
 }
 
 fn steering_of(content: Content, now: Moment) -> Result<Steering, String> {
-    let Content { overrides, freeze, held, pools } = content;
+    let Content { overrides, freeze, held, pools, controllers: lines } = content;
     let all = overrides.into_iter().map(|line| line.read(now)).collect::<Result<_, _>>()?;
     let overrides = Overrides { all, freeze: freeze.map(|line| line.read(now)) };
     let held = held.into_iter().map(|line| line.read(now)).collect::<Result<_, _>>()?;
     let pools = pools.into_iter().map(|line| line.read(now)).collect::<Result<_, _>>()?;
-    Ok(Steering { overrides, held, pools })
+    let mut controllers: HashMap<Name, Vec<SavedControl>> = HashMap::new();
+    for line in lines {
+        controllers.entry(read_zone(&line.zone)?).or_default().push(line.read());
+    }
+    Ok(Steering { overrides, held, pools, controllers })
 }
 
-/// Writes down what operators have said to `intake` and what the pools of `snapshot` went through.
-pub(super) fn save(
-    dir: &Path,
-    intake: &Intake,
-    snapshot: &Snapshot,
-    now: Moment,
-) -> Result<(), StateError> {
-    file::save(dir, FILE_NAME, "what operators say", encode(intake, snapshot, now))
+/// Writes down what operators have said, what pools went through and where controllers stand.
+pub(super) fn save(dir: &Path, watched: &Watched, now: Moment) -> Result<(), StateError> {
+    file::save(dir, FILE_NAME, "what operators say", encode(watched, now))
 }
 
-fn encode(intake: &Intake, snapshot: &Snapshot, now: Moment) -> serde_json::Result<Vec<u8>> {
+fn encode(watched: &Watched, now: Moment) -> serde_json::Result<Vec<u8>> {
+    let (intake, snapshot) = (&watched.intake, watched.current.load());
     let (overrides, held) = (intake.overrides(), intake.held().unwrap_or_default());
     let held = held.iter().map(|(target, known)| HeldLine::new(target, *known, now));
     let mut held: Vec<HeldLine> = held.collect();
@@ -183,6 +221,7 @@ fn encode(intake: &Intake, snapshot: &Snapshot, now: Moment) -> serde_json::Resu
         freeze: overrides.freeze.as_ref().map(|said| SaidLine::new(said, now)),
         held,
         pools: pools.collect(),
+        controllers: watched.loads.saved().into_iter().map(ControllerLine::new).collect(),
     };
     let (version, checksum) = (FORMAT, file::checksum(&content)?);
     let document = SteeringDocument { version, written: millis(now.unix), checksum, content };
@@ -264,6 +303,40 @@ impl PoolLine {
             None => PoolPast::Lost { since: lost.map(|since| past_time(since, now)) },
         };
         Ok(((read_zone(&zone)?, pool), past))
+    }
+}
+
+impl ControllerLine {
+    fn new((zone, saved): (Name, SavedControl)) -> Self {
+        let SavedControl { of, parts, controller } = saved;
+        let Controller { epoch, tick, demand, standings } = controller;
+        let parts = parts.into_iter().zip(standings).map(|(name, standing)| {
+            let Standing { base, trim, is_usable, silent_steps, band, lowered_in, was_up } =
+                standing;
+            PartLine { name, base, trim, is_usable, silent_steps, band, lowered_in, was_up }
+        });
+        Self { zone: zone.to_string(), of, epoch, tick, demand, parts: parts.collect() }
+    }
+
+    fn read(self) -> SavedControl {
+        let Self { zone: _, of, epoch, tick, demand, parts: lines } = self;
+        let (mut parts, mut standings) = (Vec::new(), Vec::new());
+        for line in lines {
+            let PartLine { name, base, trim, is_usable, silent_steps, band, lowered_in, was_up } =
+                line;
+            parts.push(name);
+            let (base, trim) = (base.min(ONE), trim.min(ONE));
+            standings.push(Standing {
+                base,
+                trim,
+                is_usable,
+                silent_steps,
+                band,
+                lowered_in,
+                was_up,
+            });
+        }
+        SavedControl { of, parts, controller: Controller { epoch, tick, demand, standings } }
     }
 }
 

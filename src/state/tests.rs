@@ -261,15 +261,21 @@ fn spoken_to() -> Intake {
     intake
 }
 
+/// What is watched when that is all there is.
+fn watched(intake: &Arc<Intake>, snapshot: Snapshot) -> Watched {
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    Watched { intake: Arc::clone(intake), loads: Arc::default(), current }
+}
+
 #[test]
 fn what_operators_said_and_pools_went_through_comes_back() {
     let dir = TempDir::new();
-    let intake = spoken_to();
+    let intake = Arc::new(spoken_to());
     for (back, past) in [
         (None, PoolPast::Lost { since: Some(Time::from_secs(899_000)) }),
         (Some(99_500), PoolPast::Back { since: Time::from_secs(899_500), is_released: false }),
     ] {
-        steering::save(dir.path(), &intake, &after_a_loss(99_000, back), NOW).unwrap();
+        steering::save(dir.path(), &watched(&intake, after_a_loss(99_000, back)), NOW).unwrap();
         let (Recalled { steering, .. }, problems) = load(dir.path(), later(0), AGE_MAX);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(steering.past(&"t.".parse().unwrap(), "eu"), past);
@@ -294,7 +300,8 @@ fn what_operators_said_and_pools_went_through_comes_back() {
 #[test]
 fn words_outlast_a_long_time_off_and_what_pools_went_through_does_not() {
     let dir = TempDir::new();
-    steering::save(dir.path(), &spoken_to(), &after_a_loss(99_000, None), NOW).unwrap();
+    let watched = watched(&Arc::new(spoken_to()), after_a_loss(99_000, None));
+    steering::save(dir.path(), &watched, NOW).unwrap();
     let (Recalled { steering, .. }, problems) = load(dir.path(), later(7200), AGE_MAX);
     assert_eq!(steering.past(&"t.".parse().unwrap(), "eu"), PoolPast::New);
     assert_eq!(steering.overrides.all.len(), 3);
@@ -307,7 +314,8 @@ fn words_outlast_a_long_time_off_and_what_pools_went_through_does_not() {
 #[test]
 fn a_damaged_steering_file_is_told_and_costs_nothing_else() {
     let dir = TempDir::new();
-    steering::save(dir.path(), &spoken_to(), &after_a_loss(99_000, None), NOW).unwrap();
+    let watched = watched(&Arc::new(spoken_to()), after_a_loss(99_000, None));
+    steering::save(dir.path(), &watched, NOW).unwrap();
     save(dir.path(), &[status(tcp(1), Verdict::Down, 10, 99_999)], NOW).unwrap();
     let path = dir.path().join(steering::FILE_NAME);
     let good = fs::read_to_string(&path).unwrap();
@@ -336,10 +344,10 @@ fn intake() -> Arc<Intake> {
 }
 
 /// A snapshot in which there is nothing.
-fn current() -> Current {
+fn nothing() -> Snapshot {
     let blueprint = Blueprint { zones: Vec::new(), atlas: Arc::new(Atlas::empty()) };
     let conditions = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
-    Arc::new(ArcSwap::from_pointee(Snapshot::compile(blueprint, 1, &conditions).unwrap()))
+    Snapshot::compile(blueprint, 1, &conditions).unwrap()
 }
 
 fn fail(intake: &Intake, clock: Clock) {
@@ -348,7 +356,7 @@ fn fail(intake: &Intake, clock: Clock) {
 }
 
 fn writer(dir: &Path, clock: Clock, intake: &Arc<Intake>, gap: Duration) -> StateWriter {
-    let writer = StateWriter::new(dir.to_owned(), clock, intake.clone(), current(), AGE_MAX);
+    let writer = StateWriter::new(dir.to_owned(), clock, watched(intake, nothing()), AGE_MAX);
     StateWriter { gap, ..writer }
 }
 

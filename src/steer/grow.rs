@@ -1,11 +1,13 @@
 //! From what a walk decided, pool by pool, to what may be drawn, endpoint by endpoint.
 
 use super::draw::{DrawTree, Item, ItemTo};
+use super::load::static_weight;
 use super::outline::Outline;
 use super::scene::{Family, Scene};
 use super::select::Selected;
 use super::walk::{Draft, DraftItem, Outcome};
-use crate::model::{EndpointId, PoolId, Zone};
+use crate::model::topology::LoadPolicy;
+use crate::model::{EndpointId, Pool, PoolId, Zone};
 
 impl Outcome {
     /// The same, endpoint by endpoint.
@@ -43,9 +45,10 @@ impl Grower<'_> {
     fn grow(&mut self, draft: &Draft) -> usize {
         match draft {
             Draft::Pool { pool, node, .. } => {
-                let pick = self.outline.steer(self.zone, *node).pick;
-                let place = self.tree.add(pick.policy, pick.answers.get().into());
-                self.tree.fill(place, self.items_of(*pool));
+                let steer = self.outline.steer(self.zone, *node);
+                let [_, policy] = steer.draws();
+                let place = self.tree.add(policy, steer.pick.answers.get().into());
+                self.tree.fill(place, self.items_of(*pool, steer.pick.policy.load()));
                 place
             }
             Draft::Many { policy, count, items } => {
@@ -63,17 +66,23 @@ impl Grower<'_> {
     }
 
     /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
-    fn items_of(&self, pool: PoolId) -> Vec<Item<EndpointId>> {
+    fn items_of(&self, pool: PoolId, load: Option<LoadPolicy>) -> Vec<Item<EndpointId>> {
         let view = self.scene.pool(pool).family(self.family);
         let lists = [&view.alive, &view.drained, &view.open, &view.having];
         let candidates = lists.into_iter().find(|list| !list.is_empty());
         let candidates = candidates.map_or(&[][..], Vec::as_slice);
-        let name = &self.zone.pools[pool.index()].name;
+        let Pool { name, endpoints, .. } = &self.zone.pools[pool.index()];
+        let by_load = self.scene.loads.as_ref().zip(load);
+        let by_load = by_load.and_then(|(loads, policy)| loads.of_endpoints(pool, policy));
         let endpoint = |id: &EndpointId| &self.zone.endpoints[id.index()];
         let has_weight = candidates.iter().any(|id| endpoint(id).weight > 0);
         let candidates = candidates.iter().filter(|id| !has_weight || endpoint(id).weight > 0);
+        let weight = |id: &EndpointId| match by_load {
+            Some(weights) => weights[id.index() - endpoints.start],
+            None => static_weight(load, endpoint(id).weight),
+        };
         let item = |id: &EndpointId| Item {
-            weight: endpoint(id).weight.max(1),
+            weight: weight(id).max(1),
             seed: seed_of(&[name, &endpoint(id).name]),
             to: ItemTo::Leaf(*id),
         };

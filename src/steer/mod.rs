@@ -17,6 +17,7 @@ pub mod draw;
 mod fitness;
 pub mod flow;
 mod grow;
+pub mod load;
 pub mod outline;
 pub mod overrides;
 mod policy;
@@ -30,6 +31,7 @@ mod velocity;
 pub(crate) mod walk;
 
 pub use draw::{Draw, DrawTree, Drawn, draw};
+pub use load::{LoadControl, LoadWeights, SavedControl};
 pub use outline::Outline;
 pub(crate) use policy::{GOLDEN_GAMMA, mix};
 pub use prefer::{Evidence, Preference, prefer};

@@ -116,8 +116,14 @@ impl Outline {
     /// never at health, so that scopes do not wander.
     #[must_use]
     pub fn is_sticky(&self, zone: &Zone) -> bool {
-        let is_sticky = |steer: &Steer| [steer.policy, steer.pick.policy].contains(&Policy::Sticky);
-        self.steers(zone).any(is_sticky)
+        self.steers(zone).any(|steer| steer.draws().contains(&Policy::Sticky))
+    }
+
+    /// Whether any of its weights follow load.
+    #[must_use]
+    pub fn is_by_load(&self, zone: &Zone) -> bool {
+        let mut policies = self.steers(zone).flat_map(|steer| [steer.policy, steer.pick.policy]);
+        policies.any(|policy| policy.load().is_some())
     }
 
     /// Whether what a client gets depends on where it is.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::load::LoadWeights;
 use crate::model::topology::EndpointAt;
 use crate::model::{
     Endpoint, EndpointHealth, EndpointId, PoolId, TargetHealth, Time, Verdict, Zone,
@@ -82,6 +83,8 @@ pub struct Scene {
     pub now: Time,
     /// Set while an operator has health kept away from answers.
     pub freeze: Option<Freeze>,
+    /// The weights that follow load; `None` while nothing is known of any.
+    pub loads: Option<Arc<LoadWeights>>,
     pools: Vec<Arc<PoolViews>>,
 }
 
@@ -158,13 +161,26 @@ impl Scene {
             let past = past.get(n).copied().unwrap_or_default();
             Arc::new(view_of(zone, PoolId::new(n), health, past, now))
         };
-        Self { now, freeze: None, pools: (0..zone.pools.len()).map(view).collect() }
+        let pools = (0..zone.pools.len()).map(view).collect();
+        Self { now, freeze: None, loads: None, pools }
     }
 
     /// The same under a freeze, or without.
     #[must_use]
     pub fn with_freeze(self, freeze: Option<Freeze>) -> Self {
         Self { freeze, ..self }
+    }
+
+    /// The same at another moment.
+    #[must_use]
+    pub fn at(self, now: Time) -> Self {
+        Self { now, ..self }
+    }
+
+    /// The same with other weights that follow load.
+    #[must_use]
+    pub fn with_loads(self, loads: Option<Arc<LoadWeights>>) -> Self {
+        Self { loads, ..self }
     }
 
     /// The zone with every endpoint up and nothing remembered.
@@ -190,7 +206,7 @@ impl Scene {
             let past = past.map_or(view.past, |past| past[pool.index()]);
             *view = Arc::new(view_of(zone, pool, health, past, now));
         }
-        Self { now, freeze: self.freeze, pools }
+        Self { now, freeze: self.freeze, loads: self.loads.clone(), pools }
     }
 
     /// The same where what is lost now and was not `before` is only supposed to be: it has been so for

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::draw::FULL_SHARE;
 use super::fitness::{Stage, fitness_of};
 use super::grow::seed_of;
+use super::load::static_weight;
 use super::outline::{Outline, To};
 use super::prefer::Preference;
 use super::scene::{Family, PoolViews, Scene};
@@ -341,7 +342,7 @@ impl<'a> Walk<'a> {
         for branch in branches {
             let Some(draft) = self.serve_branch(node, branch, fitness) else { continue };
             let branch = usize::from(branch);
-            let weight = steer.branches[branch].weight.max(1);
+            let weight = self.weight(node, branch).max(1);
             let share = self.share(node, branch);
             items.push((share, DraftItem { weight, seed: self.seed(node, branch), draft }));
         }
@@ -352,8 +353,18 @@ impl<'a> Walk<'a> {
         if items.len() <= 1 {
             return items.pop().map(|item| item.draft);
         }
-        let count = if steer.policy == Policy::All { items.len() } else { 1 };
-        Some(Draft::Many { policy: steer.policy, count, items })
+        let [policy, _] = steer.draws();
+        let count = if policy == Policy::All { items.len() } else { 1 };
+        Some(Draft::Many { policy, count, items })
+    }
+
+    /// The weight of a branch: what load leaves of it, where the steer goes by load.
+    fn weight(&self, node: usize, branch: usize) -> u32 {
+        let (steer, id) = (self.steer(node), self.outline.nodes()[node].steer);
+        let load = steer.policy.load();
+        let by_load = self.scene.loads.as_ref().filter(|_| load.is_some());
+        let by_load = by_load.and_then(|loads| loads.of_branches(id)?.get(branch).copied());
+        by_load.unwrap_or_else(|| static_weight(load, steer.branches[branch].weight))
     }
 
     fn serve_branch(&mut self, node: usize, branch: u16, fitness: Fitness) -> Option<Draft> {

@@ -35,7 +35,7 @@ pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: 
     match policy {
         // The candidates stand in the order of preference already.
         Policy::Nearest | Policy::Failover | Policy::Map => first(count),
-        Policy::Weighted => weighted::pick(items, count, dice.random),
+        Policy::Weighted | Policy::Load(_) => weighted::pick(items, count, dice.random),
         Policy::Sticky => sticky::pick(items, count, dice.key),
         Policy::RoundRobin | Policy::All => rotate::pick(items.len(), count, dice.turn),
         Policy::Random => random::pick(items.len(), count, dice.random),
@@ -47,7 +47,7 @@ pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], dice: Draw) -> u
     match policy {
         _ if items.len() <= 1 => 0,
         Policy::Nearest | Policy::Failover | Policy::Map => 0,
-        Policy::Weighted => weighted::pick_one(items, dice.random),
+        Policy::Weighted | Policy::Load(_) => weighted::pick_one(items, dice.random),
         Policy::Sticky => sticky::pick_one(items, dice.key),
         Policy::RoundRobin | Policy::All => dice.turn as usize % items.len(),
         Policy::Random => usize::try_from(below(dice.random, items.len() as u64)).unwrap_or(0),

@@ -70,7 +70,8 @@ impl World {
     }
 
     pub(super) fn pick(mut self, policy: Policy, answers: u8) -> Self {
-        self.rule().pick = Pick { policy, answers: NonZeroU8::new(answers).unwrap() };
+        self.rule().pick =
+            Pick { policy, is_sticky: false, answers: NonZeroU8::new(answers).unwrap() };
         self
     }
 
@@ -222,7 +223,7 @@ impl World {
 
 fn empty_zone(policy: Policy) -> Zone {
     let steer = Steer {
-        pick: Pick { policy: Policy::All, answers: NonZeroU8::new(32).unwrap() },
+        pick: Pick { policy: Policy::All, is_sticky: false, answers: NonZeroU8::new(32).unwrap() },
         ttl: Duration::from_secs(TTL.into()),
         ttl_min: Duration::from_secs(TTL_MIN.into()),
         ..Steer::new("www.test.".parse().unwrap(), policy)

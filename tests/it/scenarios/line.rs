@@ -24,6 +24,12 @@ pub(super) enum Action {
         endpoint: String,
         verdict: Verdict,
     },
+    /// From now on a feed reports this of endpoints, every ten seconds; `None` for nothing any more.
+    Report {
+        feed: String,
+        endpoints: Vec<String>,
+        value: Option<f64>,
+    },
     /// An operator lets a pool fail back.
     Release {
         pool: String,
@@ -116,6 +122,7 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
                 Verdict::from_word(word).ok_or_else(|| format!("`{word}` is no verdict"))?;
             Action::Expect { endpoint, verdict }
         }
+        "report" => read_report(&mut words)?,
         "release" => Action::Release { pool: words.next().to_owned() },
         "drain" => {
             let what = words.next().to_owned();
@@ -166,6 +173,23 @@ fn read_probe(words: &mut Words<'_>) -> Result<Action, String> {
         word => parse(word.strip_prefix('x').unwrap_or(word))?,
     };
     Ok(Action::Probe { endpoints, outcome, times })
+}
+
+/// `agents l-1 l-2 is 70` or `agents l-1 stops`
+fn read_report(words: &mut Words<'_>) -> Result<Action, String> {
+    let (feed, mut endpoints) = (words.next().to_owned(), Vec::new());
+    loop {
+        let value = match words.next() {
+            "is" => Some(words.parse()?),
+            "stops" => None,
+            "" => return Err("what is reported `is` a number, or it `stops`".to_owned()),
+            endpoint => {
+                endpoints.push(endpoint.to_owned());
+                continue;
+            }
+        };
+        return Ok(Action::Report { feed, endpoints, value });
+    }
 }
 
 /// `for 10m because new kernel`

@@ -6,6 +6,7 @@
 //! 10s  probe eu-1 us-1/4 fails timeout x3      results of probes of an endpoint, or of one family of it
 //! 10s  probe eu-1 succeeds
 //! 10s  expect eu-1 down                        its verdict
+//! 10s  report agents l-1 l-2 is 70             what a feed says of endpoints from now on, or that it `stops`
 //! 10s  release eu                              an operator lets a pool fail back
 //! 10s  drain eu for 10m because new kernel     an operator drains a region, a pool or an endpoint
 //! 10s  undrain eu

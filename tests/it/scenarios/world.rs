@@ -5,10 +5,13 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
+use windrose::clock::Moment;
 use windrose::config::{self, ZoneFiles};
 use windrose::dns::{Arrival, Dice, handle};
+use windrose::feed::{LoadBoard, Push};
 use windrose::geo::writer::{Value, Writer};
 use windrose::geo::{Atlas, Database};
 use windrose::health::Board;
@@ -24,8 +27,14 @@ use super::line::{Action, Ask, Repeat, Spoken, Step};
 /// How far a share may be off, in percent of all.
 const SHARE_ERROR: f64 = 1.0;
 
+/// When scenarios begin, since 1970.
+const START: Duration = Duration::from_secs(1_800_000_000);
+
 pub(super) struct World {
     intake: Intake,
+    loads: LoadBoard,
+    /// What each feed reports of endpoints, every ten seconds.
+    reports: BTreeMap<(String, String), f64>,
     snapshot: Snapshot,
     dice: Dice,
     now: Time,
@@ -54,7 +63,10 @@ impl World {
         let snapshot = Snapshot::compile(blueprint, 1, &conditions).unwrap();
         board.track(&snapshot.targets(), Time::ZERO);
         let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
-        Self { intake: Intake::new(board), snapshot, dice: Dice::new(42), now: Time::ZERO }
+        let (intake, loads) = (Intake::new(board), LoadBoard::default());
+        loads.use_zones(snapshot.zones());
+        let (reports, dice) = (BTreeMap::new(), Dice::new(42));
+        Self { intake, loads, reports, snapshot, dice, now: Time::ZERO }
     }
 
     /// Compiles what has changed, as the publisher does.
@@ -65,6 +77,38 @@ impl World {
         if let Some(next) = self.snapshot.next(&conditions) {
             self.snapshot = next;
         }
+        let others = self.loads.step(&self.snapshot, self.moment());
+        if !others.is_empty() {
+            self.snapshot = self.snapshot.with_loads(&others, self.now);
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { time: self.now, unix: START + self.now.since(Time::ZERO) }
+    }
+
+    /// When something happens of itself next.
+    fn due(&self) -> Option<Time> {
+        let by_load = self.loads.due_in(self.moment().unix).map(|left| self.now + left);
+        self.snapshot.due().into_iter().chain(by_load).min()
+    }
+
+    /// Has feeds report.
+    fn report(&self) {
+        for ((feed, endpoint), value) in &self.reports {
+            let zone = &self.snapshot.zones()[0];
+            let pool = zone.endpoints.iter().find(|own| own.name == *endpoint).unwrap().pool;
+            let told = Push {
+                zone: "shop.test".to_owned(),
+                feed: feed.clone(),
+                pool: zone.pools[pool.index()].name.clone(),
+                endpoint: Some(endpoint.clone()),
+                value: *value,
+            };
+            for report in told.reports([&**zone], self.now).unwrap() {
+                self.loads.note(&report);
+            }
+        }
     }
 
     pub(super) fn take(&mut self, step: &Step) -> Result<(), String> {
@@ -72,8 +116,9 @@ impl World {
             return Err(format!("time goes back from {:?}", self.now));
         }
         // What the publisher does while nothing else happens.
-        while let Some(due) = self.snapshot.due().filter(|due| *due <= step.at) {
+        while let Some(due) = self.due().filter(|due| *due <= step.at) {
             self.now = due;
+            self.report();
             self.compile();
         }
         self.now = step.at;
@@ -97,6 +142,17 @@ impl World {
                         return Err(format!(
                             "expected {endpoint} to be {verdict}, but {target} is {found}"
                         ));
+                    }
+                }
+                Ok(())
+            }
+            Action::Report { feed, endpoints, value } => {
+                for endpoint in endpoints {
+                    self.targets(endpoint)?;
+                    let of = (feed.clone(), endpoint.clone());
+                    match value {
+                        Some(value) => drop(self.reports.insert(of, *value)),
+                        None => drop(self.reports.remove(&of)),
                     }
                 }
                 Ok(())

@@ -11,12 +11,15 @@
 //! | `PUT /v1/freeze` [`SaidRequest`] | the freeze as [`SaidReport`] |
 //! | `DELETE /v1/freeze?author=` | [`OperatorsReport`] after it |
 //! | `POST /v1/release` [`ReleaseRequest`] | the pool that waited, as [`WaitingReport`] |
+//! | `GET /v1/load` | [`SplitReport`]s: what is split by load, and how |
+//! | `POST /v1/load` [`Push`](crate::feed::Push) | takes a report of load: [`Told`] |
 //! | `GET /metrics` | Prometheus text |
 //!
 //! It asks for no token and is not for the open network: what it tells is no secret to who may reach it,
 //! and what changes something it takes on loopback addresses only. Errors are `{"error": "…"}` with a
 //! fitting status.
 
+mod loads;
 mod operators;
 mod status;
 
@@ -32,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tracing::error;
 
+pub use loads::{PartReport, SplitReport, Told};
 pub use operators::{
     AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
     SaidRequest, TakeBackQuery, WaitingReport,
@@ -82,6 +86,7 @@ impl Admin {
             .route("/v1/status", get(get_status))
             .route("/v1/explain", get(get_explain))
             .route("/metrics", get(get_metrics))
+            .merge(loads::telling())
             .merge(operators::router(is_loopback))
             .with_state(self.state);
         if let Err(error) = axum::serve(listener, router).await {

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 
-use super::{AdminState, Refusal};
+use super::{AdminState, Refusal, loads};
 use crate::intake::Intake;
 use crate::model::{
     EndpointId, Name, Override, OverrideKind, Said, Subject, Target, Time, Verdict, Zone,
@@ -167,6 +167,7 @@ pub(super) fn router(is_loopback: bool) -> Router<AdminState> {
         .route("/v1/overrides", post(post_override).delete(delete_override))
         .route("/v1/freeze", put(put_freeze).delete(delete_freeze))
         .route("/v1/release", post(post_release))
+        .merge(loads::pushing())
         .route_layer(middleware::from_fn_with_state(is_loopback, guard))
         .route("/v1/overrides", get(get_overrides))
 }

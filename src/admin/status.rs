@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::AdminState;
+use super::loads::{self, SplitReport};
 use super::operators::{self, OperatorsReport};
 use crate::health::TargetStatus;
 use crate::model::Time;
@@ -24,6 +25,9 @@ pub struct StatusReport {
     /// What operators say, and what waits for them.
     #[serde(flatten)]
     pub operators: OperatorsReport,
+    /// What is split by load, and how.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<SplitReport>,
     /// Every target in use, by its text.
     pub targets: Vec<TargetReport>,
 }
@@ -70,6 +74,7 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         zones: snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect(),
         reloads_refused: state.metrics.reloads_refused.load(Ordering::Relaxed),
         operators: operators::report(state),
+        loads: loads::report(state),
         targets,
     }
 }

@@ -64,13 +64,18 @@ fn write_explanation(
     let ttl = decision.as_ref().map_or_else(String::new, |d| format!(", TTL {} s", d.ttl));
     let answer = if answer.is_empty() { result.clone() } else { answer.join(", ") };
     write_fact(out, "answer", &format!("{answer}{ttl}"))?;
-    if let Some(Decision { endpoints, why, .. }) = decision {
+    if let Some(Decision { endpoints, shares, why, .. }) = decision {
         let one = |e: &EndpointNamed| format!("{}/{} ({})", e.pool, e.name, e.verdict);
         let endpoints: Vec<String> = endpoints.iter().map(one).collect();
         if !endpoints.is_empty() {
             write_fact(out, "endpoint", &endpoints.join(", "))?;
         }
         write_fact(out, "because", why)?;
+        if !shares.is_empty() {
+            let one = |(endpoint, share): &(String, f64)| format!("{endpoint} {share:.1}%");
+            let shares: Vec<String> = shares.iter().map(one).collect();
+            write_fact(out, "shares", &shares.join(", "))?;
+        }
     }
     writeln!(out)?;
     write_fact(out, "client", &location_text(location))?;

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use super::table::Table;
 use super::{Console, Exit, Failure, StatusArguments, age, ask, counted, write_json};
-use crate::admin::{OperatorsReport, SaidReport, StatusReport, TargetReport, WaitingReport};
+use crate::admin::{
+    OperatorsReport, SaidReport, SplitReport, StatusReport, TargetReport, WaitingReport,
+};
 use crate::load::Place;
 use crate::model::Verdict;
 
@@ -23,7 +25,8 @@ pub(super) fn run(
 }
 
 fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
-    let StatusReport { version, generation, zones, reloads_refused, operators, targets } = report;
+    let StatusReport { version, generation, zones, reloads_refused, operators, loads, targets } =
+        report;
     let zones = counted(zones.len(), "zone");
     writeln!(out, "windrose {version}, snapshot {generation} of {zones}; {}", verdicts(targets))?;
     if *reloads_refused > 0 {
@@ -31,6 +34,7 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
         writeln!(out, "refused: {}; the log says why", counted(reloads, "reload"))?;
     }
     write_operators(out, operators)?;
+    write_loads(out, loads)?;
     if targets.is_empty() {
         return Ok(());
     }
@@ -103,6 +107,34 @@ fn write_operators(out: &mut dyn Write, operators: &OperatorsReport) -> io::Resu
     Ok(())
 }
 
+/// What is split by load, with what it is by static weights.
+fn write_loads(out: &mut dyn Write, loads: &[SplitReport]) -> io::Result<()> {
+    if loads.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table =
+        Table::new(&["SPLIT BY LOAD", "ZONE", "PART", "SHARE", "STATIC", "LOAD", "ERRORS", "AGE"]);
+    for SplitReport { zone, of, parts } in loads {
+        for part in parts {
+            let shown =
+                |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |n| format!("{n:.2}"));
+            let is_down = if part.is_usable { "" } else { " (not usable)" };
+            table.row([
+                of.clone(),
+                zone.clone(),
+                format!("{}{is_down}", part.name),
+                format!("{:.1}%", part.share),
+                format!("{:.1}%", part.static_share),
+                shown(part.load),
+                shown(part.errors.filter(|errors| *errors > 0.0)),
+                part.age_secs.map_or_else(|| "-".to_owned(), age),
+            ]);
+        }
+    }
+    table.write(out, "")
+}
+
 /// `5 targets: 3 up, 2 down`
 fn verdicts(targets: &[TargetReport]) -> String {
     let count = |verdict: Verdict| {
@@ -120,7 +152,7 @@ fn verdicts(targets: &[TargetReport]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::OverrideReport;
+    use crate::admin::{OverrideReport, PartReport};
 
     fn said(author: &str, reason: &str, ends_in_secs: Option<u64>) -> SaidReport {
         let (author, reason) = (author.to_owned(), reason.to_owned());
@@ -137,6 +169,18 @@ mod tests {
             last: Some("12.0 ms".to_owned()),
             doubts: None,
             is_restored: false,
+        }
+    }
+
+    fn part(name: &str, share: f64, load: Option<f64>) -> PartReport {
+        PartReport {
+            name: name.to_owned(),
+            share,
+            static_share: 50.0,
+            is_usable: load.is_some(),
+            load,
+            errors: load.map(|_| 0.0),
+            age_secs: load.map(|_| 4),
         }
     }
 
@@ -186,6 +230,11 @@ mod tests {
                     ],
                 }],
             },
+            loads: vec![SplitReport {
+                zone: "example.com.".to_owned(),
+                of: "steer www.example.com.".to_owned(),
+                parts: vec![part("web-eu", 41.25, Some(0.91)), part("web-us", 58.75, None)],
+            }],
             targets: vec![target("1", "up", 7300), down, restored],
         };
         let mut out = Vec::new();

@@ -14,7 +14,7 @@ use crate::clock::Moment;
 use crate::model::feed::{FeedTarget, Load, LoadReport};
 use crate::model::{EndpointId, Name, Observation, Time, Zone};
 use crate::snapshot::Snapshot;
-use crate::steer::{LoadControl, LoadWeights, SavedControl};
+use crate::steer::{LoadControl, LoadWeights, SavedControl, Split};
 
 /// What is known of load.
 #[derive(Debug, Default)]
@@ -99,6 +99,22 @@ impl LoadBoard {
             }
         }
         others
+    }
+
+    /// What each zone splits by load, in the eyes of `snapshot`.
+    #[must_use]
+    pub fn splits(&self, snapshot: &Snapshot, now: Time) -> Vec<(Name, Split)> {
+        let controls = lock(&self.controls);
+        let of_zone = |(apex, (zone, control)): (&Name, &(Arc<Zone>, LoadControl))| {
+            let place = snapshot.place_of(apex)?;
+            let own = Arc::ptr_eq(zone, &snapshot.zones()[place]).then(|| {
+                control.splits(zone, snapshot.scene(place), &|id| self.load(zone, id, now))
+            })?;
+            Some(own.into_iter().map(|split| (apex.clone(), split)).collect::<Vec<_>>())
+        };
+        let mut all: Vec<_> = controls.by_zone.iter().filter_map(of_zone).flatten().collect();
+        all.sort_by(|a, b| (&a.0, &a.1.of).cmp(&(&b.0, &b.1.of)));
+        all
     }
 
     /// In which time a step is due; `None` when nothing goes by load.

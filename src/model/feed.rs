@@ -52,6 +52,14 @@ impl Utilisation {
         Some(Self(millis.round() as u64))
     }
 
+    /// As a number, for those who read it.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "thousandths beyond 2^53 are nobody's load")]
+        let millis = self.0 as f64;
+        millis / 1000.0
+    }
+
     /// In parts of `whole`, which is in thousandths as well; as large as can be when it is too large.
     #[must_use]
     pub fn per(self, whole: NonZeroU64) -> Self {

@@ -101,6 +101,9 @@ pub struct Decision {
     pub region: Option<String>,
     /// The endpoints that are answered.
     pub endpoints: Vec<EndpointNamed>,
+    /// How often, in percent, answers to such clients name each endpoint first, `POOL/ENDPOINT`; when
+    /// there is more than one.
+    pub shares: Vec<(String, f64)>,
     /// Time to live in seconds.
     pub ttl: u32,
     /// What makes it so long.
@@ -401,6 +404,7 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
         pools: notes.iter().map(|note| fate_of(decided, note, located)).collect(),
         region,
         endpoints: endpoints.iter().map(named).collect(),
+        shares: shares_of(zone, selection),
         ttl: selection.ttl,
         ttl_by: ttl_text(zone, steer, selection),
         why: selection.why.to_string(),
@@ -408,6 +412,28 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
         observed: steer.is_observe_only.then(|| names(decided.pools_in(&decided.scene))),
         frozen: decided.frozen.clone(),
     }
+}
+
+/// How often answers name each endpoint first, if there is a choice.
+fn shares_of(zone: &Zone, selection: &Selection) -> Vec<(String, f64)> {
+    let Selected::Among(tree) = &selection.selected else { return Vec::new() };
+    // The same endpoint may stand in several branches.
+    let mut shares: Vec<(EndpointId, u64)> = Vec::new();
+    for (endpoint, share) in tree.shares().into_iter().filter(|(_, share)| *share > 0) {
+        match shares.iter_mut().find(|(known, _)| known == endpoint) {
+            Some((_, sum)) => *sum += share,
+            None => shares.push((*endpoint, share)),
+        }
+    }
+    if shares.len() < 2 {
+        return Vec::new();
+    }
+    let shown = |(id, share): (EndpointId, u64)| {
+        let endpoint = &zone.endpoints[id.index()];
+        let name = format!("{}/{}", zone.pools[endpoint.pool.index()].name, endpoint.name);
+        (name, f64::from(u32::try_from(share).unwrap_or(u32::MAX)) / 1e4)
+    };
+    shares.into_iter().map(shown).collect()
 }
 
 /// What of the rule itself names the client.

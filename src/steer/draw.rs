@@ -13,6 +13,9 @@ use crate::model::topology::{ANSWERS_MAX, Policy};
 /// A weight that counts in full is multiplied by this much; one that ramps up by less.
 pub const FULL_SHARE: u16 = 1000;
 
+/// All answers, in the unit of [`DrawTree::shares`].
+pub const WHOLE: u64 = 1_000_000;
+
 /// The largest weight in a tree: sticky choices compare products of it with 39-bit costs.
 const WEIGHT_BITS_MAX: u32 = 24;
 
@@ -134,6 +137,30 @@ impl<T> DrawTree<T> {
             ItemTo::Leaf(leaf) => Some(leaf),
             ItemTo::Node(_) => None,
         })
+    }
+
+    /// How often each is the first that an answer names, over all random numbers, turns and clients: in
+    /// [`WHOLE`]ths.
+    #[must_use]
+    pub fn shares(&self) -> Vec<(&T, u64)> {
+        let mut of_nodes = vec![0; self.nodes.len()];
+        let mut shares = Vec::new();
+        if let Some(root) = of_nodes.first_mut() {
+            *root = WHOLE;
+        }
+        for (place, DrawNode { policy, items, .. }) in self.nodes.iter().enumerate() {
+            let items = &self.items[items.clone()];
+            let (share, parts) = (of_nodes[place], policy::shares(*policy, items));
+            let whole = parts.iter().sum::<u64>().max(1);
+            for (item, part) in items.iter().zip(parts) {
+                let own = share * part / whole;
+                match &item.to {
+                    ItemTo::Leaf(leaf) => shares.push((leaf, own)),
+                    ItemTo::Node(below) => of_nodes[*below] = own,
+                }
+            }
+        }
+        shares
     }
 
     /// The same tree with other things in the same places.

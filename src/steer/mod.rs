@@ -31,7 +31,7 @@ mod velocity;
 pub(crate) mod walk;
 
 pub use draw::{Draw, DrawTree, Drawn, draw};
-pub use load::{LoadControl, LoadWeights, SavedControl};
+pub use load::{LoadControl, LoadWeights, SavedControl, Split, SplitPart};
 pub use outline::Outline;
 pub(crate) use policy::{GOLDEN_GAMMA, mix};
 pub use prefer::{Evidence, Preference, prefer};

@@ -280,3 +280,49 @@ async fn an_operator_goes_through_a_day_by_commands() {
     assert_eq!(report[0]["what"], "region second");
     node.shut_down().await;
 }
+
+// ---- Load ----
+
+/// A zone whose pools are told how busy they are.
+const TOLD: &str = "zone = 'told.test'\nnameservers = ['ns1.example.net.']\nttl = '1s'\n\
+    [regions.eu]\nlocation = [50, 10]\n\
+    [feeds.agents]\nkind = 'push'\nlimit = 100\ninterval = '1s'\n\
+    [pools.left]\nregion = 'eu'\nfeed = 'agents'\nendpoints = [{ address = '192.0.2.41' }]\n\
+    [pools.right]\nregion = 'eu'\nfeed = 'agents'\nendpoints = [{ address = '192.0.2.42' }]\n\
+    [steer.www]\npolicy = 'least-load'\npools = ['left', 'right']\n";
+
+#[tokio::test]
+async fn load_that_is_told_moves_weights_and_is_shown() {
+    let (files, _first, _second) = served().await;
+    files.write("zones/told.test.toml", TOLD);
+    let node = files.start().await;
+    let tell = async |pool: &str, value: f64| {
+        let body = json!({"zone": "told.test", "feed": "agents", "pool": pool, "value": value});
+        call(&node, Method::POST, "/v1/load", Some(body)).await
+    };
+    let (status, said) = tell("lef", 1.0).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(said["error"], "the zone has no pool `lef`");
+    let has_moved = async || {
+        assert_eq!(tell("left", 90.0).await, (StatusCode::OK, json!({"reports": 1})));
+        assert_eq!(tell("right", 10.0).await.0, StatusCode::OK);
+        let splits = told(&node, Method::GET, "/v1/load", None).await;
+        let left = &splits[0]["parts"][0];
+        assert_eq!((&left["name"], &left["load"]), (&json!("left"), &json!(0.9)), "{splits}");
+        assert_eq!(left["static_share"], 50.0);
+        (left["share"].as_f64().expect("a number") < 45.0).then_some(())
+    };
+    until("weight has moved", has_moved).await;
+    let path = "/v1/explain?name=www.told.test&client=127.0.0.1";
+    let explanation = told(&node, Method::GET, path, None).await;
+    let share = explanation["decision"]["shares"][0].clone();
+    assert_eq!(share[0], "left/192.0.2.41", "{explanation}");
+    assert!(share[1].as_f64().expect("a number") < 45.0, "{explanation}");
+    node.shut_down().await;
+
+    let node = files.start().await;
+    let splits = told(&node, Method::GET, "/v1/load", None).await;
+    let share = splits[0]["parts"][0]["share"].as_f64().expect("a number");
+    assert!(share < 45.0, "a restart forgets nothing: {splits}");
+    node.shut_down().await;
+}

@@ -17,7 +17,7 @@ pub(super) type LoadOf<'a> = dyn Fn(EndpointId) -> Option<Load> + 'a;
 /// Everything in one zone that is split by load.
 #[derive(Clone, Debug)]
 pub struct LoadControl {
-    splits: Vec<Split>,
+    splits: Vec<Splitter>,
     weights: Arc<LoadWeights>,
 }
 
@@ -32,9 +32,31 @@ pub struct SavedControl {
     pub controller: Controller,
 }
 
+/// Something that is split by load, for those who ask.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Split {
+    /// What: `steer www.example.com.`, `pool web-eu`.
+    pub of: String,
+    /// Its parts, in the order written.
+    pub parts: Vec<SplitPart>,
+}
+
+/// One of the things that share.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SplitPart {
+    /// Its name: an endpoint's, a pool's, `steer:NAME`.
+    pub name: String,
+    /// Its weight now, and what it would be without any load: in the same unit.
+    pub weights: (u32, u32),
+    /// Whether answers may name it now.
+    pub is_usable: bool,
+    /// What is known of its load.
+    pub load: Option<Load>,
+}
+
 /// What one controller splits.
 #[derive(Clone, Debug)]
-struct Split {
+struct Splitter {
     of: SplitOf,
     name: String,
     settings: Settings,
@@ -66,7 +88,7 @@ impl LoadControl {
     /// load.
     #[must_use]
     pub fn new(zone: &Zone) -> Option<Self> {
-        let mut splits: Vec<Split> = Vec::new();
+        let mut splits: Vec<Splitter> = Vec::new();
         for (n, steer) in zone.steers.iter().enumerate().filter(|(_, s)| !s.is_branch_only) {
             let outline = Outline::new(zone, SteerId::new(n));
             for (node, own) in outline.nodes().iter().zip(outline.steers(zone)) {
@@ -126,11 +148,29 @@ impl LoadControl {
     /// In which time the next step is due.
     #[must_use]
     pub fn due_in(&self, unix: Duration) -> Duration {
-        let left = |split: &Split| {
+        let left = |split: &Splitter| {
             let nanos = unix.as_nanos() % split.settings.period.as_nanos().max(1);
             split.settings.period.saturating_sub(Duration::from_nanos_u128(nanos))
         };
         self.splits.iter().map(left).min().unwrap_or(Duration::MAX)
+    }
+
+    /// What is split, how, and what is known of it.
+    pub fn splits(&self, zone: &Zone, scene: &Scene, load_of: &LoadOf<'_>) -> Vec<Split> {
+        let one = |split: &Splitter| {
+            let items = split.items(zone, scene, load_of);
+            let statics = Controller::new(items.len()).weights(&items);
+            let weights = split.controller.weights(&items).into_iter().zip(statics);
+            let parts = split.parts.iter().zip(items).zip(weights);
+            let part = |((part, item), weights): ((&Part, Item), (u32, u32))| SplitPart {
+                name: part.name.clone(),
+                weights,
+                is_usable: item.is_usable,
+                load: item.load,
+            };
+            Split { of: split.name.clone(), parts: parts.map(part).collect() }
+        };
+        self.splits.iter().map(one).collect()
     }
 
     /// What the weights have come to.
@@ -156,7 +196,7 @@ impl LoadControl {
 
 /// Adds what a steer splits by load, in a rule whose answers live for `ttl`. What is there already may
 /// have to wait longer for its clients.
-fn add_splits(splits: &mut Vec<Split>, zone: &Zone, id: SteerId, steer: &Steer, ttl: Duration) {
+fn add_splits(splits: &mut Vec<Splitter>, zone: &Zone, id: SteerId, steer: &Steer, ttl: Duration) {
     let mut add = |of, aim, make: &dyn Fn() -> (String, Vec<Part>)| {
         let known = splits.iter_mut().find(|split| split.of == of && split.settings.aim == aim);
         if let Some(split) = known {
@@ -170,7 +210,7 @@ fn add_splits(splits: &mut Vec<Split>, zone: &Zone, id: SteerId, steer: &Steer, 
         let period = period_of(zone, &parts);
         let controller = Controller::new(parts.len());
         let settings = Settings { aim, ttl, period };
-        splits.push(Split { of, name, settings, parts, controller });
+        splits.push(Splitter { of, name, settings, parts, controller });
     };
     if let Some(policy) = steer.policy.load() {
         let parts = || {
@@ -234,7 +274,7 @@ fn period_of(zone: &Zone, parts: &[Part]) -> Duration {
     intervals.max().unwrap_or(Duration::from_secs(10))
 }
 
-impl Split {
+impl Splitter {
     fn items(&self, zone: &Zone, scene: &Scene, load_of: &LoadOf<'_>) -> Vec<Item> {
         let item = |part: &Part| {
             let alive = part.alive(scene);

@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-pub use control::{LoadControl, SavedControl};
+pub use control::{LoadControl, SavedControl, Split, SplitPart};
 
 use super::controller::Aim;
 use crate::model::topology::LoadPolicy;

@@ -54,6 +54,19 @@ pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], dice: Draw) -> u
     }
 }
 
+/// The parts in which each of `items` is the first that is drawn.
+pub(super) fn shares(policy: Policy, items: &[impl Weighted]) -> Vec<u64> {
+    match policy {
+        Policy::Nearest | Policy::Failover | Policy::Map => {
+            (0..items.len()).map(|place| u64::from(place == 0)).collect()
+        }
+        Policy::Weighted | Policy::Load(_) | Policy::Sticky => {
+            items.iter().map(|item| item.weight().into()).collect()
+        }
+        Policy::RoundRobin | Policy::All | Policy::Random => vec![1; items.len()],
+    }
+}
+
 fn first(count: usize) -> Picks {
     let mut picks = Picks::EMPTY;
     (0..count).for_each(|index| picks.push(index));

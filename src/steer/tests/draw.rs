@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::world::World;
 use crate::model::topology::{ANSWERS_MAX, Policy};
-use crate::steer::{Draw, Drawn, Family, Selection, draw};
+use crate::steer::draw::WHOLE;
+use crate::steer::{Draw, Drawn, Family, Selected, Selection, draw};
 
 /// A draw as the `turn`th query from client `key` makes it.
 fn dice(turn: u32, key: u64) -> Draw {
@@ -95,6 +96,31 @@ fn nested_draws_do_not_go_together() {
         let draws = (0..DRAWS).map(|n| dice(n, key(n)));
         let error = worst_error(&firsts(&world.select(Family::V4), draws), &[1, 1, 1, 1]);
         assert!(error <= 0.02, "{policy:?}: {error}");
+    }
+}
+
+#[test]
+fn shares_are_told_as_they_are_drawn() {
+    use Policy::{All, Failover, Random, RoundRobin, Sticky, Weighted};
+    for (between, inside) in [
+        (Weighted, Sticky),
+        (Sticky, Weighted),
+        (Random, RoundRobin),
+        (RoundRobin, Failover),
+        (Failover, All),
+    ] {
+        let world = World::new(between, "eu share 3: a*2 b*3\n us: c d*4 e").pick(inside, 1);
+        let selection = world.select(Family::V4);
+        let Selected::Among(tree) = &selection.selected else { panic!("{selection:?}") };
+        let drawn = firsts(&selection, (0..DRAWS).map(|n| dice(n, key(n))));
+        let mut sum = 0;
+        for (endpoint, share) in tree.shares() {
+            let count = drawn.iter().filter(|drawn| **drawn == endpoint.index()).count();
+            let counted = u64::try_from(count).unwrap() * WHOLE / u64::from(DRAWS);
+            assert!(counted.abs_diff(share) <= WHOLE / 200, "{between:?} {inside:?} {endpoint:?}");
+            sum += share;
+        }
+        assert!(WHOLE - sum < 10, "{between:?} {inside:?}: {sum}");
     }
 }
 

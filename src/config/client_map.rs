@@ -13,10 +13,10 @@ pub(super) const KEYS: Keys = Keys {
     unbuilt: &[],
 };
 
-/// Tables of the map, what one of their keys looks like, and how it is read.
-type Kind = (&'static str, &'static str, fn(&str) -> Result<Clients, String>);
+/// Words for a kind of clients, what an entry looks like, and how its key is read.
+pub(super) type Kind = (&'static str, &'static str, fn(&str) -> Result<Clients, String>);
 
-const KINDS: [Kind; 5] = [
+pub(super) const KINDS: [Kind; 5] = [
     ("continent", "{ EU = [\"web-eu\"] }", |text| {
         let continent = Continent::new(text).ok_or("no such continent code");
         Ok(Clients::Continent(continent?))

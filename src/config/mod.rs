@@ -29,6 +29,7 @@ mod places;
 mod pool;
 mod reader;
 mod region;
+mod rtt;
 mod server;
 mod steer;
 mod text;

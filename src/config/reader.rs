@@ -153,18 +153,7 @@ impl<'d> Table<'d> {
     /// The entries of the table below `key`, whose keys are names of the operator's, in the order of
     /// the file. `shape` shows what it should look like.
     pub(super) fn named(&self, key: &'static str, shape: &str) -> Vec<(Key<'d>, Value<'d>)> {
-        let Some(value) = self.get(key) else { return Vec::new() };
-        let DeValue::Table(node) = value.node else {
-            value.wrong_type(&format!("a table such as `{shape}`"));
-            return Vec::new();
-        };
-        let entry = |(name, node): (&'d Spanned<_>, &'d Spanned<_>)| {
-            let name = key_at(name, self.findings);
-            (name, Value::new(name.text, node, self.findings))
-        };
-        let mut entries: Vec<_> = node.iter().map(entry).collect();
-        entries.sort_by_key(|(key, _)| key.span.start);
-        entries
+        self.get(key).map(|value| value.named(shape)).unwrap_or_default()
     }
 
     /// An error at the table as a whole; not recorded yet.
@@ -396,6 +385,21 @@ impl<'d> Value<'d> {
         let (from, to) = (text::show(*range.start()), text::show(*range.end()));
         self.push(self.error(format!("`{}` must lie between {from} and {to}", self.key)));
         None
+    }
+
+    /// The entries of a table whose keys are names, in the order of the file; `shape` is an example.
+    pub(super) fn named(self, shape: &str) -> Vec<(Key<'d>, Self)> {
+        let DeValue::Table(node) = self.node else {
+            self.wrong_type(&format!("a table such as `{shape}`"));
+            return Vec::new();
+        };
+        let entry = |(name, node): (&'d Spanned<_>, &'d Spanned<_>)| {
+            let name = key_at(name, self.findings);
+            (name, Value::new(name.text, node, self.findings))
+        };
+        let mut entries: Vec<_> = node.iter().map(entry).collect();
+        entries.sort_by_key(|(key, _)| key.span.start);
+        entries
     }
 
     /// A length of time in whole seconds, in `range`.

@@ -48,8 +48,6 @@ pub(super) const KEY_BITS_KEYS: Keys =
 /// Keys that only a name that is asked for can have a use for.
 const NAME_KEYS: [&str; 6] = ["all-down", "ttl", "ttl-min", "key-bits", "velocity", "observe-only"];
 
-const POLICIES_UNBUILT: [&str; 1] = ["latency"];
-
 const ALL_DOWN: [(&str, AllDown); 4] = [
     ("as-up", AllDown::AsUp),
     ("last-good", AllDown::LastGood),
@@ -94,7 +92,7 @@ impl<'d> SteerReader<'_, 'd> {
         let owner = self.read_owner(&table, key);
         let has_owner = owner.is_some();
         let policy = table.require("policy", "\"nearest\"");
-        let policy = policy.and_then(|value| value.choice(&Policy::WORDS, &POLICIES_UNBUILT));
+        let policy = policy.and_then(|value| value.choice(&Policy::WORDS, &[]));
         let reader = BranchReader { steer: &table.what, pools: self.pools, steers: self.steers };
         let pools = table.require("pools", "[\"web-eu\"]");
         let Branches { list, spans } = reader.read(&table, pools);
@@ -282,7 +280,7 @@ fn read_pick(table: &Table<'_>) -> Pick {
 }
 
 fn read_pick_policy(value: Value<'_>) -> Option<Policy> {
-    let between_only = [Policy::Nearest, Policy::Map];
+    let between_only = [Policy::Nearest, Policy::Latency, Policy::Map];
     if let Some(policy) = between_only.iter().find(|own| value.as_text() == Some(own.word())) {
         let error = value.error("the endpoints of a pool are all in one place");
         let hint = format!("`{}` chooses between pools; inside one use `sticky`", policy.word());
@@ -291,7 +289,7 @@ fn read_pick_policy(value: Value<'_>) -> Option<Policy> {
     }
     let words: Vec<_> =
         Policy::WORDS.into_iter().filter(|(_, policy)| !between_only.contains(policy)).collect();
-    value.choice(&words, &POLICIES_UNBUILT)
+    value.choice(&words, &[])
 }
 
 fn read_key_bits(table: &Table<'_>) -> KeyBits {

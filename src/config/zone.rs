@@ -14,7 +14,7 @@ use super::names::Names;
 use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
-use super::{ZoneFiles, by_load, check, failback, feed, master, region, server, wheres};
+use super::{ZoneFiles, by_load, check, failback, feed, master, region, rtt, server, wheres};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
@@ -36,13 +36,14 @@ const ROOT: Keys = Keys {
         "feeds",
         "pools",
         "steer",
+        "rtt",
         "expect",
     ],
     unbuilt: &["dnssec", "transfer", "maps", "vantages"],
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 16] = [
+pub(super) const KEYS: [&Keys; 17] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
@@ -57,6 +58,7 @@ pub(super) const KEYS: [&Keys; 16] = [
     &steer::KEY_BITS_KEYS,
     &failback::VELOCITY_KEYS,
     &client_map::KEYS,
+    &rtt::KEYS,
     &wheres::KEYS,
     &expect::KEYS,
 ];
@@ -184,6 +186,8 @@ fn read_body(
         authority.complete(root, &apex, text, names);
     }
     branches::warn_families(root, &steers, &families);
+    let of_entries: Vec<_> = steers.iter().map(|entry| &entry.steer).collect();
+    let rtts = rtt::read(root, &region_names, &of_entries);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
     let mut zone = Zone {
@@ -195,6 +199,7 @@ fn read_body(
         pools,
         endpoints,
         steers: steers.into_iter().map(|entry| entry.steer).collect(),
+        rtts,
         expectations: Vec::new(),
         written: Sources::default(),
     };

@@ -37,6 +37,8 @@ pub struct Zone {
     pub endpoints: Vec<Endpoint>,
     /// How names choose among pools.
     pub steers: Vec<Steer>,
+    /// Round-trip times between clients and regions, for [`Policy::Latency`].
+    pub rtts: Arc<[RttEntry]>,
     /// What must hold before this zone may be served.
     pub expectations: Vec<Expectation>,
     /// The file that the places of these lie in; none when there are none.
@@ -56,6 +58,7 @@ impl Zone {
             pools: Vec::new(),
             endpoints: Vec::new(),
             steers: Vec::new(),
+            rtts: Arc::default(),
             expectations: Vec::new(),
             written: Sources::default(),
         }
@@ -237,7 +240,7 @@ impl Steer {
                 && clause.asns.is_empty())
         };
         let entry_asks = |entry: &MapEntry| !matches!(entry.clients, Clients::Subnet(_));
-        self.policy == Policy::Nearest
+        self.policy.is_by_distance()
             || self.wheres.iter().any(clause_asks)
             || self.map.entries.iter().any(entry_asks)
     }
@@ -291,6 +294,15 @@ pub struct ClientMap {
     pub default: Vec<usize>,
 }
 
+/// The round-trip times of some clients.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RttEntry {
+    /// Whose.
+    pub clients: Clients,
+    /// To which regions; no region twice.
+    pub times: Vec<(RegionId, Duration)>,
+}
+
 /// One line of a map.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MapEntry {
@@ -332,6 +344,9 @@ impl std::fmt::Display for Clients {
 pub enum Policy {
     /// By great-circle distance between client and region. Between pools only.
     Nearest,
+    /// By the round-trip time between client and region, as far as it was measured; by distance else.
+    /// Between pools only.
+    Latency,
     /// The first usable in the order written.
     Failover,
     /// As a table of continents, countries, subdivisions, networks and subnets says. Between
@@ -370,8 +385,9 @@ pub enum LoadPolicy {
 
 impl Policy {
     /// All of them with their words in zone files.
-    pub const WORDS: [(&'static str, Self); 14] = [
+    pub const WORDS: [(&'static str, Self); 15] = [
         ("nearest", Self::Nearest),
+        ("latency", Self::Latency),
         ("failover", Self::Failover),
         ("map", Self::Map),
         ("weighted", Self::Weighted),
@@ -390,7 +406,19 @@ impl Policy {
     /// Whether it takes the first branch that can serve and none besides.
     #[must_use]
     pub const fn is_ordered(self) -> bool {
-        matches!(self, Self::Nearest | Self::Failover | Self::Map)
+        matches!(self, Self::Nearest | Self::Latency | Self::Failover | Self::Map)
+    }
+
+    /// Whether it asks where clients are.
+    #[must_use]
+    pub const fn tells_places_apart(self) -> bool {
+        self.is_by_distance() || matches!(self, Self::Map)
+    }
+
+    /// Whether it goes by how far away regions are, in kilometres or milliseconds.
+    #[must_use]
+    pub const fn is_by_distance(self) -> bool {
+        matches!(self, Self::Nearest | Self::Latency)
     }
 
     /// The load-driven policy that it is.

@@ -13,7 +13,7 @@ use super::names::{NameTable, TableError};
 use super::rules::{RuleMap, RuleSource};
 use crate::geo::distance::Ranking;
 use crate::geo::{Atlas, ClassId, ClassMap, ClassMapError, Place, distance};
-use crate::model::topology::{ClientMap, Policy, Region, Where};
+use crate::model::topology::{ClientMap, Policy, Region, RttEntry, Where};
 use crate::model::{
     Coordinates, EndpointHealth, EndpointId, Location, Name, RegionId, Steer, SteerId, Target,
     TargetHealth, Zone,
@@ -258,6 +258,8 @@ struct RuleTable<'b> {
 struct MapKey {
     regions: Vec<RegionKey>,
     nodes: Vec<NodeKey>,
+    /// Only if any node goes by them.
+    rtts: Option<Arc<[RttEntry]>>,
 }
 
 /// A region: its coordinates as bits, and whom it falls back to.
@@ -280,14 +282,16 @@ impl MapKey {
             (latitude.to_bits(), longitude.to_bits(), region.fallback.clone())
         };
         let node = |(node, steer): (&Node, &Steer)| NodeKey {
-            policy: matches!(steer.policy, Policy::Nearest | Policy::Map).then_some(steer.policy),
+            policy: steer.policy.tells_places_apart().then_some(steer.policy),
             branches: node.branches.clone(),
             regions: node.regions.clone(),
             wheres: steer.wheres.clone(),
             map: steer.map.clone(),
             bias: steer.bias.clone(),
         };
+        let goes_by_rtts = outline.steers(zone).any(|steer| steer.policy == Policy::Latency);
         Self {
+            rtts: goes_by_rtts.then(|| Arc::clone(&zone.rtts)),
             regions: zone.regions.iter().map(region).collect(),
             nodes: outline.nodes().iter().zip(outline.steers(zone)).map(node).collect(),
         }
@@ -380,7 +384,7 @@ struct Classes<'a> {
     sight: Sight,
     regions: Vec<Coordinates>,
     ranking: Ranking,
-    has_bias: bool,
+    needs_kilometres: bool,
     preferences: Vec<Preference>,
     by_preference: HashMap<Preference, ClassId>,
     /// By what is seen of clients: hundreds of thousands of places look alike in thousands of ways.
@@ -396,7 +400,9 @@ impl<'a> Classes<'a> {
             sight: Sight::new(zone, outline),
             ranking: Ranking::new(&regions),
             regions,
-            has_bias: outline.steers(zone).any(|steer| !steer.bias.is_empty()),
+            needs_kilometres: outline
+                .steers(zone)
+                .any(|steer| !steer.bias.is_empty() || steer.policy == Policy::Latency),
             preferences: Vec::new(),
             by_preference: HashMap::new(),
             by_seen: HashMap::new(),
@@ -423,7 +429,7 @@ impl<'a> Classes<'a> {
         let from = place.location.coordinates;
         let nearest: Option<Vec<RegionId>> =
             from.map(|from| self.ranking.order(from).into_iter().map(RegionId::new).collect());
-        let kilometres: Vec<f64> = match from.filter(|_| self.has_bias) {
+        let kilometres: Vec<f64> = match from.filter(|_| self.needs_kilometres) {
             Some(from) => self.regions.iter().map(|at| distance::kilometres(from, *at)).collect(),
             None => Vec::new(),
         };

@@ -12,17 +12,17 @@ use super::rules::CompiledRule;
 use super::{Snapshot, ZoneState};
 use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
-use crate::model::topology::{EndpointAt, Outage};
+use crate::model::topology::{Clients, EndpointAt, Outage, Policy};
 use crate::model::{
-    ClientSubnet, EndpointHealth, EndpointId, Name, Override, OverrideKind, PoolId, Prefix,
-    RecordType, Steer, TargetHealth, Verdict, Zone,
+    ClientSubnet, Coordinates, EndpointHealth, EndpointId, Name, Override, OverrideKind, PoolId,
+    Prefix, RecordType, Steer, TargetHealth, Verdict, Zone,
 };
-use crate::steer::prefer::NamedBy;
+use crate::steer::prefer::{NamedBy, rtts};
 use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
 use crate::steer::{
-    Choice, Draw, Drawn, Family, Outline, PoolPast, Preference, Scene, Selected, Selection, choose,
-    trail,
+    Choice, Draw, Drawn, Evidence, Family, Outline, PoolPast, Preference, Scene, Selected,
+    Selection, choose, trail,
 };
 
 /// A question to be explained.
@@ -233,6 +233,7 @@ pub(super) struct Decided<'a> {
     pub(super) preference: &'a Preference,
     pub(super) class: usize,
     pub(super) scope: u8,
+    pub(super) client: Prefix,
     /// What counts for known of endpoints, with what is taken for down.
     pub(super) health: Vec<EndpointHealth>,
     /// What probes say of them.
@@ -277,6 +278,7 @@ pub(super) fn decide<'a>(
         preference,
         class,
         scope,
+        client: question.client,
         health,
         real: state.real.clone(),
         said: state.said.clone(),
@@ -487,6 +489,7 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
     if note.is_held {
         reason.push_str("; would be lost, but velocity holds it");
     }
+    reason.extend(rtt_text(decided, note, located).map(|rtt| format!("; {rtt}")));
     let reason = [&[reason], &overrides[..]].concat().join("; ");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20,016 km")]
     let kilometres = |at| distance::kilometres(at, region.coordinates).round() as u32;
@@ -503,6 +506,29 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
         overrides,
         endpoints: endpoints.collect(),
     }
+}
+
+/// Under `latency`: how far away a pool's region is, and who says so.
+fn rtt_text(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Option<String> {
+    let (zone, location) = (decided.zone, &located.location);
+    decided.outline.steers(zone).find(|steer| steer.policy == Policy::Latency)?;
+    let kilometres = |at: Coordinates| {
+        zone.regions.iter().map(|region| distance::kilometres(at, region.coordinates)).collect()
+    };
+    let kilometres: Vec<f64> = location.coordinates.map(kilometres).unwrap_or_default();
+    let evidence = Evidence { location, subnets: &[], nearest: None, kilometres: &kilometres };
+    let is_within = |clients: &Clients| match clients {
+        Clients::Subnet(subnet) => subnet.covers(decided.client),
+        _ => false,
+    };
+    let subnets: Vec<bool> = zone.rtts.iter().map(|entry| is_within(&entry.clients)).collect();
+    let times = rtts(&zone.rtts, &evidence, &subnets, zone.regions.len());
+    let (time, by) = times[zone.pools[note.pool.index()].region.index()]?;
+    let by = match by {
+        Some(entry) => format!("measured for {}", zone.rtts[entry].clients),
+        None => "by distance".to_owned(),
+    };
+    Some(format!("{:.0} ms {by}", time.as_secs_f64() * 1e3))
 }
 
 /// What operators say of the endpoints of a pool, each word once.

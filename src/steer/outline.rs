@@ -5,7 +5,7 @@
 //! branches node by node ([`Preference`](super::Preference)), what was looked at leaf by leaf. Steers
 //! may be used in several places; a tree has an end because `config` lets none lead back to itself.
 
-use crate::model::topology::{AllDown, BranchTo, ClientMap, Clients, Policy};
+use crate::model::topology::{AllDown, BranchTo, Clients, Policy, RttEntry};
 use crate::model::{PoolId, Prefix, RegionId, Steer, SteerId, Zone};
 
 /// A rule unfolded; node 0 is the rule itself.
@@ -51,7 +51,7 @@ impl Outline {
         let steer = &zone.steers[id.index()];
         let place = self.nodes.len();
         let subnet_set_from = *subnet_sets;
-        *subnet_sets += subnet_sets_of(steer).count();
+        *subnet_sets += subnet_sets_of(zone, steer).count();
         let (branches, regions) = (Vec::new(), Vec::new());
         self.nodes.push(Node { steer: id, branches, regions, subnet_set_from });
         for branch in &steer.branches {
@@ -129,52 +129,66 @@ impl Outline {
     /// Whether what a client gets depends on where it is.
     #[must_use]
     pub fn tells_places_apart(&self, zone: &Zone) -> bool {
-        let tells = |steer: &Steer| {
-            matches!(steer.policy, Policy::Nearest | Policy::Map) || !steer.wheres.is_empty()
-        };
+        let tells = |steer: &Steer| steer.policy.tells_places_apart() || !steer.wheres.is_empty();
         self.steers(zone).any(tells)
     }
 
-    /// The sets of subnets by which clients are told apart: of each node its clauses', then its map's.
+    /// The sets of subnets by which clients are told apart: of each node its clauses', then its map's,
+    /// then those of which round-trip times are known.
     #[must_use]
     pub fn subnet_sets(&self, zone: &Zone) -> Vec<Vec<Prefix>> {
-        self.steers(zone).flat_map(subnet_sets_of).collect()
+        self.steers(zone).flat_map(|steer| subnet_sets_of(zone, steer)).collect()
     }
 
     /// The autonomous systems by which clients are told apart.
     #[must_use]
     pub fn asns(&self, zone: &Zone) -> Vec<u32> {
-        let of_map = |map: &ClientMap| -> Vec<u32> {
-            let asn = |clients: &Clients| match clients {
-                Clients::Asn(asn) => Some(*asn),
-                _ => None,
-            };
-            map.entries.iter().filter_map(|entry| asn(&entry.clients)).collect()
+        let asn = |clients: &Clients| match clients {
+            Clients::Asn(asn) => Some(*asn),
+            _ => None,
         };
         let of_steer = |steer: &Steer| {
             let of_wheres = steer.wheres.iter().flat_map(|clause| clause.asns.clone());
-            of_wheres.chain(of_map(&steer.map)).collect::<Vec<_>>()
+            let of_map = steer.map.entries.iter().filter_map(|entry| asn(&entry.clients));
+            let of_rtts = rtts_of(zone, steer).iter().filter_map(|entry| asn(&entry.clients));
+            of_wheres.chain(of_map).chain(of_rtts).collect::<Vec<_>>()
         };
         self.steers(zone).flat_map(of_steer).collect()
     }
 }
 
 impl Node {
-    /// Its own part of what is said of each of [`Outline::subnet_sets`]: of its clauses, and of the
-    /// entries of its map.
-    pub(super) fn subnets<'a>(&self, steer: &Steer, all: &'a [bool]) -> (&'a [bool], &'a [bool]) {
+    /// Its own part of what is said of each of [`Outline::subnet_sets`].
+    pub(super) fn subnets<'a>(&self, steer: &Steer, all: &'a [bool]) -> InSubnets<'a> {
         let own = all.get(self.subnet_set_from..).unwrap_or_default();
-        let (clauses, rest) = own.split_at(steer.wheres.len().min(own.len()));
-        (clauses, &rest[..steer.map.entries.len().min(rest.len())])
+        let (of_wheres, rest) = own.split_at(steer.wheres.len().min(own.len()));
+        let (of_map, of_rtts) = rest.split_at(steer.map.entries.len().min(rest.len()));
+        InSubnets { of_wheres, of_map, of_rtts }
     }
 }
 
-/// One set for each clause and each entry of the map, empty for those that name no subnet.
-fn subnet_sets_of(steer: &Steer) -> impl Iterator<Item = Vec<Prefix>> {
-    let of_wheres = steer.wheres.iter().map(|clause| clause.subnets.clone());
-    let of_map = steer.map.entries.iter().map(|entry| match &entry.clients {
+/// Whether a client lies in the subnets of clauses, entries of the map, and round-trip times, by place;
+/// the last may go on with what is not this node's.
+pub(super) struct InSubnets<'a> {
+    pub(super) of_wheres: &'a [bool],
+    pub(super) of_map: &'a [bool],
+    pub(super) of_rtts: &'a [bool],
+}
+
+/// The round-trip times that a steer goes by.
+pub(super) fn rtts_of<'z>(zone: &'z Zone, steer: &Steer) -> &'z [RttEntry] {
+    if steer.policy == Policy::Latency { &zone.rtts } else { &[] }
+}
+
+/// One set for each clause, each entry of the map, and each of the round-trip times, empty for those that
+/// name no subnet.
+fn subnet_sets_of(zone: &Zone, steer: &Steer) -> impl Iterator<Item = Vec<Prefix>> {
+    let subnet = |clients: &Clients| match clients {
         Clients::Subnet(subnet) => vec![*subnet],
         _ => Vec::new(),
-    });
-    of_wheres.chain(of_map)
+    };
+    let of_wheres = steer.wheres.iter().map(|clause| clause.subnets.clone());
+    let of_map = steer.map.entries.iter().map(move |entry| subnet(&entry.clients));
+    let of_rtts = rtts_of(zone, steer).iter().map(move |entry| subnet(&entry.clients));
+    of_wheres.chain(of_map).chain(of_rtts)
 }

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::Duration;
 
-use super::outline::{Node, Outline};
-use crate::model::topology::{ClientMap, Clients, Policy, Where};
+use super::outline::{InSubnets, Node, Outline, rtts_of};
+use crate::model::topology::{ClientMap, Clients, Policy, RttEntry, Where};
 use crate::model::{Location, RegionId, Steer, Zone};
 
 /// Regions that are told apart by distance before the rule's own order takes over. More would make
@@ -106,7 +107,7 @@ fn order_of(zone: &Zone, node: &Node, seen: &Seen) -> Order {
     let steer = &zone.steers[node.steer.index()];
     let (wanted, rest) = divided(steer, seen.named);
     let order = |branches: Vec<usize>| match steer.policy {
-        Policy::Nearest => by_distance(zone, node, branches, &seen.nearest),
+        Policy::Nearest | Policy::Latency => by_distance(zone, node, branches, &seen.nearest),
         _ => branches,
     };
     let clause = seen.named.clause();
@@ -181,7 +182,7 @@ impl Sight {
     pub fn new(zone: &Zone, outline: &Outline) -> Self {
         let of_node = |node: &Node| {
             let steer = &zone.steers[node.steer.index()];
-            if steer.policy != Policy::Nearest {
+            if !steer.policy.is_by_distance() {
                 return Vec::new();
             }
             let all: Vec<usize> = (0..steer.branches.len()).collect();
@@ -201,7 +202,11 @@ impl Sight {
             let steer = &zone.steers[node.steer.index()];
             let named = named_by(steer, node, evidence);
             let horizon = horizons.get(named.clause().map_or(0, |n| n + 1));
-            let nearest = horizon.zip(nearest_of(steer, evidence));
+            let nearest = || match steer.policy {
+                Policy::Latency => quickest_of(zone, node, steer, evidence).map(Cow::Owned),
+                _ => nearest_of(steer, evidence),
+            };
+            let nearest = horizon.and_then(|horizon| Some((horizon, nearest()?)));
             let nearest = nearest.map_or_else(Box::default, |(horizon, nearest)| {
                 let that_count = nearest.iter().filter(|region| horizon.counts[region.index()]);
                 that_count.take(horizon.told_apart).copied().collect()
@@ -214,14 +219,14 @@ impl Sight {
 
 /// What in a steer names a client.
 fn named_by(steer: &Steer, node: &Node, evidence: &Evidence<'_>) -> NamedBy {
-    let (in_clauses, in_map) = node.subnets(steer, evidence.subnets);
-    if let Some(n) = clause_of(steer, evidence.location, in_clauses) {
+    let InSubnets { of_wheres, of_map, .. } = node.subnets(steer, evidence.subnets);
+    if let Some(n) = clause_of(steer, evidence.location, of_wheres) {
         return NamedBy::Where(place(n));
     }
     if steer.policy != Policy::Map {
         return NamedBy::Policy;
     }
-    let entry = entry_of(&steer.map, evidence, in_map);
+    let entry = entry_of(&steer.map, evidence, of_map);
     entry.map_or(NamedBy::MapDefault, |n| NamedBy::Map(place(n)))
 }
 
@@ -251,18 +256,24 @@ pub fn clause_of(steer: &Steer, location: &Location, subnets: &[bool]) -> Option
 /// The most specific entry of a map that names the client: the longest subnet, then network,
 /// subdivision, country, continent. `subnets[n]` says whether the client lies in entry `n`'s.
 fn entry_of(map: &ClientMap, evidence: &Evidence<'_>, subnets: &[bool]) -> Option<usize> {
-    let location = evidence.location;
-    let specificity = |n: usize| match &map.entries[n].clients {
-        Clients::Subnet(subnet) => {
-            subnets.get(n).copied().unwrap_or(false).then(|| (4, subnet.len()))
-        }
+    let specificity = |n: usize| {
+        let is_within = subnets.get(n).copied().unwrap_or(false);
+        specificity(&map.entries[n].clients, evidence.location, is_within)
+    };
+    let named = (0..map.entries.len()).filter_map(|n| Some((specificity(n)?, n)));
+    named.max_by_key(|(specificity, _)| *specificity).map(|(_, n)| n)
+}
+
+/// How closely `clients` name one at `location`, if they do; `is_within` says whether it lies in their
+/// subnet.
+fn specificity(clients: &Clients, location: &Location, is_within: bool) -> Option<(u8, u8)> {
+    match clients {
+        Clients::Subnet(subnet) => is_within.then(|| (4, subnet.len())),
         Clients::Asn(asn) => (location.asn == Some(*asn)).then_some((3, 0)),
         Clients::Subdivision(subdivision) => location.is_in(subdivision).then_some((2, 0)),
         Clients::Country(country) => (location.country == Some(*country)).then_some((1, 0)),
         Clients::Continent(continent) => (location.continent == Some(*continent)).then_some((0, 0)),
-    };
-    let named = (0..map.entries.len()).filter_map(|n| Some((specificity(n)?, n)));
-    named.max_by_key(|(specificity, _)| *specificity).map(|(_, n)| n)
+    }
 }
 
 /// The zone's regions as near as they seem to a steer: with its bias, if it has one.
@@ -278,6 +289,55 @@ fn nearest_of<'a>(steer: &Steer, evidence: &Evidence<'a>) -> Option<Cow<'a, [Reg
         nearest.to_mut().sort_by(|a, b| seems(a).total_cmp(&seems(b)));
     }
     Some(nearest)
+}
+
+/// What is taken for the round-trip time to a region, and the entry that says so; `None` for one that is
+/// worked out from the distance.
+pub(crate) type Rtt = (Duration, Option<usize>);
+
+/// The round-trip time between a client and each region, as far as anything is known. The most specific
+/// entry that names client and region counts; what is not measured takes a millisecond for 65 kilometres,
+/// as it does on average between large cities.
+#[must_use]
+pub(crate) fn rtts(
+    entries: &[RttEntry],
+    evidence: &Evidence<'_>,
+    subnets: &[bool],
+    regions: usize,
+) -> Vec<Option<Rtt>> {
+    const MICROS_PER_KM: f64 = 1000.0 / 65.0;
+    let by_distance = |n: usize| {
+        let micros = evidence.kilometres.get(n)? * MICROS_PER_KM;
+        Some((Duration::from_secs_f64(micros / 1e6), None))
+    };
+    let mut times: Vec<Option<Rtt>> = (0..regions).map(by_distance).collect();
+    let mut best: Vec<Option<(u8, u8)>> = vec![None; regions];
+    for (n, entry) in entries.iter().enumerate() {
+        let is_within = subnets.get(n).copied().unwrap_or(false);
+        let Some(own) = specificity(&entry.clients, evidence.location, is_within) else { continue };
+        for (region, time) in &entry.times {
+            if best[region.index()].is_none_or(|best| best < own) {
+                best[region.index()] = Some(own);
+                times[region.index()] = Some((*time, Some(n)));
+            }
+        }
+    }
+    times
+}
+
+/// The regions to which a round-trip time is known or can be worked out, the quickest first.
+fn quickest_of(
+    zone: &Zone,
+    node: &Node,
+    steer: &Steer,
+    evidence: &Evidence<'_>,
+) -> Option<Vec<RegionId>> {
+    let InSubnets { of_rtts, .. } = node.subnets(steer, evidence.subnets);
+    let times = rtts(rtts_of(zone, steer), evidence, of_rtts, zone.regions.len());
+    let known = times.iter().enumerate().filter_map(|(n, time)| Some(((*time)?.0, n)));
+    let mut known: Vec<(Duration, usize)> = known.collect();
+    known.sort_unstable();
+    (!known.is_empty()).then(|| known.into_iter().map(|(_, n)| RegionId::new(n)).collect())
 }
 
 /// A distance as it seems under a bias of −99 to 99 percent, as Route 53 has it: d·(1 − b/100) for

@@ -34,7 +34,7 @@ pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: 
     let count = count.min(items.len());
     match policy {
         // The candidates stand in the order of preference already.
-        Policy::Nearest | Policy::Failover | Policy::Map => first(count),
+        Policy::Nearest | Policy::Latency | Policy::Failover | Policy::Map => first(count),
         Policy::Weighted | Policy::Load(_) => weighted::pick(items, count, dice.random),
         Policy::Sticky => sticky::pick(items, count, dice.key),
         Policy::RoundRobin | Policy::All => rotate::pick(items.len(), count, dice.turn),
@@ -46,7 +46,7 @@ pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: 
 pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], dice: Draw) -> usize {
     match policy {
         _ if items.len() <= 1 => 0,
-        Policy::Nearest | Policy::Failover | Policy::Map => 0,
+        Policy::Nearest | Policy::Latency | Policy::Failover | Policy::Map => 0,
         Policy::Weighted | Policy::Load(_) => weighted::pick_one(items, dice.random),
         Policy::Sticky => sticky::pick_one(items, dice.key),
         Policy::RoundRobin | Policy::All => dice.turn as usize % items.len(),
@@ -57,7 +57,7 @@ pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], dice: Draw) -> u
 /// The parts in which each of `items` is the first that is drawn.
 pub(super) fn shares(policy: Policy, items: &[impl Weighted]) -> Vec<u64> {
     match policy {
-        Policy::Nearest | Policy::Failover | Policy::Map => {
+        Policy::Nearest | Policy::Latency | Policy::Failover | Policy::Map => {
             (0..items.len()).map(|place| u64::from(place == 0)).collect()
         }
         Policy::Weighted | Policy::Load(_) | Policy::Sticky => {

@@ -1,12 +1,14 @@
 //! The order in which clients want pools, by distance, fallback lists and clauses.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::world::World;
-use crate::model::topology::{BranchTo, Policy, Where};
+use crate::model::topology::{BranchTo, Clients, Policy, RttEntry, Where};
 use crate::model::{Continent, Country, Location, RegionId};
 use crate::steer::Evidence;
-use crate::steer::prefer::{Sight, clause_of, prefer_seen};
+use crate::steer::prefer::{Sight, clause_of, prefer_seen, rtts};
 
 /// Regions with the fallback list that each says.
 type Fallbacks<'a> = &'a [(&'a str, &'a str)];
@@ -182,4 +184,50 @@ proptest! {
             prefer_seen(&world.zone, &outline, &whole)
         );
     }
+}
+
+#[test]
+fn the_most_specific_round_trip_time_counts_for_each_region_by_itself() {
+    let millis = Duration::from_millis;
+    let entry = |clients, times: &[(usize, u64)]| RttEntry {
+        clients,
+        times: times.iter().map(|(n, time)| (RegionId::new(*n), millis(*time))).collect(),
+    };
+    let entries = [
+        entry(Clients::Subnet("192.0.2.0/24".parse().unwrap()), &[(3, 4)]),
+        entry(Clients::Asn(64500), &[(1, 2), (3, 9)]),
+        entry(Clients::Country(Country::new("GB").unwrap()), &[(0, 1), (1, 7)]),
+        entry(Clients::Continent(Continent::new("EU").unwrap()), &[(0, 8)]),
+    ];
+    let location = Location {
+        continent: Continent::new("EU"),
+        country: Country::new("GB"),
+        asn: Some(64500),
+        ..Location::default()
+    };
+    let kilometres = [100.0, 100.0, 650.0, 100.0, 100.0];
+    let times = |subnets: &[bool], kilometres: &[f64]| {
+        let evidence = Evidence { location: &location, subnets: &[], nearest: None, kilometres };
+        let times = rtts(&entries, &evidence, subnets, 5);
+        times
+            .into_iter()
+            .map(|time| time.map(|(time, by)| (time.as_millis(), by)))
+            .collect::<Vec<_>>()
+    };
+    let by_distance = |ms| Some((ms, None));
+    assert_eq!(
+        times(&[true], &kilometres),
+        [
+            Some((1, Some(2))),
+            Some((2, Some(1))),
+            by_distance(10),
+            Some((4, Some(0))),
+            by_distance(1)
+        ]
+    );
+    assert_eq!(
+        times(&[false], &[]),
+        [Some((1, Some(2))), Some((2, Some(1))), None, Some((9, Some(1))), None],
+        "where nobody knows how far it is, nothing is made up"
+    );
 }

@@ -24,4 +24,4 @@ pub use image::records;
 pub(crate) use image::unfold;
 pub use master::{Include, Open, RecordRef, read, read_records};
 pub use pieces::{Pieces, TextError};
-pub use rdata::{compressible, rdata_to_text};
+pub use rdata::{compressible, rdata_from_text, rdata_to_text};

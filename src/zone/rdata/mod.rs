@@ -16,9 +16,9 @@ mod services;
 mod svcb;
 mod text;
 
-use crate::model::RecordType;
+use crate::model::{Diagnostic, Name, RecordType, Span};
 
-use super::lexer::{Fault, TokenKind};
+use super::lexer::{Fault, Lexer, TokenKind};
 pub(super) use fields::Fields;
 use print::{Malformed, Printer, Wire};
 
@@ -261,6 +261,29 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(),
         return Err(fields.lexer.fault(first, message).into());
     }
     Ok(())
+}
+
+/// The wire form of data that stands by itself in a line of presentation form. Relative names in it are
+/// completed with `origin`.
+///
+/// # Errors
+/// What is wrong with it, at `place`.
+pub fn rdata_from_text(
+    rtype: RecordType,
+    text: &str,
+    origin: &Name,
+    place: Span,
+) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let mut lexer = Lexer::of_generated(text, place);
+    let mut out = Vec::new();
+    read(&mut Fields { lexer: &mut lexer, origin, rtype }, &mut out)?;
+    match lexer.next_entry() {
+        None => Ok(out),
+        Some(_) => {
+            let message = format!("{rtype} record: the data goes on in another line");
+            Err(Diagnostic::error(place, message).into())
+        }
+    }
 }
 
 /// The presentation form of `rdata`; `\# LENGTH HEX` (RFC 3597 §5) when the type has none here or

@@ -104,6 +104,11 @@ fn write_explanation(
     if !decision.next.is_empty() {
         write_fact(out, "next", &format!("{}, if these were lost", list(&decision.next)))?;
     }
+    if !decision.ladder.is_empty() {
+        let rungs: Vec<String> = decision.ladder.iter().map(|pools| list(pools)).collect();
+        let text = format!("then {}, for clients to go on by themselves", rungs.join(", then "));
+        write_fact(out, "ladder", &text)?;
+    }
     writeln!(out)?;
     write_pools(out, &decision.pools)
 }

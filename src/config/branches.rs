@@ -3,12 +3,13 @@
 //! A [`BranchReader`] reads the `pools` of one steer and every list of some of them (`where`, `map`).
 //! [`judge`] looks at the steers of a zone together: they must form trees of a bearable size.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::forms::FormValues;
 use super::names::Names;
 use super::pool::Families;
 use super::reader::{Key, Table, Value, meant};
-use crate::model::topology::{Branch, BranchTo, LoadPolicy, Policy, WEIGHT_MAX};
+use crate::model::topology::{AllDown, Branch, BranchTo, LoadPolicy, Policy, WEIGHT_MAX};
 use crate::model::{Diagnostic, PoolId, Span, Steer, SteerId};
 
 /// What stands before the name of a steer in a list of pools.
@@ -184,6 +185,8 @@ pub(super) struct SteerEntry<'d> {
     pub(super) key_bits_span: Option<Span>,
     /// Whether its name could be read.
     pub(super) has_owner: bool,
+    /// What it answers besides addresses, still to be read.
+    pub(super) forms: FormValues<'d>,
 }
 
 /// Cuts steers that lead back to themselves, which are errors as are trees that are too large and
@@ -270,6 +273,25 @@ fn count_nodes(entries: &[SteerEntry<'_>], place: usize, nodes: &mut usize) {
             return;
         }
         count_nodes(entries, next, nodes);
+    }
+}
+
+/// The pools that a steer may lead to, by id, its last resort included.
+pub(super) fn pools_of(entries: &[SteerEntry<'_>], place: usize) -> BTreeSet<PoolId> {
+    let mut pools = BTreeSet::new();
+    if let AllDown::Pool(pool) = entries[place].steer.all_down {
+        pools.insert(pool);
+    }
+    add_pools(entries, place, &mut pools);
+    pools
+}
+
+fn add_pools(entries: &[SteerEntry<'_>], place: usize, pools: &mut BTreeSet<PoolId>) {
+    for branch in &entries[place].steer.branches {
+        match branch.to {
+            BranchTo::Pool(pool) => drop(pools.insert(pool)),
+            BranchTo::Steer(id) => add_pools(entries, id.index(), pools),
+        }
     }
 }
 

@@ -17,8 +17,14 @@ pub(super) struct Steered<'a> {
     pub(super) families: Families,
 }
 
-/// Types that a steer answers itself.
-const STEERED_TYPES: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::CNAME];
+/// Whether a steer answers that type itself, or a record of it would stand in the way.
+fn is_steered(steer: &Steer, rtype: RecordType) -> bool {
+    match rtype {
+        RecordType::CNAME => true,
+        RecordType::A | RecordType::AAAA => steer.has_addresses,
+        _ => steer.form(rtype).is_some(),
+    }
+}
 
 /// The types that a name has, and where each was written.
 type Types = Vec<(RecordType, Span)>;
@@ -75,7 +81,7 @@ fn below_cut(
 
 /// Static addresses or a static alias of a steered name would contradict the steer.
 fn beside_static(steered: &Steered<'_>, beside: &Types) -> Option<Diagnostic> {
-    let (rtype, place) = beside.iter().find(|(rtype, _)| STEERED_TYPES.contains(rtype))?;
+    let (rtype, place) = beside.iter().find(|(rtype, _)| is_steered(steered.steer, *rtype))?;
     let owner = &steered.steer.owner;
     let message = format!("`{owner}` is steered and has static {rtype} records");
     let error = Diagnostic::error(steered.span, message).also(*place, "static here");
@@ -86,7 +92,8 @@ fn beside_static(steered: &Steered<'_>, beside: &Types) -> Option<Diagnostic> {
 /// §3.6.2, RFC 2181 §10.1).
 fn alias(apex: &Name, steered: &Steered<'_>, beside: &Types) -> Option<Diagnostic> {
     let owner = &steered.steer.owner;
-    if !steered.families.host && !matches!(steered.steer.all_down, AllDown::Host(_)) {
+    let has_hosts = steered.families.host && steered.steer.has_addresses;
+    if !has_hosts && !matches!(steered.steer.all_down, AllDown::Host(_)) {
         return None;
     }
     if owner == apex {
@@ -94,7 +101,7 @@ fn alias(apex: &Name, steered: &Steered<'_>, beside: &Types) -> Option<Diagnosti
         let hint = "a CNAME cannot stand beside the apex's SOA and NS: use pools with addresses";
         return Some(error.hint(hint));
     }
-    let (rtype, place) = beside.iter().find(|(rtype, _)| !STEERED_TYPES.contains(rtype))?;
+    let (rtype, place) = beside.iter().find(|(rtype, _)| !is_steered(steered.steer, *rtype))?;
     let message = format!("`{owner}` may be answered by a CNAME, but has {rtype} records");
     let error = Diagnostic::error(steered.span, message).also(*place, "static here");
     Some(error.hint("a CNAME stands alone: use pools with addresses, or remove the records"))
@@ -104,7 +111,10 @@ fn alias(apex: &Name, steered: &Steered<'_>, beside: &Types) -> Option<Diagnosti
 mod tests {
 
     use super::*;
+    use std::sync::Arc;
+
     use crate::model::Report;
+    use crate::model::form::{Body, Form};
     use crate::model::topology::Policy;
     use crate::zone::RecordRef;
 
@@ -179,6 +189,40 @@ mod tests {
             let found = find(&apex, Some(&mut names), &[steered]);
             let messages: Vec<_> = found.iter().map(|found| found.message.as_str()).collect();
             assert_eq!(messages, Vec::from_iter(wanted), "{owner}");
+        }
+    }
+
+    #[test]
+    fn a_steer_clashes_with_the_types_that_it_answers() {
+        let host = Families { v4: true, v6: true, host: true };
+        let apex = "example.com.".parse().unwrap();
+        let mut names = NamesBuilder::new(&apex);
+        let types = ["A", "MX", "HTTPS", "CNAME"].map(|rtype| rtype.parse().unwrap());
+        for rtype in types {
+            add(&mut names, &format!("{rtype}.example.com."), rtype);
+        }
+        let form = |rtype| Form { rtype, body: Body::Ready(Arc::default()) };
+        let clashes =
+            |name: &str, has_addresses, forms: &[RecordType], names: &mut NamesBuilder| {
+                let forms = forms.iter().copied().map(form).collect();
+                let steer =
+                    Steer { has_addresses, forms, ..steer(&format!("{name}.example.com.")) };
+                let families = if has_addresses { Families { host: false, ..host } } else { host };
+                let steered = Steered { steer: &steer, span: span(), families };
+                !find(&apex, Some(names), &[steered]).is_empty()
+            };
+        let (mx, https) = (RecordType::MX, RecordType::HTTPS);
+        for (name, has_addresses, forms, is_clash) in [
+            ("a", true, &[][..], true),
+            ("a", false, &[mx], false),
+            ("mx", true, &[https], false),
+            ("mx", true, &[https, mx], true),
+            ("https", true, &[mx], false),
+            ("https", false, &[https], true),
+            ("cname", false, &[https], true),
+        ] {
+            let found = clashes(name, has_addresses, forms, &mut names);
+            assert_eq!(found, is_clash, "{name} {has_addresses} {forms:?}");
         }
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::names::Names;
 use super::reader::{Keys, Table, Value, meant};
 use crate::model::topology::{AnswerClaim, Claim, Expectation, Outage, Want};
-use crate::model::{Name, PoolId, RecordType, RegionId, TargetHost, Zone};
+use crate::model::{Name, PoolId, RecordType, RegionId, Zone};
+use crate::zone::rdata_from_text;
 
 pub(super) const KEYS: Keys = Keys {
     place: "expect",
@@ -69,7 +70,7 @@ impl<'d> ExpectReader<'_, 'd> {
         });
         let down = table.get("down").map(|list| list.list("names")).unwrap_or_default();
         let down = down.into_iter().flat_map(|item| self.read_outage(item)).collect();
-        let want = self.read_want(table)?;
+        let want = self.read_want(table, qtype)?;
         let name = name?;
         if !matches!(want, Want::Records(_)) {
             self.judge_steered(table, &name);
@@ -77,7 +78,7 @@ impl<'d> ExpectReader<'_, 'd> {
         Some(AnswerClaim { name, qtype, from: from?, down, want })
     }
 
-    fn read_want(&self, table: &Table<'d>) -> Option<Want> {
+    fn read_want(&self, table: &Table<'d>, qtype: RecordType) -> Option<Want> {
         let (region, pool) = (table.get("region"), table.get("pool"));
         let answer = table.get("answer");
         match (region, pool, answer) {
@@ -85,7 +86,7 @@ impl<'d> ExpectReader<'_, 'd> {
                 self.regions.mention(&table.what, region).map(Want::Region)
             }
             (None, Some(pool), None) => self.pools.mention(&table.what, pool).map(Want::Pool),
-            (None, None, Some(answer)) => Some(Want::Records(self.read_records(answer))),
+            (None, None, Some(answer)) => Some(Want::Records(self.read_records(answer, qtype))),
             (None, None, None) => {
                 let error = table.error(format!("{} expects nothing", table.what));
                 table.push(error.hint("add `region`, `pool`, `answer` or `survives`"));
@@ -99,15 +100,22 @@ impl<'d> ExpectReader<'_, 'd> {
         }
     }
 
-    /// Addresses or host names, or one of them without a list.
-    fn read_records(&self, value: Value<'d>) -> Vec<TargetHost> {
+    /// Addresses or host names, or the data of another type, or one of them without a list.
+    fn read_records(&self, value: Value<'d>, qtype: RecordType) -> Vec<(RecordType, Vec<u8>)> {
         let items = value.as_list().unwrap_or_else(|| vec![value]);
+        let is_address = matches!(qtype, RecordType::A | RecordType::AAAA | RecordType::CNAME);
         let read = |item: Value<'d>| {
-            let text = item.text("an address or a host name, or a list of them")?;
-            match text.parse() {
-                Ok(address) => Some(TargetHost::Address(address)),
-                Err(_) => item.name(&self.zone.apex).map(TargetHost::Name),
+            if !is_address {
+                let text = item.text("the data of a record, or a list of them")?;
+                let rdata = rdata_from_text(qtype, text, &self.zone.apex, item.span);
+                return rdata.map_err(|fault| item.push(*fault)).ok().map(|rdata| (qtype, rdata));
             }
+            let text = item.text("an address or a host name, or a list of them")?;
+            Some(match text.parse() {
+                Ok(IpAddr::V4(address)) => (RecordType::A, address.octets().into()),
+                Ok(IpAddr::V6(address)) => (RecordType::AAAA, address.octets().into()),
+                Err(_) => (RecordType::CNAME, item.name(&self.zone.apex)?.as_wire().into()),
+            })
         };
         items.into_iter().filter_map(read).collect()
     }

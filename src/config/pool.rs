@@ -7,7 +7,7 @@ use super::names::Names;
 use super::reader::{Key, Keys, Table, Value};
 use super::text;
 use crate::model::feed::{FeedSource, Measure};
-use crate::model::topology::{EndpointAt, MinHealthy, WEIGHT_MAX};
+use crate::model::topology::{EndpointAt, Facts, MinHealthy, WEIGHT_MAX};
 use crate::model::{
     CheckId, Diagnostic, Endpoint, Feed, FeedId, Name, Pool, PoolId, RegionId, Span,
 };
@@ -19,8 +19,8 @@ pub(super) const KEYS: Keys = Keys {
 };
 pub(super) const ENDPOINT_KEYS: Keys = Keys {
     place: "pools.NAME.endpoints",
-    known: &["name", "address", "host", "weight", "check-address"],
-    unbuilt: &["capacity", "port"],
+    known: &["name", "address", "host", "weight", "check-address", "port", "priority", "text"],
+    unbuilt: &["capacity"],
 };
 
 /// What pools refer to.
@@ -140,6 +140,7 @@ impl<'d> PoolReader<'_, 'd> {
     /// One endpoint, and where its name stands.
     fn read_endpoint(&self, table: &Table<'d>, pool: PoolId) -> (Endpoint, Span) {
         let at = self.read_at(table);
+        let facts = self.read_facts(table, &at);
         let named = table.get("name");
         let name = named.and_then(read_name);
         let name = name.unwrap_or_else(|| default_name(&at));
@@ -149,28 +150,37 @@ impl<'d> PoolReader<'_, 'd> {
         let check_address = table.get("check-address").and_then(|value| {
             value.parsed("the IPv4 or IPv6 address that is probed", read_address)
         });
-        (Endpoint { name, pool, at, check_address, weight }, place)
+        (Endpoint { name, pool, at, check_address, weight, facts }, place)
+    }
+
+    /// What other records than addresses say of it. A host beside addresses is one of these.
+    fn read_facts(&self, table: &Table<'d>, at: &EndpointAt) -> Facts {
+        let is_addressed = matches!(at, EndpointAt::Addresses { .. });
+        let host = table.get("host").filter(|_| is_addressed && table.get("address").is_some());
+        let number = |key| table.get(key).and_then(|value| value.short(0..=u16::MAX));
+        Facts {
+            host: host.and_then(|host| self.read_host(host)),
+            port: number("port"),
+            priority: number("priority"),
+            text: table.get("text").and_then(|value| value.text("a text")).map(str::to_owned),
+        }
+    }
+
+    fn read_host(&self, host: Value<'d>) -> Option<Name> {
+        let text = host.text("a host name")?;
+        if text.parse::<IpAddr>().is_ok() {
+            let hint = format!("write `address = \"{text}\"`");
+            host.push(host.error("`host` is an address").hint(hint));
+            return None;
+        }
+        host.name(self.apex)
     }
 
     fn read_at(&self, table: &Table<'d>) -> EndpointAt {
         let nowhere = EndpointAt::Addresses { v4: None, v6: None };
         match (table.get("address"), table.get("host")) {
-            (Some(address), None) => read_addresses(table, address),
-            (None, Some(host)) => match host.text("a host name") {
-                Some(text) if text.parse::<IpAddr>().is_ok() => {
-                    let hint = format!("write `address = \"{text}\"`");
-                    host.push(host.error("`host` is an address").hint(hint));
-                    nowhere
-                }
-                Some(_) => host.name(self.apex).map_or(nowhere, EndpointAt::Host),
-                None => nowhere,
-            },
-            (Some(_), Some(host)) => {
-                let message = format!("{} has both `address` and `host`", table.what);
-                let hint = "an answer either gives addresses or leads to a name (CNAME): keep one";
-                host.push(host.error(message).hint(hint));
-                nowhere
-            }
+            (Some(address), _) => read_addresses(table, address),
+            (None, Some(host)) => self.read_host(host).map_or(nowhere, EndpointAt::Host),
             (None, None) => {
                 if table.is_misspelt("address") || table.is_misspelt("host") {
                     return nowhere;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::branches::{BranchReader, Branches, SteerEntry, SteerNames, judge_weights};
 use super::client_map;
 use super::failback::{read_failback, read_velocity};
+use super::forms::FormValues;
 use super::names::Names;
 use super::reader::{Key, Keys, Table, Value, list_words};
 use super::region::BIAS;
@@ -23,6 +24,10 @@ pub(super) const KEYS: Keys = Keys {
         "pick",
         "map",
         "bias",
+        "addresses",
+        "https",
+        "svcb",
+        "records",
         "all-down",
         "ttl",
         "ttl-min",
@@ -46,7 +51,18 @@ pub(super) const KEY_BITS_KEYS: Keys =
     Keys { place: "steer.NAME.key-bits", known: &["v4", "v6"], unbuilt: &[] };
 
 /// Keys that only a name that is asked for can have a use for.
-const NAME_KEYS: [&str; 6] = ["all-down", "ttl", "ttl-min", "key-bits", "velocity", "observe-only"];
+const NAME_KEYS: [&str; 10] = [
+    "all-down",
+    "ttl",
+    "ttl-min",
+    "key-bits",
+    "velocity",
+    "observe-only",
+    "addresses",
+    "https",
+    "svcb",
+    "records",
+];
 
 const ALL_DOWN: [(&str, AllDown); 4] = [
     ("as-up", AllDown::AsUp),
@@ -86,8 +102,8 @@ impl<'d> SteerReader<'_, 'd> {
         let Some(table) = value.table(what, &KEYS) else {
             let steer = self.blank(None, Policy::Failover);
             let (spans, where_spans) = (Vec::new(), Vec::new());
-            let (key_bits_span, has_owner) = (None, false);
-            return SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner };
+            let (key_bits_span, has_owner, forms) = (None, false, FormValues::default());
+            return SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner, forms };
         };
         let owner = self.read_owner(&table, key);
         let has_owner = owner.is_some();
@@ -112,7 +128,8 @@ impl<'d> SteerReader<'_, 'd> {
         read_affinity(&table, policy, &mut steer);
         steer.is_sticky = read_sticky(&table, policy);
         let key_bits_span = table.get("key-bits").map(|value| value.span);
-        SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner }
+        let forms = FormValues::of(&table);
+        SteerEntry { key, steer, spans, where_spans, key_bits_span, has_owner, forms }
     }
 
     /// A steer that says nothing yet. Without an owner it is no name.

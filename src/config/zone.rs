@@ -10,6 +10,7 @@ use super::clash::{self, Steered};
 use super::client_map;
 use super::document::{self, Findings};
 use super::expect::{self, ExpectReader};
+use super::forms::{self, FormReader};
 use super::names::Names;
 use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
@@ -43,7 +44,7 @@ const ROOT: Keys = Keys {
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 17] = [
+pub(super) const KEYS: [&Keys; 19] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
@@ -57,6 +58,8 @@ pub(super) const KEYS: [&Keys; 17] = [
     &steer::PICK_KEYS,
     &steer::KEY_BITS_KEYS,
     &failback::VELOCITY_KEYS,
+    &forms::HTTPS_KEYS,
+    &forms::SVCB_KEYS,
     &client_map::KEYS,
     &rtt::KEYS,
     &wheres::KEYS,
@@ -180,6 +183,10 @@ fn read_body(
     let mut steers: Vec<_> = steers.into_iter().map(|entry| reader.read(entry)).collect();
     branches::judge(root, &mut steers);
     by_load::judge(root, &steers, &pool_keys, &mut pools, &mut feeds);
+    let reader =
+        FormReader { apex: &apex, regions: &regions, pools: &pools, endpoints: &endpoints };
+    reader.read_all(root, &mut steers);
+    forms::warn_underscored(root, &steers);
 
     let authority = Authority::read(root, &apex);
     if let Some(names) = &mut names {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::diagnostic::Sources;
 use super::{
-    Check, CheckId, Continent, Coordinates, Country, EndpointId, Feed, FeedId, Name, PoolId,
+    Check, CheckId, Continent, Coordinates, Country, EndpointId, Feed, FeedId, Form, Name, PoolId,
     Prefix, RecordType, RegionId, SteerId, Subdivision, Target, TargetHost, ZoneNames,
 };
 
@@ -130,6 +130,32 @@ pub struct Endpoint {
     /// Its share among the pool's endpoints, at most [`WEIGHT_MAX`]. One of weight 0 is used only
     /// when all others are down.
     pub weight: u32,
+    /// What records of other types than addresses say of it.
+    pub facts: Facts,
+}
+
+impl Endpoint {
+    /// The name under which it alone is found, if it has one.
+    #[must_use]
+    pub const fn host(&self) -> Option<&Name> {
+        match &self.at {
+            EndpointAt::Host(name) => Some(name),
+            EndpointAt::Addresses { .. } => self.facts.host.as_ref(),
+        }
+    }
+}
+
+/// What records of other types than addresses say of an endpoint.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Facts {
+    /// The name that leads to its addresses.
+    pub host: Option<Name>,
+    /// The port at which it serves.
+    pub port: Option<u16>,
+    /// Its place in an order: smaller is better, as in SRV and MX.
+    pub priority: Option<u16>,
+    /// Anything else.
+    pub text: Option<String>,
 }
 
 /// How an endpoint is reached.
@@ -185,6 +211,10 @@ pub struct Steer {
     pub key_bits: KeyBits,
     /// What is answered when no pool is usable.
     pub all_down: AllDown,
+    /// Whether it answers A and AAAA, and CNAME where endpoints are host names.
+    pub has_addresses: bool,
+    /// What it answers besides; no two of one type.
+    pub forms: Vec<Form>,
     /// The longest time that an answer may live, in whole seconds.
     pub ttl: Duration,
     /// The shortest, however soon a change may come.
@@ -219,6 +249,8 @@ impl Steer {
             is_sticky: false,
             key_bits: Self::KEY_BITS,
             all_down: AllDown::AsUp,
+            has_addresses: true,
+            forms: Vec::new(),
             ttl: Duration::from_secs(30),
             ttl_min: Self::TTL_MIN,
         }
@@ -228,6 +260,12 @@ impl Steer {
     #[must_use]
     pub const fn draws(&self) -> [Policy; 2] {
         [self.policy.drawn_as(self.is_sticky), self.pick.policy.drawn_as(self.pick.is_sticky)]
+    }
+
+    /// How it makes records of that type, if it does so by a form.
+    #[must_use]
+    pub fn form(&self, rtype: RecordType) -> Option<&Form> {
+        self.forms.iter().find(|form| form.rtype == rtype)
     }
 
     /// Whether it asks where clients are, beyond the subnets that it names itself.
@@ -554,8 +592,8 @@ pub enum Want {
     Region(RegionId),
     /// Endpoints of this pool.
     Pool(PoolId),
-    /// Exactly these addresses or host names, in any order.
-    Records(Vec<TargetHost>),
+    /// Exactly these records, by type and data in wire form, in any order.
+    Records(Vec<(RecordType, Vec<u8>)>),
 }
 
 /// Something that is supposed to be down.

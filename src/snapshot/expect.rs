@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use super::compile::Carried;
 use super::explain::{Decided, Question, decide, named_by, pools_of, with_outages};
 use super::find::{Found, QueryName};
+use super::record::SteeredRecord;
 use super::{Snapshot, ZoneState};
 use crate::model::names::Flags;
-use crate::model::topology::{AnswerClaim, Claim, EndpointAt, Expectation, Outage, Want};
+use crate::model::topology::{AnswerClaim, Claim, Expectation, Outage, Want};
 use crate::model::{
-    Diagnostic, EndpointHealth, EndpointId, Prefix, RecordType, RegionId, Report, Span, TargetHost,
-    Time, Zone,
+    Diagnostic, EndpointHealth, Prefix, RecordType, RegionId, Report, Span, Time, Zone,
 };
-use crate::steer::{Drawn, Family, Outline, Preference, Scene, Selected, Why, select};
+use crate::steer::{Family, Outline, Preference, Scene, Selected, Why, select};
 
 /// Runs every expectation of every zone; findings go to `report`.
 pub fn check(snapshot: &Snapshot, report: &mut Report) {
@@ -95,7 +95,7 @@ fn check_answer(
                 return Some(fail("but the rule has no records of that type".to_owned()));
             };
             let all_up = ZoneState::all_up(snapshot.zone(rule.source.zone));
-            let decided = decide(snapshot, &question, rule, rule.family(column), &all_up);
+            let decided = decide(snapshot, &question, rule, column, &all_up);
             let is_met = is_met(&decided, &claim.want);
             (!is_met).then(|| fail(answered_text(&decided)).hint(hint_of(&decided)))
         }
@@ -103,8 +103,7 @@ fn check_answer(
             let rrset = record.rrset(claim.qtype);
             let own = rrset.map(|rrset| crate::zone::unfold(record.name(), rrset));
             let own = own.unwrap_or_default().into_iter();
-            let answered: Vec<TargetHost> =
-                own.filter_map(|(_, rdata)| host_of(claim.qtype, &rdata)).collect();
+            let answered: Vec<_> = own.map(|(_, rdata)| (claim.qtype, rdata)).collect();
             let instead = || format!("but the zone's own records say {}", list(&answered));
             (!is_same(&answered, &claim.want)).then(|| fail(instead()))
         }
@@ -123,51 +122,33 @@ fn is_met(decided: &Decided<'_>, want: &Want) -> bool {
         (Want::Pool(wanted), Selected::Among(_)) => {
             decided.pools().iter().all(|pool| pool == wanted)
         }
-        (Want::Records(_), Selected::Among(_)) => {
-            let Drawn::Endpoints(drawn) = &decided.choice.drawn else { return false };
-            is_same(&hosts_of(decided, drawn), want)
-        }
-        (Want::Records(wanted), Selected::Host(name)) => {
-            *wanted == [TargetHost::Name(name.clone())]
-        }
+        (Want::Records(_), Selected::Among(_)) => is_same(&records_of(decided), want),
+        (Want::Records(_), Selected::Host(_)) => is_same(&records_of(decided), want),
         (Want::Records(wanted), Selected::NoData) => wanted.is_empty(),
         _ => false,
     }
 }
 
-fn is_same(answered: &[TargetHost], want: &Want) -> bool {
+fn is_same(answered: &[(RecordType, Vec<u8>)], want: &Want) -> bool {
     let Want::Records(wanted) = want else { return false };
-    let (mut answered, mut wanted) = (answered.to_vec(), wanted.clone());
-    answered.sort();
-    wanted.sort();
-    answered == wanted
-}
-
-/// What an answer names, as addresses and host names.
-fn hosts_of(decided: &Decided<'_>, endpoints: &[EndpointId]) -> Vec<TargetHost> {
-    let one = |id: &EndpointId| match (&decided.zone.endpoints[id.index()].at, decided.family) {
-        (EndpointAt::Host(name), _) => Some(TargetHost::Name(name.clone())),
-        (EndpointAt::Addresses { v6, .. }, Family::V6) => v6.map(|a| TargetHost::Address(a.into())),
-        (EndpointAt::Addresses { v4, .. }, _) => v4.map(|a| TargetHost::Address(a.into())),
+    // A host name is the same in any case; other data is compared as it stands.
+    let folded = |records: &[(RecordType, Vec<u8>)]| {
+        let one = |(rtype, rdata): &(RecordType, Vec<u8>)| match *rtype {
+            RecordType::CNAME => (rtype.0, rdata.to_ascii_lowercase()),
+            _ => (rtype.0, rdata.clone()),
+        };
+        let mut records: Vec<_> = records.iter().map(one).collect();
+        records.sort();
+        records
     };
-    endpoints.iter().filter_map(one).collect()
+    folded(answered) == folded(wanted)
 }
 
-fn host_of(rtype: RecordType, rdata: &[u8]) -> Option<TargetHost> {
-    match rtype {
-        RecordType::A => {
-            let octets: [u8; 4] = rdata.try_into().ok()?;
-            Some(TargetHost::Address(octets.into()))
-        }
-        RecordType::AAAA => {
-            let octets: [u8; 16] = rdata.try_into().ok()?;
-            Some(TargetHost::Address(octets.into()))
-        }
-        RecordType::CNAME => {
-            crate::model::Name::from_wire(rdata).ok().map(|(name, _)| TargetHost::Name(name))
-        }
-        _ => None,
-    }
+/// What an answer names, by type and data.
+fn records_of(decided: &Decided<'_>) -> Vec<(RecordType, Vec<u8>)> {
+    let records = decided.records();
+    let parts = records.iter().map(SteeredRecord::parts);
+    parts.map(|(rtype, rdata)| (rtype, rdata.to_vec())).collect()
 }
 
 fn want_text(zone: &Zone, want: &Want) -> String {
@@ -178,11 +159,12 @@ fn want_text(zone: &Zone, want: &Want) -> String {
     }
 }
 
-fn list(hosts: &[TargetHost]) -> String {
-    if hosts.is_empty() {
+fn list(records: &[(RecordType, Vec<u8>)]) -> String {
+    if records.is_empty() {
         return "nothing".to_owned();
     }
-    hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    let text = |(rtype, rdata): &(RecordType, Vec<u8>)| crate::zone::rdata_to_text(*rtype, rdata);
+    records.iter().map(text).collect::<Vec<_>>().join(" and ")
 }
 
 /// `but the answer is from pool `web-us` in region `us-east``.
@@ -199,8 +181,8 @@ fn answered_text(decided: &Decided<'_>) -> String {
                 )
             });
             let pools = pools.collect::<Vec<_>>().join(" or ");
-            let Drawn::Endpoints(drawn) = &decided.choice.drawn else { return pools };
-            format!("but the answer is {} of {pools}", list(&hosts_of(decided, drawn)))
+            let records: Vec<String> = decided.records().iter().map(SteeredRecord::data).collect();
+            format!("but the answer is {} of {pools}", records.join(" and "))
         }
         Selected::Host(name) => format!("but the answer is a CNAME to {name}"),
         Selected::NoData => "but the answer has no data".to_owned(),
@@ -227,7 +209,8 @@ fn check_survives(
     let fatal = snapshot.rules_of(zone_place).find_map(|rule| {
         let outline = &rule.source.outline;
         let classes = rule.source.map.preferences.iter();
-        let mut cases = classes.flat_map(|class| [(class, Family::V4), (class, Family::V6)]);
+        let families = || (0..rule.column_count()).map(|column| rule.family(column));
+        let mut cases = classes.flat_map(|class| families().map(move |family| (class, family)));
         let regions = cases.find_map(|(class, f)| fatal_regions(zone, outline, class, f, count))?;
         Some((outline.rule(zone), regions))
     });

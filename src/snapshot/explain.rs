@@ -8,7 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::find::{Found, QueryName};
-use super::rules::CompiledRule;
+use super::record::{Scribe, SteeredRecord};
+use super::rules::{Answer, CompiledRule};
 use super::{Snapshot, ZoneState};
 use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
@@ -17,12 +18,13 @@ use crate::model::{
     ClientSubnet, Coordinates, EndpointHealth, EndpointId, Name, Override, OverrideKind, PoolId,
     Prefix, RecordType, Steer, TargetHealth, Verdict, Zone,
 };
+use crate::steer::ladder::rungs;
 use crate::steer::prefer::{NamedBy, rtts};
 use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
 use crate::steer::{
     Choice, Draw, Drawn, Evidence, Family, Outline, PoolPast, Preference, Scene, Selected,
-    Selection, choose, trail,
+    Selection, choose, trail, walk,
 };
 
 /// A question to be explained.
@@ -112,6 +114,8 @@ pub struct Decision {
     pub why: String,
     /// The pools that would answer if those that do were lost.
     pub next: Vec<String>,
+    /// The pools that the client is given to go on to by itself, rung by rung.
+    pub ladder: Vec<Vec<String>>,
     /// Under `observe-only`: the pools that would answer if health were acted on.
     pub observed: Option<Vec<String>>,
     /// Under a freeze: by whom and why, as `by ann: reason`.
@@ -196,7 +200,6 @@ fn explain_name(
     located: &Located<'_>,
     explanation: &mut Explanation,
 ) -> (&'static str, &'static str) {
-    let zone = &snapshot.zones()[record.zone()];
     let is_steered = is_steered(record, question.qtype);
     let found = if is_steered { "steered" } else { "static" };
     if question.qtype == RecordType::ANY && !record.flags().has(Flags::CNAME) {
@@ -210,8 +213,8 @@ fn explain_name(
     let rule = snapshot.rule(snapshot.rule_of(record));
     let Some(column) = rule.column_of(question.qtype) else { return (found, "NODATA") };
     let state = snapshot.state(rule.source.zone);
-    let decided = decide(snapshot, question, rule, rule.family(column), &state);
-    explanation.answer = records_of(zone, &decided.choice, decided.family);
+    let decided = decide(snapshot, question, rule, column, &state);
+    explanation.answer = decided.records().iter().map(SteeredRecord::text).collect();
     explanation.decision = Some(decision_of(&decided, located));
     let result = match decided.choice.drawn {
         Drawn::Endpoints(_) | Drawn::Host => "NOERROR",
@@ -245,9 +248,12 @@ pub(super) struct Decided<'a> {
     pub(super) scene: Scene,
     /// What is acted on: `scene`, or under `observe-only` a scene in which all is up.
     pub(super) acted: Scene,
+    pub(super) rtype: RecordType,
     pub(super) family: Family,
     pub(super) dice: Draw,
     pub(super) choice: Choice,
+    /// What a client may go on to by itself.
+    pub(super) rungs: Vec<walk::Decision>,
 }
 
 /// Decides as a query would in `state`, with `question.down` taken for down.
@@ -255,9 +261,10 @@ pub(super) fn decide<'a>(
     snapshot: &'a Snapshot,
     question: &Question<'_>,
     rule: &'a CompiledRule,
-    family: Family,
+    column: usize,
     state: &ZoneState<'a>,
 ) -> Decided<'a> {
+    let (rtype, family) = (rule.rtype(column), rule.family(column));
     let (zone, outline) = (snapshot.zone(rule.source.zone), &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
     let preference = &rule.source.map.preferences[class];
@@ -272,6 +279,9 @@ pub(super) fn decide<'a>(
     let acted = if rule.source.is_observe_only(zone) { observed() } else { scene.clone() };
     let dice = Draw { random: question.random, turn: 0, key };
     let choice = choose(zone, outline, preference, &acted, family, dice);
+    let lost = pools_of(zone, &choice.selection);
+    let ladder = Scribe::new(zone, outline.rule(zone), &acted, rtype).ladder();
+    let rungs = rungs(zone, outline, preference, &acted, family, lost, ladder).decisions;
     Decided {
         zone,
         outline,
@@ -285,9 +295,11 @@ pub(super) fn decide<'a>(
         frozen: state.frozen.clone(),
         scene,
         acted,
+        rtype,
         family,
         dice,
         choice,
+        rungs,
     }
 }
 
@@ -295,6 +307,25 @@ impl Decided<'_> {
     /// The pools that answers come from, each once.
     pub(super) fn pools(&self) -> Vec<PoolId> {
         pools_of(self.zone, &self.choice.selection)
+    }
+
+    /// The records that are answered.
+    pub(super) fn records(&self) -> Vec<SteeredRecord> {
+        let Self { zone, outline, acted, family, .. } = self;
+        let scribe = Scribe::new(zone, outline.rule(zone), acted, self.rtype);
+        let of_rung = |rung: &walk::Decision| rung.outcome.selected(zone, outline, acted, *family);
+        let rungs: Vec<Selected> = self.rungs.iter().map(of_rung).collect();
+        let answer = Answer::new(&scribe, &self.choice.selection.selected, &rungs, self.ttl().0);
+        let mut records = Vec::new();
+        answer.draw(self.dice, &mut |record| records.push(record.clone()));
+        records
+    }
+
+    /// How long the answer lives, and what makes it so long.
+    fn ttl(&self) -> (u32, TtlBy) {
+        let Selection { ttl, ttl_by, .. } = self.choice.selection;
+        let rungs = self.rungs.iter().map(|rung| (rung.ttl, rung.ttl_by));
+        rungs.fold((ttl, ttl_by), |least, rung| if rung.0 < least.0 { rung } else { least })
     }
 
     /// The pools that would answer in another scene.
@@ -320,14 +351,18 @@ impl Decided<'_> {
 /// The pools that a selection may answer from, each once.
 pub(super) fn pools_of(zone: &Zone, selection: &Selection) -> Vec<PoolId> {
     let Selected::Among(tree) = &selection.selected else { return Vec::new() };
-    let mut pools: Vec<PoolId> = Vec::new();
-    for endpoint in tree.leaves() {
-        let pool = zone.endpoints[endpoint.index()].pool;
-        if !pools.contains(&pool) {
-            pools.push(pool);
+    once_each(tree.leaves().map(|endpoint| zone.endpoints[endpoint.index()].pool))
+}
+
+/// The same without those that have been there before.
+fn once_each(pools: impl IntoIterator<Item = PoolId>) -> Vec<PoolId> {
+    let mut all: Vec<PoolId> = Vec::new();
+    for pool in pools {
+        if !all.contains(&pool) {
+            all.push(pool);
         }
     }
-    pools
+    all
 }
 
 fn place(rule: &CompiledRule, client: Prefix) -> (usize, u8, u64) {
@@ -394,7 +429,9 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
     let names = |pools: Vec<PoolId>| -> Vec<String> {
         pools.iter().map(|pool| zone.pools[pool.index()].name.clone()).collect()
     };
+    let rung_pools = |rung: &walk::Decision| once_each(rung.outcome.pools(outline));
     let selection = &choice.selection;
+    let (ttl, ttl_by) = decided.ttl();
     let notes = trail(zone, outline, decided.preference, &decided.acted, decided.family, selection);
     Decision {
         policy: steer.policy.word().to_owned(),
@@ -407,10 +444,11 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
         region,
         endpoints: endpoints.iter().map(named).collect(),
         shares: shares_of(zone, selection),
-        ttl: selection.ttl,
-        ttl_by: ttl_text(zone, steer, selection),
+        ttl,
+        ttl_by: ttl_text(zone, steer, ttl_by),
         why: selection.why.to_string(),
         next: names(decided.next_pools()),
+        ladder: decided.rungs.iter().map(|rung| names(rung_pools(rung))).collect(),
         observed: steer.is_observe_only.then(|| names(decided.pools_in(&decided.scene))),
         frozen: decided.frozen.clone(),
     }
@@ -451,8 +489,8 @@ pub(super) fn named_by(steer: &Steer, preference: &Preference) -> Option<String>
     }
 }
 
-fn ttl_text(zone: &Zone, steer: &Steer, selection: &Selection) -> String {
-    match selection.ttl_by {
+fn ttl_text(zone: &Zone, steer: &Steer, ttl_by: TtlBy) -> String {
+    match ttl_by {
         TtlBy::Rule => "the rule's ttl: nothing that counts can change sooner".to_owned(),
         TtlBy::Change(pool) => {
             format!("pool {} could change by then", zone.pools[pool.index()].name)
@@ -575,24 +613,6 @@ fn verdict_of(zone: &Zone, id: EndpointId, health: &[EndpointHealth]) -> String 
             }
         }
     }
-}
-
-/// What an answer says, without owner and TTL: `A 192.0.2.10`, `CNAME lb.example.net.`
-fn records_of(zone: &Zone, choice: &Choice, family: Family) -> Vec<String> {
-    let Drawn::Endpoints(endpoints) = &choice.drawn else {
-        return match &choice.selection.selected {
-            Selected::Host(name) => vec![format!("CNAME {name}")],
-            _ => Vec::new(),
-        };
-    };
-    let one = |id: &EndpointId| match (&zone.endpoints[id.index()].at, family) {
-        (EndpointAt::Host(name), _) => Some(format!("CNAME {name}")),
-        (EndpointAt::Addresses { v6, .. }, Family::V6) => {
-            v6.map(|address| format!("AAAA {address}"))
-        }
-        (EndpointAt::Addresses { v4, .. }, _) => v4.map(|address| format!("A {address}")),
-    };
-    endpoints.iter().filter_map(one).collect()
 }
 
 fn static_records(record: NameRecord<'_>, qtype: RecordType) -> Vec<String> {

@@ -14,6 +14,7 @@ pub(crate) mod find;
 pub mod gate;
 pub(crate) mod names;
 mod next;
+pub(crate) mod record;
 pub(crate) mod rules;
 pub mod subjects;
 #[cfg(test)]

@@ -8,11 +8,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::record::{Scribe, SteeredRecord};
 use crate::geo::ClassMap;
 use crate::model::topology::EndpointAt;
-use crate::model::{ClientSubnet, Endpoint, Name, Prefix, RecordType, Time, Zone};
+use crate::model::{ClientSubnet, Prefix, RecordType, Time, Zone};
+use crate::steer::ladder::{Rungs, rungs};
 use crate::steer::select::Leaves;
-use crate::steer::walk::{Decision, Ground, decide};
+use crate::steer::walk::{Decision, Ground, Outcome, decide};
 use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected};
 
 /// Which class a client is in, and what each class prefers.
@@ -80,6 +82,8 @@ struct Entry {
 pub(crate) enum Answer {
     /// Records to draw from.
     Among(DrawTree<SteeredRecord>),
+    /// Records to draw from, and behind them those for clients that go on by themselves.
+    Ladder(Vec<DrawTree<SteeredRecord>>),
     /// This CNAME.
     Host(SteeredRecord),
     /// No data.
@@ -89,15 +93,6 @@ pub(crate) enum Answer {
     },
     /// SERVFAIL, because the rule says so.
     ServFail,
-}
-
-/// One record of owner `C0 0C`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct SteeredRecord {
-    /// Its wire form.
-    pub(crate) bytes: Box<[u8]>,
-    /// Whether it is a CNAME, which must stand alone.
-    pub(crate) is_cname: bool,
 }
 
 impl RuleSource {
@@ -111,8 +106,12 @@ impl CompiledRule {
     /// Compiles a rule of `zone` for a scene.
     pub(crate) fn new(zone: &Zone, source: &Arc<RuleSource>, scene: &Scene) -> Self {
         let has = families_of(zone, &source.outline);
-        let columns = [(RecordType::A, Family::V4, has.v4), (RecordType::AAAA, Family::V6, has.v6)];
-        let columns = columns.into_iter().filter(|(.., has_any)| *has_any);
+        let addresses =
+            [(RecordType::A, Family::V4, has.v4), (RecordType::AAAA, Family::V6, has.v6)];
+        let addresses = addresses.into_iter().filter(|(.., has_any)| *has_any);
+        let forms = source.outline.rule(zone).forms.iter();
+        let forms = forms.map(|form| (form.rtype, Family::Either, true));
+        let columns = addresses.chain(forms);
         let compiler = Compiler { zone, source, scene };
         let columns =
             columns.map(|(rtype, family, _)| compiler.column(rtype, family)).map(Arc::new);
@@ -165,8 +164,12 @@ impl CompiledRule {
         self.columns.get(column).map_or(Family::V4, |column| column.family)
     }
 
+    /// The type that a column answers.
+    pub(crate) fn rtype(&self, column: usize) -> RecordType {
+        self.columns.get(column).map_or(RecordType::A, |column| column.rtype)
+    }
+
     /// How many types it answers.
-    #[cfg(test)]
     pub(crate) fn column_count(&self) -> usize {
         self.columns.len()
     }
@@ -269,12 +272,12 @@ impl Compiler<'_> {
 struct Growing<'a> {
     compiler: &'a Compiler<'a>,
     ground: Ground<'a>,
-    rtype: RecordType,
+    scribe: Scribe<'a>,
     family: Family,
     entries: Vec<Entry>,
-    /// Decisions made here, and the places of their entries. They are few: most classes come to one that
-    /// others have come to.
-    decisions: Vec<(Decision, u16)>,
+    /// Decisions made here with the rungs behind them, and the places of their entries. They are few: most
+    /// classes come to one that others have come to.
+    decisions: Vec<(Decision, Vec<Outcome>, u16)>,
 }
 
 impl<'a> Growing<'a> {
@@ -286,33 +289,55 @@ impl<'a> Growing<'a> {
     ) -> Self {
         let Compiler { zone, source, scene } = *compiler;
         let ground = Ground::new(zone, &source.outline, scene, family);
-        Self { compiler, ground, rtype, family, entries, decisions: Vec::new() }
+        let scribe = Scribe::new(zone, source.outline.rule(zone), scene, rtype);
+        Self { compiler, ground, scribe, family, entries, decisions: Vec::new() }
     }
 
     /// The place of what a class gets.
     fn entry_for(&mut self, preference: &Preference) -> u16 {
-        let decision = decide(&self.ground, preference);
-        let known = self.decisions.iter().find(|(known, _)| known.is_alike(&decision));
-        if let Some((_, place)) = known {
+        let mut decision = decide(&self.ground, preference);
+        let rungs = match self.scribe.ladder() {
+            0 => Vec::new(),
+            count => self.climb(&mut decision, preference, count),
+        };
+        let is_known = |(known, behind, _): &&(Decision, Vec<Outcome>, u16)| {
+            known.is_alike(&decision) && *behind == rungs
+        };
+        if let Some((.., place)) = self.decisions.iter().find(is_known) {
             return *place;
         }
         let Compiler { zone, source, scene } = *self.compiler;
-        let is_same =
-            |known: &Decision| (&known.outcome, known.ttl) == (&decision.outcome, decision.ttl);
-        let answered = self.decisions.iter().find(|(known, _)| is_same(known));
-        let answer = match answered {
-            Some((_, place)) => Arc::clone(&self.entries[usize::from(*place)].answer),
+        let is_same = |(known, behind, _): &&(Decision, Vec<Outcome>, u16)| {
+            (&known.outcome, known.ttl, behind) == (&decision.outcome, decision.ttl, &rungs)
+        };
+        let answer = match self.decisions.iter().find(is_same) {
+            Some((.., place)) => Arc::clone(&self.entries[usize::from(*place)].answer),
             None => {
-                let outline = &source.outline;
-                let selected = decision.outcome.selected(zone, outline, scene, self.family);
-                Arc::new(Answer::new(zone, &selected, decision.ttl, self.rtype))
+                let selected =
+                    |of: &Outcome| of.selected(zone, &source.outline, scene, self.family);
+                let behind: Vec<_> = rungs.iter().map(selected).collect();
+                let first = selected(&decision.outcome);
+                Arc::new(Answer::new(&self.scribe, &first, &behind, decision.ttl))
             }
         };
         let place = u16::try_from(self.entries.len()).expect("no more entries than classes");
         let due = decision.due.map(|left| scene.now + left);
         self.entries.push(Entry { answer, looked_at: decision.looked_at, due });
-        self.decisions.push((decision, place));
+        self.decisions.push((decision, rungs, place));
         place
+    }
+
+    /// What a client may go on to behind `first`, which comes to depend on that as well.
+    #[cold]
+    fn climb(&self, first: &mut Decision, preference: &Preference, count: usize) -> Vec<Outcome> {
+        let Compiler { zone, source, scene } = *self.compiler;
+        let lost = first.outcome.pools(&source.outline);
+        let Rungs { decisions, looked_at, due } =
+            rungs(zone, &source.outline, preference, scene, self.family, lost, count);
+        first.looked_at = first.looked_at.or(looked_at);
+        first.due = [first.due, due].into_iter().flatten().min();
+        first.ttl = decisions.iter().map(|rung| rung.ttl).fold(first.ttl, u32::min);
+        decisions.into_iter().map(|rung| rung.outcome).collect()
     }
 }
 
@@ -325,6 +350,9 @@ struct Families {
 }
 
 fn families_of(zone: &Zone, outline: &Outline) -> Families {
+    if !outline.rule(zone).has_addresses {
+        return Families { v4: false, v6: false, only_hosts: false };
+    }
     let endpoints = || outline.leaves().iter().flat_map(|pool| zone.endpoints_of(*pool));
     let has = |is_meant: &dyn Fn(&EndpointAt) -> bool| endpoints().any(|(_, e)| is_meant(&e.at));
     let is_host = |at: &EndpointAt| matches!(at, EndpointAt::Host(_));
@@ -336,10 +364,24 @@ fn families_of(zone: &Zone, outline: &Outline) -> Families {
 }
 
 impl Answer {
-    fn new(zone: &Zone, selected: &Selected, ttl: u32, rtype: RecordType) -> Self {
+    /// What is drawn from `selected` and, where a client is given more than one choice, from `rungs`.
+    pub(super) fn new(
+        scribe: &Scribe<'_>,
+        selected: &Selected,
+        rungs: &[Selected],
+        ttl: u32,
+    ) -> Self {
+        let records = |(rung, selected): (usize, &Selected)| match selected {
+            Selected::Among(tree) => Some(tree.map(|id| scribe.record(*id, rung, ttl))),
+            Selected::Host(_) | Selected::NoData | Selected::ServFail => None,
+        };
         match selected {
-            Selected::Among(tree) => {
-                Self::Among(tree.map(|id| record_of(&zone.endpoints[id.index()], ttl, rtype)))
+            Selected::Among(tree) if rungs.is_empty() => {
+                Self::Among(tree.map(|id| scribe.record(*id, 0, ttl)))
+            }
+            Selected::Among(_) => {
+                let all = std::iter::once(selected).chain(rungs).enumerate();
+                Self::Ladder(all.filter_map(records).collect())
             }
             Selected::Host(name) => Self::Host(SteeredRecord::cname(name, ttl)),
             Selected::NoData => Self::NoData { ttl },
@@ -351,52 +393,49 @@ impl Answer {
     /// first, it is all that is named; drawn later, it is left out.
     pub(crate) fn draw<'a>(&'a self, dice: Draw, name: &mut impl FnMut(&'a SteeredRecord)) {
         match self {
-            Self::Among(tree) => {
-                let (mut is_first, mut is_alone) = (true, false);
-                tree.draw(dice, &mut |record: &'a SteeredRecord| {
-                    if is_first || !(record.is_cname || is_alone) {
-                        name(record);
-                    }
-                    is_alone |= is_first && record.is_cname;
-                    is_first = false;
-                });
-            }
+            Self::Among(tree) => Queue::default().draw(tree, dice, name),
+            Self::Ladder(trees) => draw_ladder(trees, dice, name),
             Self::Host(record) => name(record),
             Self::NoData { .. } | Self::ServFail => {}
         }
     }
 }
 
-impl SteeredRecord {
-    fn cname(target: &Name, ttl: u32) -> Self {
-        Self::new(RecordType::CNAME, ttl, target.as_wire())
-    }
-
-    fn new(rtype: RecordType, ttl: u32, rdata: &[u8]) -> Self {
-        let len = u16::try_from(rdata.len()).expect("an address or a name is short");
-        let bytes = [
-            &[0xc0, 0x0c][..],
-            &rtype.0.to_be_bytes(),
-            &1_u16.to_be_bytes(),
-            &ttl.to_be_bytes(),
-            &len.to_be_bytes(),
-            rdata,
-        ];
-        Self { bytes: bytes.concat().into(), is_cname: rtype == RecordType::CNAME }
+// Code of its own, so that what nearly every answer goes through is not called but part of its caller.
+#[cold]
+fn draw_ladder<'a>(
+    trees: &'a [DrawTree<SteeredRecord>],
+    dice: Draw,
+    mut name: &mut dyn FnMut(&'a SteeredRecord),
+) {
+    let mut queue = Queue::default();
+    for tree in trees {
+        queue.draw(tree, dice, &mut name);
     }
 }
 
-/// The record of a type that names an endpoint which was found to have its family.
-fn record_of(endpoint: &Endpoint, ttl: u32, rtype: RecordType) -> SteeredRecord {
-    match (&endpoint.at, rtype) {
-        (EndpointAt::Host(name), _) => SteeredRecord::cname(name, ttl),
-        (EndpointAt::Addresses { v6, .. }, RecordType::AAAA) => {
-            let address = v6.expect("only endpoints that have the family are candidates");
-            SteeredRecord::new(RecordType::AAAA, ttl, &address.octets())
-        }
-        (EndpointAt::Addresses { v4, .. }, _) => {
-            let address = v4.expect("only endpoints that have the family are candidates");
-            SteeredRecord::new(RecordType::A, ttl, &address.octets())
-        }
+/// What has been named of an answer.
+#[derive(Default)]
+struct Queue {
+    is_begun: bool,
+    /// Whether it begins with a CNAME.
+    is_alone: bool,
+}
+
+impl Queue {
+    #[inline]
+    fn draw<'a>(
+        &mut self,
+        tree: &'a DrawTree<SteeredRecord>,
+        dice: Draw,
+        name: &mut impl FnMut(&'a SteeredRecord),
+    ) {
+        tree.draw(dice, &mut |record: &'a SteeredRecord| {
+            if !(self.is_begun && (record.is_cname || self.is_alone)) {
+                name(record);
+            }
+            self.is_alone |= !self.is_begun && record.is_cname;
+            self.is_begun = true;
+        });
     }
 }

@@ -17,6 +17,7 @@ pub mod draw;
 mod fitness;
 pub mod flow;
 mod grow;
+pub(crate) mod ladder;
 pub mod load;
 pub mod outline;
 pub mod overrides;

@@ -235,6 +235,29 @@ impl Scene {
     pub(super) fn pool(&self, pool: PoolId) -> &PoolViews {
         &self.pools[pool.index()]
     }
+
+    /// The same scene in which nothing of some pools is alive, nor held by a `velocity`.
+    pub(crate) fn without(&self, lost: &[PoolId]) -> Self {
+        let mut scene = self.clone();
+        for pool in lost {
+            let view = Arc::make_mut(&mut scene.pools[pool.index()]);
+            (view.usable, view.past) = (0, PoolPast::Lost { since: None });
+            for family in &mut view.families {
+                (family.alive, family.drained) = (Vec::new(), Vec::new());
+            }
+        }
+        scene
+    }
+
+    /// Whether clients should be told that an endpoint of `pool` can be reached in a family: it is alive
+    /// in it, or alive in none so that no family is better than the others.
+    pub(crate) fn is_open(&self, pool: PoolId, endpoint: EndpointId, family: Family) -> bool {
+        let is_alive = |family: Family| {
+            let view = self.pool(pool).family(family);
+            view.alive.iter().chain(&view.drained).any(|own| *own == endpoint)
+        };
+        is_alive(family) || !is_alive(Family::Either)
+    }
 }
 
 fn view_of(

@@ -101,6 +101,12 @@ impl Leaves {
         self.0 >> leaf.min(63) & 1 == 1
     }
 
+    /// What is in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether any leaf is in both.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {

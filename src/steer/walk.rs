@@ -516,6 +516,17 @@ impl Draft {
     }
 }
 
+impl Outcome {
+    /// The pools that it leads to, each as often as it does.
+    pub(crate) fn pools(&self, outline: &Outline) -> Vec<PoolId> {
+        let mut leaves = Vec::new();
+        if let Self::Among(draft) = self {
+            draft.leaves(&mut leaves);
+        }
+        leaves.into_iter().map(|leaf| outline.leaves()[leaf]).collect()
+    }
+}
+
 fn whole_secs(length: Duration) -> u32 {
     u32::try_from(length.as_secs()).unwrap_or(u32::MAX >> 1)
 }

@@ -26,7 +26,7 @@ use crate::model::names::{
 use crate::model::{Diagnostic, Name, RecordType, Span};
 
 /// Octets of a record without its data, its owner a pointer.
-pub(super) const RECORD_OVERHEAD: usize = 12;
+pub(crate) const RECORD_OVERHEAD: usize = 12;
 
 /// How the name of a wildcard begins.
 const WILDCARD: &[u8] = b"\x01*";

@@ -41,7 +41,7 @@ const FINDINGS_MAX: usize = 200;
 const RRSET_LEN_LARGE: usize = 100;
 /// Octets of records that a message holds beside its header, the longest question, and an OPT record with
 /// all options that we know.
-const RRSET_OCTETS_MAX: usize = 65_535 - 512;
+pub(crate) const RRSET_OCTETS_MAX: usize = 65_535 - 512;
 /// Delegations that are gone through in search of one server's address: a file may chain as many as it
 /// likes.
 const DETOURS_MAX: usize = 8;

@@ -19,6 +19,8 @@ mod ttl;
 
 pub use apex::apex_of;
 pub use build::NamesBuilder;
+pub(crate) use build::RECORD_OVERHEAD;
+pub(crate) use check::RRSET_OCTETS_MAX;
 pub use check::check;
 pub use image::records;
 pub(crate) use image::unfold;

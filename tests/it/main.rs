@@ -24,3 +24,4 @@ mod reloading;
 mod scenarios;
 mod sockets;
 mod tidy;
+mod types;

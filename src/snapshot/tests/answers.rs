@@ -10,13 +10,14 @@ use proptest::sample::select;
 use crate::geo::Atlas;
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
-    EndpointId, Override, OverrideKind, Overrides, RecordType, Said, Steer, Subject, Target,
-    TargetHealth, TargetHost, Time, Verdict, Zone,
+    EndpointHealth, EndpointId, Override, OverrideKind, Overrides, PoolId, RecordType, Report,
+    Said, Span, Steer, Subject, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
 };
 use crate::snapshot::rules::{Answer, CompiledRule};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, targets_of};
-use crate::steer::{Draw, Drawn, Family, Selected, choose};
+use crate::steer::{Choice, Draw, Drawn, Selected, Why, choose};
 use crate::testing;
+use crate::zone::rdata_from_text;
 
 /// Two rules over pools of every kind; words in capitals are filled in.
 const ZONE: &str = r#"
@@ -35,29 +36,31 @@ region = "eu"
 check = "web"
 min-healthy = MIN
 endpoints = [
-  { name = "a", address = ["192.0.2.1", "2001:db8::1"], weight = 3 },
-  { name = "b", address = "192.0.2.2", weight = 0 },
-  { name = "c", address = "2001:db8::3" },
+  { name = "a", host = "a", address = ["192.0.2.1", "2001:db8::1"], weight = 3 },
+  { name = "b", host = "b", address = "192.0.2.2", weight = 0 },
+  { name = "c", host = "c", address = "2001:db8::3" },
 ]
 [pools.us]
 region = "us"
 check = "web"
 endpoints = [
   { name = "d", host = "lb.example.net." },
-  { name = "e", address = ["192.0.2.5", "2001:db8::5"] },
+  { name = "e", host = "e", address = ["192.0.2.5", "2001:db8::5"] },
 ]
 [pools.ap]
 region = "us"
-endpoints = [{ name = "f", address = "192.0.2.6" }]
+endpoints = [{ name = "f", host = "f", address = "192.0.2.6" }]
 [pools.sorry]
 region = "us"
 check = "web"
-endpoints = [{ name = "g", address = ["192.0.2.7", "2001:db8::7"] }, { name = "h", address = "192.0.2.8" }]
+endpoints = [{ name = "g", host = "g", address = ["192.0.2.7", "2001:db8::7"] }, { name = "h", host = "h", address = "192.0.2.8" }]
 [steer.www]
 policy = "BETWEEN"
 pools = ["eu", "us"]
 pick = { policy = "INSIDE", answers = ANSWERS }
 all-down = "ALLDOWN"
+https = { alpn = ["h2"], port = 8443 }
+records = { TXT = "{pool}/{endpoint}" }
 [[steer.www.where]]
 subnet = ["203.0.113.0/24"]
 pools = ["us"]
@@ -68,6 +71,12 @@ pools = ["us", "eu"]
 [steer.api]
 policy = "failover"
 pools = ["ap", "eu"]
+https = { ladder = 2 }
+[steer._sip]
+policy = "BETWEEN"
+pools = ["eu", "us"]
+addresses = false
+svcb = { alpn = ["dot"] }
 "#;
 
 fn any_zone() -> impl Strategy<Value = String> {
@@ -130,31 +139,82 @@ fn at(secs: u64, of_target: &dyn Fn(&Target) -> TargetHealth) -> Conditions<'_> 
 /// What an answer holds: type, TTL and data of each record.
 type Records = Vec<(RecordType, u32, Vec<u8>)>;
 
-/// What `choose` would have an answer hold; a CNAME stands alone.
-fn chosen(zone: &Zone, steer: &Steer, drawn: &Drawn, family: Family, ttl: u32) -> Option<Records> {
-    let one = |id: &EndpointId| match (&zone.endpoints[id.index()].at, family) {
-        (EndpointAt::Host(host), _) => (RecordType::CNAME, ttl, host.as_wire().to_vec()),
-        (EndpointAt::Addresses { v6, .. }, Family::V6) => {
-            (RecordType::AAAA, ttl, v6.unwrap().octets().to_vec())
+/// Everything that a choice is made by.
+struct Asked<'a> {
+    zone: &'a Zone,
+    steer: &'a Steer,
+    rtype: RecordType,
+    health: &'a [EndpointHealth],
+}
+
+impl Asked<'_> {
+    /// The record of an endpoint, on so many a rung of a ladder.
+    fn record(&self, id: EndpointId, rung: u16) -> (RecordType, Vec<u8>) {
+        let endpoint = &self.zone.endpoints[id.index()];
+        let (v4, v6) = match &endpoint.at {
+            EndpointAt::Host(host) if rung == 0 && self.steer.has_addresses => {
+                return (RecordType::CNAME, host.as_wire().to_vec());
+            }
+            EndpointAt::Host(_) => (None, None),
+            EndpointAt::Addresses { v4, v6 } => (*v4, *v6),
+        };
+        let rdata = match self.rtype {
+            RecordType::A => v4.unwrap().octets().to_vec(),
+            RecordType::AAAA => v6.unwrap().octets().to_vec(),
+            RecordType::TXT => {
+                let text =
+                    format!("{}/{}", self.zone.pools[endpoint.pool.index()].name, endpoint.name);
+                [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+            }
+            _ => {
+                let is_own = rung == 0 && self.steer.has_addresses;
+                let target =
+                    if is_own { ".".to_owned() } else { endpoint.host().unwrap().to_string() };
+                let own = match self.steer.owner.to_string().as_str() {
+                    "www.t." => "alpn=h2 port=8443",
+                    "_sip.t." => "alpn=dot",
+                    _ => "",
+                };
+                let EndpointHealth { v4: health_v4, v6: health_v6, .. } = self.health[id.index()];
+                let is_up = |way: Option<TargetHealth>, has| {
+                    has && way.is_none_or(|way| way.verdict != Verdict::Down)
+                };
+                let up = [is_up(health_v4, v4.is_some()), is_up(health_v6, v6.is_some())];
+                let is_told = |n: usize| up[n] || up == [false; 2];
+                let v4 = v4.filter(|_| is_told(0)).map(|own| format!("ipv4hint={own}"));
+                let v6 = v6.filter(|_| is_told(1)).map(|own| format!("ipv6hint={own}"));
+                let [v4, v6] = [v4, v6].map(Option::unwrap_or_default);
+                let text = format!("{} {target} {own} {v4} {v6}", rung + 1);
+                let place = Span::new(Report::new().add_source("", ""), 0..0);
+                rdata_from_text(RecordType::HTTPS, &text, &self.zone.apex, place).unwrap()
+            }
+        };
+        (self.rtype, rdata)
+    }
+
+    /// What `choose` would have an answer hold; a CNAME stands alone.
+    fn chosen(&self, drawn: &[Drawn], ttl: u32) -> Option<Records> {
+        let mut records = Records::new();
+        for (rung, drawn) in (0..).zip(drawn) {
+            match drawn {
+                Drawn::Endpoints(ids) => records.extend(ids.iter().map(|id| {
+                    let (rtype, rdata) = self.record(*id, rung);
+                    (rtype, ttl, rdata)
+                })),
+                Drawn::Host => {
+                    let AllDown::Host(host) = &self.steer.all_down else { panic!("{drawn:?}") };
+                    records.push((RecordType::CNAME, ttl, host.as_wire().to_vec()));
+                }
+                Drawn::NoData | Drawn::ServFail => return None,
+            }
         }
-        (EndpointAt::Addresses { v4, .. }, _) => {
-            (RecordType::A, ttl, v4.unwrap().octets().to_vec())
+        let is_cname = |record: &(RecordType, u32, Vec<u8>)| record.0 == RecordType::CNAME;
+        if is_cname(&records[0]) {
+            records.truncate(1);
+        } else {
+            records.retain(|record| !is_cname(record));
         }
-    };
-    match drawn {
-        Drawn::Endpoints(ids) => {
-            let all: Records = ids.iter().map(one).collect();
-            let is_cname = |record: &(RecordType, u32, Vec<u8>)| record.0 == RecordType::CNAME;
-            Some(match is_cname(&all[0]) {
-                true => vec![all[0].clone()],
-                false => all.into_iter().filter(|record| !is_cname(record)).collect(),
-            })
-        }
-        Drawn::Host => {
-            let AllDown::Host(host) = &steer.all_down else { panic!("{steer:?}") };
-            Some(vec![(RecordType::CNAME, ttl, host.as_wire().to_vec())])
-        }
-        Drawn::NoData | Drawn::ServFail => None,
+        Some(records)
     }
 }
 
@@ -171,6 +231,28 @@ fn compiled(answer: &Answer, dice: Draw) -> Option<Records> {
     let is_silent = matches!(answer, Answer::NoData { .. } | Answer::ServFail);
     assert_eq!(is_silent, records.is_empty());
     (!is_silent).then_some(records)
+}
+
+/// The choice, and what follows as the pools of each are lost.
+fn climb(
+    first: &Choice,
+    zone: &Zone,
+    ladder: u8,
+    choose_in: &dyn Fn(&[PoolId]) -> Choice,
+) -> Vec<Choice> {
+    let mut choices = vec![first.clone()];
+    let mut lost = Vec::new();
+    for _ in 0..ladder {
+        let Selected::Among(tree) = &choices[choices.len() - 1].selection.selected else { break };
+        lost.extend(tree.leaves().map(|id| zone.endpoints[id.index()].pool));
+        let next = choose_in(&lost);
+        let is_silent = !matches!(next.selection.selected, Selected::Among(_));
+        if next.selection.why == Why::AllDown || is_silent {
+            break;
+        }
+        choices.push(next);
+    }
+    choices
 }
 
 /// Every answer of every rule to every class.
@@ -240,10 +322,18 @@ proptest! {
                         let dice = Draw { random, turn: u32::try_from(n).unwrap(), key: !random };
                         let scene = snapshot.scene(0);
                         let choice = choose(zone, outline, preference, scene, family, dice);
-                        let ttl = choice.selection.ttl;
+                        let choose_in = |lost: &[PoolId]| {
+                            choose(zone, outline, preference, &scene.without(lost), family, dice)
+                        };
+                        let rtype = rule.rtype(column);
+                        let ladder = steer.form(rtype).and_then(|form| form.service()).map_or(0, |s| s.ladder);
+                        let choices = climb(&choice, zone, ladder, &choose_in);
+                        let ttl = choices.iter().map(|choice| choice.selection.ttl).min().unwrap();
+                        let drawn: Vec<Drawn> = choices.into_iter().map(|choice| choice.drawn).collect();
                         let answer = rule.answer(class, column);
-                        let chosen = chosen(zone, steer, &choice.drawn, family, ttl);
-                        prop_assert_eq!(compiled(answer, dice), chosen);
+                        let health = &snapshot.endpoint_health(0);
+                        let asked = Asked { zone, steer, rtype, health };
+                        prop_assert_eq!(compiled(answer, dice), asked.chosen(&drawn, ttl));
                         match answer {
                             Answer::NoData { ttl: own } => {
                                 prop_assert_eq!(choice.selection.selected, Selected::NoData);
@@ -359,8 +449,8 @@ fn rules_that_do_not_look_at_a_change_are_shared() {
         let both = snapshot.rules.iter().zip(&next.rules);
         both.map(|(old, new)| Arc::ptr_eq(old, new)).collect::<Vec<_>>()
     };
-    assert_eq!(is_shared("192.0.2.1"), [false, false]);
-    assert_eq!(is_shared("192.0.2.5"), [false, true], "`api` does not lead there");
-    assert_eq!(is_shared("192.0.2.7"), [true, true], "only `sorry` has it");
+    assert_eq!(is_shared("192.0.2.1"), [false, false, false], "all lead there");
+    assert_eq!(is_shared("192.0.2.5"), [false, true, true], "`api` does not lead there");
+    assert_eq!(is_shared("192.0.2.7"), [true, true, true], "only `sorry` has it");
     assert!(snapshot.next(&at(9, &down("203.0.113.1"))).is_none(), "nobody has it");
 }

@@ -62,3 +62,26 @@ fn the_loss_of_many_of_many_regions_is_decided_at_once() {
     assert_eq!(findings(&regions, &regions[..31], expectation), [""; 0]);
     assert_eq!(findings(&regions, &regions[..30], expectation).len(), 1);
 }
+
+#[test]
+fn records_of_any_type_can_be_expected() {
+    let told = |qtype: &str, answer: &str| {
+        let rule =
+            "https = { alpn = ['h2'] }\nrecords = { TXT = '{pool}', MX = '10 {endpoint}.mx' }\n";
+        let question = format!("name = 'www'\nfrom = '192.0.2.1'\ntype = '{qtype}'\n");
+        let expectation = format!("{rule}[[expect]]\n{question}answer = {answer}\n");
+        findings(&["a", "b"], &["a", "b"], &expectation).len()
+    };
+    for (qtype, answer, count) in [
+        ("A", "'192.0.2.0'", 0),
+        ("A", "'192.0.2.1'", 1),
+        ("HTTPS", "'1 . alpn=h2 ipv4hint=192.0.2.0'", 0),
+        ("HTTPS", "'1 . alpn=h3 ipv4hint=192.0.2.0'", 1),
+        ("TXT", "['\"a\"']", 0),
+        ("TXT", "['\"a\"', '\"b\"']", 1),
+        ("MX", "'10 192\\.0\\.2\\.0.mx'", 1),
+        ("MX", "'10 192.0.2.0.mx'", 0),
+    ] {
+        assert_eq!(told(qtype, answer), count, "{qtype} {answer}");
+    }
+}

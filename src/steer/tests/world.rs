@@ -14,7 +14,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use crate::model::topology::{
-    AllDown, Branch, BranchTo, EndpointAt, MinHealthy, Pick, Policy, Region, Where,
+    AllDown, Branch, BranchTo, EndpointAt, Facts, MinHealthy, Pick, Policy, Region, Where,
 };
 use crate::model::{
     Coordinates, Endpoint, EndpointHealth, EndpointId, Location, Name, Pool, PoolId, RegionId,
@@ -288,5 +288,6 @@ fn add_endpoint(zone: &mut Zone, pool: PoolId, word: &str) {
         at,
         check_address: None,
         weight: weight.parse().unwrap(),
+        facts: Facts::default(),
     });
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::Record;
+use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder};
 use windrose::clock::Moment;
 use windrose::config::{self, ZoneFiles};
 use windrose::dns::{Arrival, Dice, handle};
@@ -17,10 +19,12 @@ use windrose::geo::{Atlas, Database};
 use windrose::health::Board;
 use windrose::intake::Intake;
 use windrose::model::{
-    EndpointId, Name, Observation, Override, Prefix, Report, Said, Target, TargetHost, Time,
+    EndpointId, Name, Observation, Override, Prefix, RecordType, Report, Said, Target, TargetHost,
+    Time,
 };
 use windrose::snapshot::explain::{Question, explain};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
+use windrose::zone::rdata_to_text;
 
 use super::line::{Action, Ask, Repeat, Spoken, Step};
 
@@ -278,8 +282,8 @@ impl World {
             .answers
             .iter()
             .map(|record| match record.record_type().to_string().as_str() {
-                "CNAME" => format!("cname {}", record.data),
-                _ => record.data.to_string(),
+                "A" | "AAAA" => record.data.to_string(),
+                rtype => format!("{} {}", rtype.to_lowercase(), text(record)),
             })
             .collect();
         let text = match message.metadata.response_code {
@@ -312,6 +316,13 @@ impl World {
     fn name(&self, ask: &Ask) -> Name {
         Name::parse(&ask.name, &self.snapshot.zones()[0].apex).unwrap()
     }
+}
+
+/// The data of a record as a master file has it.
+fn text(record: &Record) -> String {
+    let mut wire = Vec::new();
+    record.data.emit(&mut BinEncoder::new(&mut wire)).unwrap();
+    rdata_to_text(RecordType(record.record_type().into()), &wire)
 }
 
 fn shown(answer: &str, ttl: Option<u32>, scope: Option<u8>) -> String {

@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use crate::admin::{Admin, AdminState};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
+use crate::dns::{Buckets, Dice, Pairs};
 use crate::feed::{self, Fetcher, LoadBoard};
 use crate::health::Board;
 use crate::intake::Intake;
@@ -284,18 +285,21 @@ impl Node {
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let stop = Stopper::default();
+        let pairs = Arc::new(Pairs::new(seed()));
+        let dice = move || Dice::new(seed()).with_pairs(&pairs);
         let udp = UdpThreads::start(
             bound.udp,
             config.fixed.dns.udp_payload_max,
             &current,
             clock,
             &mut || metrics.counters("udp"),
-            seed,
+            &mut dice.clone(),
+            &Arc::new(Buckets::new(seed())),
         )?;
         // Answers come first: it only makes them faster.
         let first = current.load_full();
         tokio::task::spawn_blocking(move || place_in_memory(&first));
-        let tcp = spawn_tcp(config, bound.tcp, &current, clock, &metrics, &stop)?;
+        let tcp = spawn_tcp(config, bound.tcp, &current, clock, &metrics, &stop, &dice)?;
         let service = EncryptedService::new(
             Arc::clone(&current),
             clock,
@@ -303,7 +307,7 @@ impl Node {
             stop.listen(),
         );
         let encrypted =
-            spawn_encrypted(config, bound.encrypted, &certificates, &service, &metrics)?;
+            spawn_encrypted(config, bound.encrypted, &certificates, &service, &metrics, &dice)?;
         let admin = AdminState {
             current: Arc::clone(&current),
             intake: Arc::clone(&intake),
@@ -503,6 +507,7 @@ fn spawn_tcp(
     clock: Clock,
     metrics: &Metrics,
     stop: &Stopper,
+    dice: &(impl Fn() -> Dice + Clone + Send + 'static),
 ) -> io::Result<JoinSet<()>> {
     let dns = &config.fixed.dns;
     let limits = TcpLimits {
@@ -513,7 +518,7 @@ fn spawn_tcp(
     let service = TcpService::new(Arc::clone(current), clock, counters, limits, stop.listen());
     let mut tasks = JoinSet::new();
     for listener in listeners {
-        tasks.spawn(service.clone().accept(TcpListener::from_std(listener)?, seed));
+        tasks.spawn(service.clone().accept(TcpListener::from_std(listener)?, dice.clone()));
     }
     Ok(tasks)
 }
@@ -525,13 +530,14 @@ fn spawn_encrypted(
     certificates: &[Arc<Certificate>],
     service: &EncryptedService,
     metrics: &Metrics,
+    dice: &dyn Fn() -> Dice,
 ) -> io::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     let tables = config.fixed.dns.encrypted.iter().zip(bound).zip(certificates);
     for ((table, sockets), certificate) in tables {
         for socket in sockets {
             let counters = metrics.counters(table.transport.word());
-            let listener = service.listener(socket, Arc::clone(certificate), counters, seed())?;
+            let listener = service.listener(socket, Arc::clone(certificate), counters, dice())?;
             tasks.spawn(listener.run());
         }
     }

@@ -15,6 +15,7 @@ mod cookie;
 mod edns;
 mod limit;
 mod outcome;
+mod pairs;
 mod query;
 mod reply;
 mod steered;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use limit::Buckets;
 pub use outcome::{Kind, Outcome, Rcode};
+pub use pairs::Pairs;
 pub use steered::Dice;
 
 use std::net::IpAddr;

@@ -1,10 +1,12 @@
 //! Answers to names that a rule steers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Asked;
 use super::edns::{Edns, ExtendedError};
 use super::outcome::{Kind, Outcome, Rcode};
+use super::pairs::Pairs;
 use super::query::Query;
 use super::reply::Reply;
 use crate::model::names::NameRecord;
@@ -18,6 +20,7 @@ use crate::steer::{Draw, GOLDEN_GAMMA, mix};
 pub struct Dice {
     state: u64,
     turns: Box<[u32; TURNS]>,
+    pairs: Option<Arc<Pairs>>,
 }
 
 /// Rules share counters when there are more of them than these. That does no harm but to the
@@ -28,7 +31,14 @@ impl Dice {
     /// Dice whose numbers follow from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, turns: Box::new([0; TURNS]) }
+        Self { state: seed, turns: Box::new([0; TURNS]), pairs: None }
+    }
+
+    /// The same, with one draw for all types that a client asks for together, from whichever dice share
+    /// these pairs.
+    #[must_use]
+    pub fn with_pairs(self, pairs: &Arc<Pairs>) -> Self {
+        Self { pairs: Some(Arc::clone(pairs)), ..self }
     }
 
     /// The next random number, by SplitMix64 (Steele et al. 2014): not for secrets.
@@ -45,13 +55,31 @@ impl Dice {
 
     /// The next draw for a rule.
     pub(super) fn draw(&mut self, rule: u32, column: usize, key: u64) -> Draw {
-        let random = self.random();
         // Clients ask for both addresses in turn: with one counter, two endpoints would never change.
-        let place = 4 * rule as usize + column;
-        let turn = &mut self.turns[place % TURNS];
-        *turn = turn.wrapping_add(1);
-        Draw { random, turn: *turn, key }
+        let turn = next_turn(&mut self.turns, 4 * rule as usize + column);
+        Draw { random: self.random(), turn, key }
     }
+
+    /// The next draw for a rule that lets chance choose between regions.
+    fn draw_together(
+        &mut self,
+        (rule, column): (u32, usize),
+        client: Prefix,
+        unix_secs: u32,
+        key: u64,
+    ) -> Draw {
+        let Self { turns, pairs: Some(pairs), .. } = self else {
+            return self.draw(rule, column, key);
+        };
+        let next = || next_turn(turns, 4 * rule as usize);
+        Draw { key, ..pairs.draw((rule, column), client, unix_secs, next) }
+    }
+}
+
+fn next_turn(turns: &mut [u32; TURNS], place: usize) -> u32 {
+    let turn = &mut turns[place % TURNS];
+    *turn = turn.wrapping_add(1);
+    *turn
 }
 
 /// What a rule says to one client.
@@ -75,9 +103,15 @@ pub(super) fn decide<'a>(
     let column = rule.column_of(query.qtype)?;
     let subnet = client_subnet(query, arrival.client);
     let placed = rule.place(subnet, arrival.client);
+    let key = rule.key(subnet.prefix);
+    let dice = if rule.is_drawn_together() {
+        dice.draw_together((rule_place, column), subnet.prefix, arrival.unix_secs, key)
+    } else {
+        dice.draw(rule_place, column, key)
+    };
     Some(Decision {
         answer: rule.answer(placed.class, column),
-        dice: dice.draw(rule_place, column, rule.key(subnet.prefix)),
+        dice,
         // Without a subnet there is nothing that a scope could be a part of.
         scope: if subnet.from_query { placed.scope } else { 0 },
     })

@@ -88,7 +88,7 @@ impl EncryptedService {
         Self { current, clock, idle, stop }
     }
 
-    /// A listener on a socket, which shows `certificate`. Its random numbers follow from `seed`.
+    /// A listener on a socket, which shows `certificate` and has these dice.
     ///
     /// # Errors
     /// When the socket is not fit.
@@ -97,13 +97,13 @@ impl EncryptedService {
         socket: EncryptedSocket,
         certificate: Arc<Certificate>,
         counters: Arc<Counters>,
-        seed: u64,
+        dice: Dice,
     ) -> io::Result<EncryptedListener> {
         let mut server = Server::new(Answerer {
             current: Arc::clone(&self.current),
             clock: self.clock,
             counters,
-            desk: Mutex::new(Desk { dice: Dice::new(seed), out: vec![0; usize::from(u16::MAX)] }),
+            desk: Mutex::new(Desk { dice, out: vec![0; usize::from(u16::MAX)] }),
         });
         let address = socket.local_addr()?;
         match socket {

@@ -69,7 +69,7 @@ impl TcpService {
 
     /// Accepts connections until the stop, and returns when the last of them has ended: each gets the
     /// answers to what it has asked. Dropping this cuts them off.
-    pub async fn accept(self, listener: TcpListener, mut seed: impl FnMut() -> u64) {
+    pub async fn accept(self, listener: TcpListener, mut dice: impl FnMut() -> Dice) {
         let mut connections = JoinSet::new();
         let mut stop = self.stop.clone();
         let mut is_failing = false;
@@ -83,7 +83,7 @@ impl TcpService {
             match accepted {
                 Ok((stream, client)) => {
                     is_failing = false;
-                    connections.spawn(self.clone().attend(stream, client, Dice::new(seed())));
+                    connections.spawn(self.clone().attend(stream, client, dice()));
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {

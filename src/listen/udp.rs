@@ -37,8 +37,8 @@ pub struct UdpThreads {
 }
 
 impl UdpThreads {
-    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. `seed` gives each
-    /// its own random numbers.
+    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. `dice` gives each
+    /// its own random numbers; `buckets` are everybody's.
     ///
     /// # Errors
     /// When a socket cannot be set up or a thread not started.
@@ -48,10 +48,10 @@ impl UdpThreads {
         current: &Current,
         clock: Clock,
         counters: &mut dyn FnMut() -> Arc<Counters>,
-        mut seed: impl FnMut() -> u64,
+        dice: &mut dyn FnMut() -> Dice,
+        buckets: &Arc<Buckets>,
     ) -> io::Result<Self> {
         let should_stop = Arc::new(AtomicBool::new(false));
-        let buckets = Arc::new(Buckets::new(seed()));
         let mut threads = Vec::with_capacity(sockets.len());
         for (n, socket) in sockets.into_iter().enumerate() {
             socket.set_read_timeout(Some(LOOK_UP))?;
@@ -61,8 +61,8 @@ impl UdpThreads {
                 current: Arc::clone(current),
                 clock,
                 counters: counters(),
-                dice: Dice::new(seed()),
-                buckets: Arc::clone(&buckets),
+                dice: dice(),
+                buckets: Arc::clone(buckets),
                 batch: Batch::new(),
                 is_failing: false,
             };

@@ -52,6 +52,8 @@ pub(crate) struct CompiledRule {
     key_bits: Option<(u8, u8)>,
     /// What it answers, type by type.
     columns: Vec<Arc<Column>>,
+    /// Whether the types that a client asks for together must be drawn together to come from one region.
+    is_drawn_together: bool,
     /// Whether every answer is a CNAME: then the name behaves like one for every type.
     is_alias: bool,
     /// When it is to be compiled anew though nothing has happened.
@@ -121,6 +123,7 @@ impl CompiledRule {
         Self {
             source: Arc::clone(source),
             key_bits: is_sticky.then_some((rule.key_bits.v4, rule.key_bits.v6)),
+            is_drawn_together: columns.len() > 1 && source.outline.draws_regions(zone),
             is_alias: has.only_hosts,
             due: due_of(&columns),
             columns,
@@ -167,6 +170,11 @@ impl CompiledRule {
     /// The type that a column answers.
     pub(crate) fn rtype(&self, column: usize) -> RecordType {
         self.columns.get(column).map_or(RecordType::A, |column| column.rtype)
+    }
+
+    /// Whether the types that a client asks for together must be drawn together to come from one region.
+    pub(crate) const fn is_drawn_together(&self) -> bool {
+        self.is_drawn_together
     }
 
     /// How many types it answers.

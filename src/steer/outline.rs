@@ -119,6 +119,26 @@ impl Outline {
         self.steers(zone).any(|steer| steer.draws().contains(&Policy::Sticky))
     }
 
+    /// Whether chance may choose between regions for each answer. Looks at the rule alone.
+    #[must_use]
+    pub fn draws_regions(&self, zone: &Zone) -> bool {
+        let is_sticky = self.is_sticky(zone);
+        let draws = |(node, steer): (&Node, &Steer)| {
+            let mut regions = node.regions.iter().flatten();
+            let first = regions.next();
+            let has_several = regions.any(|region| Some(region) != first);
+            let [policy, _] = steer.draws();
+            let has_shares = steer.trickle > 0 || !steer.ramp.is_zero();
+            has_several
+                && if policy.is_ordered() {
+                    has_shares && !is_sticky
+                } else {
+                    policy != Policy::Sticky
+                }
+        };
+        self.nodes.iter().zip(self.steers(zone)).any(draws)
+    }
+
     /// Whether any of its weights follow load.
     #[must_use]
     pub fn is_by_load(&self, zone: &Zone) -> bool {

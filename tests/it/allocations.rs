@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use windrose::config::{self, ZoneFiles};
-use windrose::dns::{Arrival, Buckets, Dice, Kind, Read, handle};
+use windrose::dns::{Arrival, Buckets, Dice, Kind, Pairs, Read, handle};
 use windrose::geo::Atlas;
 use windrose::model::{Limits, Name, RecordType, Report, TargetHealth, Time, Verdict};
 use windrose::snapshot::gate::Gate;
@@ -124,7 +124,7 @@ fn no_kind_of_answer_allocates() {
         ("www", RecordType::IXFR, Kind::NotOurs),
     ];
     let snapshot = snapshot();
-    let mut dice = Dice::new(7);
+    let mut dice = Dice::new(7).with_pairs(&Arc::new(Pairs::new(7)));
     let mut out = vec![0; 65_535];
     for (name, qtype, kind) in table {
         for (has_subnet, is_udp) in [(false, true), (true, true), (true, false)] {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use domain::rdata::AllRecordData;
 use hickory_proto::op::Message;
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 use windrose::config::{self, ZoneFiles};
-use windrose::dns::{Arrival, Dice, handle};
+use windrose::dns::{Arrival, Dice, Pairs, handle};
 use windrose::geo::Atlas;
 use windrose::model::{Name, RecordType, Report, Target, TargetHealth, Time};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
@@ -124,8 +125,12 @@ impl ZoneFiles for OneFile {
 }
 
 fn snapshot() -> Snapshot {
+    snapshot_of(ZONE)
+}
+
+fn snapshot_of(zone: &str) -> Snapshot {
     let mut report = Report::new();
-    let zones = config::read_zones(&mut report, &OneFile(ZONE.into()));
+    let zones = config::read_zones(&mut report, &OneFile(zone.into()));
     assert_eq!(report.to_string(), "");
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
     let up = |_: &Target| TargetHealth::UNCHECKED;
@@ -133,14 +138,23 @@ fn snapshot() -> Snapshot {
 }
 
 fn reply(snapshot: &Snapshot, name: &Name, rtype: RecordType) -> Vec<u8> {
+    reply_to(snapshot, name, rtype, IpAddr::from([198, 18, 0, 53]), &mut Dice::new(1))
+}
+
+fn reply_to(
+    snapshot: &Snapshot,
+    name: &Name,
+    rtype: RecordType,
+    client: IpAddr,
+    dice: &mut Dice,
+) -> Vec<u8> {
     let mut packet = vec![0xca, 0xfe, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     packet.extend_from_slice(name.as_wire());
     packet.extend_from_slice(&rtype.0.to_be_bytes());
     packet.extend_from_slice(&[0, 1]);
-    let client = IpAddr::from([198, 18, 0, 53]);
     let arrival = Arrival { client, is_udp: false, unix_secs: 1_800_000_000 };
     let mut out = vec![0; 65_535];
-    let outcome = handle(snapshot, &packet, arrival, &mut Dice::new(1), &mut out);
+    let outcome = handle(snapshot, &packet, arrival, dice, &mut out);
     out.truncate(outcome.len);
     out
 }
@@ -221,4 +235,55 @@ fn what_no_message_holds_is_an_error() {
     assert_eq!(read(40, 1792), "");
     let told = read(40, 2048);
     assert!(told.contains("an answer may come to 65920 octets"), "{told}");
+}
+
+// ---- Together ----
+
+/// Pools of three regions with both families, told apart by their last octet.
+const REGIONS: &str = "zone = 'shop.test'\nnameservers = ['ns1.example.net.']\n\
+    [regions.a]\nlocation = [50, 10]\n[regions.b]\nlocation = [40, -75]\n\
+    [regions.c]\nlocation = [20, 70]\n[feeds.told]\nkind = 'push'\n\
+    [pools.a]\nregion = 'a'\nfeed = 'told'\nendpoints = [{ address = ['192.0.2.1', '2001:db8::1'] }]\n\
+    [pools.b]\nregion = 'b'\nfeed = 'told'\nendpoints = [{ address = ['192.0.2.2', '2001:db8::2'] }]\n\
+    [pools.c]\nregion = 'c'\nfeed = 'told'\nendpoints = [{ address = ['192.0.2.3', '2001:db8::3'] }]\n";
+
+/// Answers to A, AAAA and HTTPS that come from one client at once, each to a thread of its own.
+#[test]
+fn the_types_of_a_client_come_from_one_region_whatever_the_policy() {
+    for (policy, more) in [
+        ("weighted", "weights = { a = 5, b = 3, c = 2 }\n"),
+        ("random", ""),
+        ("round-robin", ""),
+        ("all", ""),
+        ("sticky", ""),
+        ("least-load", ""),
+        ("least-load", "sticky = true\n"),
+        ("failover", "trickle = '30%'\npick = { policy = 'weighted' }\n"),
+    ] {
+        let steer =
+            format!("[steer.www]\npolicy = '{policy}'\npools = ['a', 'b', 'c']\nhttps = {{}}\n");
+        let by_load = "[steer.other]\npolicy = 'least-load'\npools = ['a', 'b', 'c']\n";
+        let snapshot = snapshot_of(&format!("{REGIONS}{steer}{more}{by_load}"));
+        let name: Name = "www.shop.test.".parse().unwrap();
+        let pairs = Arc::new(Pairs::new(7));
+        let mut threads = [1, 2, 3].map(|seed| Dice::new(seed).with_pairs(&pairs));
+        let mut regions = BTreeMap::new();
+        for n in 0..300_u32 {
+            let client = IpAddr::from((0x0a00_0000 | n << 8).to_be_bytes());
+            let types = [RecordType::A, RecordType::AAAA, RecordType::HTTPS];
+            let firsts = { types.into_iter().zip(&mut threads) }.map(|(rtype, dice)| {
+                let reply = reply_to(&snapshot, &name, rtype, client, dice);
+                let answers = by_hickory(&reply);
+                let (_, _, first) = answers.first().expect("an answer");
+                // An address ends with it; the first hint of HTTPS is four octets of IPv4.
+                let hints =
+                    |data: &[u8]| data.windows(4).find(|w| w[..3] == [192, 0, 2]).unwrap()[3];
+                if rtype == RecordType::HTTPS { hints(first) } else { *first.last().unwrap() }
+            });
+            let firsts: Vec<u8> = firsts.collect();
+            assert!(firsts.iter().all(|first| *first == firsts[0]), "{policy} {n}: {firsts:?}");
+            *regions.entry(firsts[0]).or_insert(0) += 1;
+        }
+        assert!(regions.len() > 1, "{policy}: {regions:?}");
+    }
 }

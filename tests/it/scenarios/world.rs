@@ -12,7 +12,7 @@ use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder};
 use windrose::clock::Moment;
 use windrose::config::{self, ZoneFiles};
-use windrose::dns::{Arrival, Dice, handle};
+use windrose::dns::{Arrival, Dice, Pairs, handle};
 use windrose::feed::{LoadBoard, Push};
 use windrose::geo::writer::{Value, Writer};
 use windrose::geo::{Atlas, Database};
@@ -69,7 +69,8 @@ impl World {
         let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
         let (intake, loads) = (Intake::new(board), LoadBoard::default());
         loads.use_zones(snapshot.zones());
-        let (reports, dice) = (BTreeMap::new(), Dice::new(42));
+        let reports = BTreeMap::new();
+        let dice = Dice::new(42).with_pairs(&Arc::new(Pairs::new(42)));
         Self { intake, loads, reports, snapshot, dice, now: Time::ZERO }
     }
 

@@ -289,7 +289,7 @@ impl Node {
         let dice = move || Dice::new(seed()).with_pairs(&pairs);
         let udp = UdpThreads::start(
             bound.udp,
-            config.fixed.dns.udp_payload_max,
+            (config.fixed.dns.udp_payload_max, config.fixed.dns.pin_threads),
             &current,
             clock,
             &mut || metrics.counters("udp"),

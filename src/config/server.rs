@@ -72,6 +72,8 @@ pub struct Dns {
     pub listen: Vec<SocketAddr>,
     /// Threads that answer UDP; 0 means one for each core.
     pub threads: u16,
+    /// Whether each of them stays on one processor.
+    pub pin_threads: bool,
     /// The longest UDP response in octets, however much a client would take (RFC 6891 §6.2.3).
     pub udp_payload_max: u16,
     /// TCP connections that may be open at once; the idlest gives way to a new one.
@@ -90,6 +92,7 @@ impl Default for Dns {
                 SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5300)),
             ],
             threads: 0,
+            pin_threads: false,
             udp_payload_max: 1232,
             tcp_connections: 4096,
             tcp_idle_timeout: Duration::from_secs(10),
@@ -256,6 +259,7 @@ const DNS: Keys = Keys {
     known: &[
         "listen",
         "threads",
+        "pin-threads",
         "udp-payload-max",
         "tcp-connections",
         "tcp-idle-timeout",
@@ -377,6 +381,7 @@ fn read_dns(table: &Table<'_>, admin: &Admin) -> Dns {
     let mut dns = Dns::default();
     table.read_into("listen", &mut dns.listen, |value| Some(some_addresses(value)));
     table.read_into("threads", &mut dns.threads, |value| value.short(0..=1024));
+    table.read_into("pin-threads", &mut dns.pin_threads, Value::boolean);
     // RFC 6891 §6.2.3: values below 512 are treated as 512.
     table.read_into("udp-payload-max", &mut dns.udp_payload_max, |value| value.short(512..=4096));
     table.read_into("tcp-connections", &mut dns.tcp_connections, |v| v.integer(1..=1_000_000));

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tracing::error;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tracing::{error, warn};
 
 use super::Current;
 use super::udp_batch::{BATCH, Batch, REPLY_MAX};
@@ -37,14 +38,15 @@ pub struct UdpThreads {
 }
 
 impl UdpThreads {
-    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. `dice` gives each
+    /// Starts one thread for each socket. No reply is longer than `payload_max` octets. With `is_pinned`
+    /// each stays on one processor. `dice` gives each
     /// its own random numbers; `buckets` are everybody's.
     ///
     /// # Errors
     /// When a socket cannot be set up or a thread not started.
     pub fn start(
         sockets: Vec<UdpSocket>,
-        payload_max: u16,
+        (payload_max, is_pinned): (u16, bool),
         current: &Current,
         clock: Clock,
         counters: &mut dyn FnMut() -> Arc<Counters>,
@@ -68,7 +70,13 @@ impl UdpThreads {
             };
             let should_stop = Arc::clone(&should_stop);
             let thread = thread::Builder::new().name(format!("udp-{n}"));
-            threads.push(thread.spawn(move || worker.run(&should_stop))?);
+            let thread = thread.spawn(move || {
+                if is_pinned {
+                    pin(n);
+                }
+                worker.run(&should_stop);
+            });
+            threads.push(thread?);
         }
         Ok(Self { should_stop, threads })
     }
@@ -80,6 +88,19 @@ impl UdpThreads {
             // A thread that panicked outside a packet has said so on stderr; there is nothing to add.
             let _ = thread.join();
         }
+    }
+}
+
+/// Keeps the thread on the `n`th processor of those that it may use, counted round and round.
+fn pin(n: usize) {
+    let pinned = sched_getaffinity(None).and_then(|may| {
+        let usable: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| may.is_set(*cpu)).collect();
+        let mut one = CpuSet::new();
+        usable.get(n % usable.len().max(1)).into_iter().for_each(|cpu| one.set(*cpu));
+        sched_setaffinity(None, &one)
+    });
+    if let Err(error) = pinned {
+        warn!("cannot pin UDP thread {n} to a processor: {error}");
     }
 }
 
@@ -216,12 +237,28 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use super::never_asks;
+    use super::*;
 
     #[test]
     fn ports_of_services_that_answer_everything_are_not_answered() {
         let met: Vec<u16> = (0..=u16::MAX).filter(|port| never_asks(*port)).collect();
         // 53 is where old resolvers ask from, and 464 and others are somebody's.
         assert_eq!(met, [0, 7, 13, 17, 19, 37]);
+    }
+
+    #[test]
+    fn a_pinned_thread_stays_on_one_processor_that_it_may_use() {
+        let may = sched_getaffinity(None).unwrap();
+        let pinned = |n| {
+            thread::spawn(move || {
+                pin(n);
+                sched_getaffinity(None).unwrap()
+            })
+        };
+        let count = usize::try_from(may.count()).unwrap();
+        let sets: Vec<CpuSet> = (0..=count).map(|n| pinned(n).join().unwrap()).collect();
+        assert!(sets.iter().all(|set| set.count() == 1));
+        assert_eq!(sets[0], sets[count], "they are counted round");
+        assert!((0..CpuSet::MAX_CPU).all(|cpu| !sets[0].is_set(cpu) || may.is_set(cpu)));
     }
 }

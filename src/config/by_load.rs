@@ -42,9 +42,11 @@ pub(super) fn judge(
         }
     }
     for (n, (pool, key)) in pools.iter().zip(pool_keys).enumerate() {
-        if !pool.feeds.is_empty() && !gone_by.contains(&PoolId::new(n)) {
+        let is_gone_by = gone_by.contains(&PoolId::new(n)) || pool.capacity.is_some();
+        if !pool.feeds.is_empty() && !is_gone_by {
             let message = format!("no steer goes by the load of pool `{}`", pool.name);
-            let hint = "use a policy that does, such as `least-load`, or remove its `feed`";
+            let hint = "use a policy that does, such as `least-load`, give the pool a `capacity`, or remove \
+                        its `feed`";
             root.push(Diagnostic::warning(key.span, message).hint(hint));
         }
     }

@@ -14,6 +14,7 @@
 mod authority;
 mod branches;
 mod by_load;
+mod capacity;
 mod check;
 mod clash;
 mod client_map;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use super::names::Names;
 use super::reader::{Key, Keys, Table, Value};
@@ -14,8 +15,8 @@ use crate::model::{
 
 pub(super) const KEYS: Keys = Keys {
     place: "pools.NAME",
-    known: &["region", "check", "feed", "min-healthy", "endpoints"],
-    unbuilt: &["capacity", "slow-start"],
+    known: &["region", "check", "feed", "capacity", "min-healthy", "endpoints"],
+    unbuilt: &["slow-start"],
 };
 pub(super) const ENDPOINT_KEYS: Keys = Keys {
     place: "pools.NAME.endpoints",
@@ -52,6 +53,7 @@ impl<'d> PoolReader<'_, 'd> {
             region: RegionId::new(0),
             check: None,
             feeds: Vec::new(),
+            capacity: None,
             min_healthy: MinHealthy::Count(1),
             endpoints: first..first,
         };
@@ -63,6 +65,7 @@ impl<'d> PoolReader<'_, 'd> {
         if let Some(value) = table.get("feed") {
             pool.feeds = self.read_feeds(&table, value);
         }
+        pool.capacity = table.get("capacity").and_then(|value| self.read_capacity(value, &pool));
         if let Some(list) = table.require("endpoints", "[{ address = \"192.0.2.10\" }]") {
             endpoints.extend(self.read_endpoints(&table, list, id));
         }
@@ -104,6 +107,19 @@ impl<'d> PoolReader<'_, 'd> {
             value.push(value.error(message).hint("give it a `limit`: the larger load counts"));
         }
         feeds
+    }
+
+    /// What a pool can carry; its feeds, if it has any, must say how much of that is used.
+    fn read_capacity(&self, value: Value<'d>, pool: &Pool) -> Option<NonZeroU32> {
+        let capacity = value.integer(1..=u32::MAX).and_then(NonZeroU32::new);
+        let specs = || pool.feeds.iter().map(|feed| &self.feed_specs[feed.index()]);
+        let bare = specs().find(|feed| feed.spec.measures_load() && !feed.spec.has_scale());
+        if let Some(Feed { name, .. }) = bare {
+            let message = format!("feed `{name}` has no limit to measure the capacity by");
+            let hint = "give it a `limit`: what it says then is taken to be the whole capacity";
+            value.push(value.error(message).hint(hint));
+        }
+        capacity
     }
 
     fn read_endpoints(&self, pool: &Table<'d>, list: Value<'d>, id: PoolId) -> Vec<Endpoint> {

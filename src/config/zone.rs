@@ -15,7 +15,9 @@ use super::names::Names;
 use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
-use super::{ZoneFiles, by_load, check, failback, feed, master, region, rtt, server, wheres};
+use super::{
+    ZoneFiles, by_load, capacity, check, failback, feed, master, region, rtt, server, wheres,
+};
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
@@ -193,6 +195,7 @@ fn read_body(
         authority.complete(root, &apex, text, names);
     }
     branches::warn_families(root, &steers, &families);
+    capacity::judge(root, &steers, &pools, &feeds);
     let of_entries: Vec<_> = steers.iter().map(|entry| &entry.steer).collect();
     let rtts = rtt::read(root, &region_names, &of_entries);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);

@@ -155,6 +155,12 @@ impl FeedSpec {
         })
     }
 
+    /// Whether it says how busy something is.
+    #[must_use]
+    pub const fn measures_load(&self) -> bool {
+        matches!(self.measure, Measure::Load { .. })
+    }
+
     /// Whether its loads are parts of what is full, so that 1.0 is full.
     #[must_use]
     pub fn has_scale(&self) -> bool {

@@ -6,7 +6,7 @@
 //! is decided by `steer` and compiled by `snapshot`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,10 +89,22 @@ pub struct Pool {
     pub check: Option<CheckId>,
     /// What says how busy its endpoints are.
     pub feeds: Vec<FeedId>,
+    /// How much it can carry when all of it is well: where it is [by load](Zone::is_by_load), that is a
+    /// load of 1.0, in whatever unit the operator likes; elsewhere it is in answers a second of this node.
+    pub capacity: Option<NonZeroU32>,
     /// How many endpoints must be usable for the pool to be.
     pub min_healthy: MinHealthy,
     /// Its endpoints in [`Zone::endpoints`]; never empty.
     pub endpoints: Range<usize>,
+}
+
+impl Pool {
+    /// Whether `feeds`, which are its zone's, say how busy it is, in parts of what it can carry.
+    #[must_use]
+    pub fn is_by_load(&self, feeds: &[Feed]) -> bool {
+        let mut own = self.feeds.iter().map(|feed| &feeds[feed.index()].spec);
+        own.any(|spec| spec.measures_load() && spec.has_scale())
+    }
 }
 
 /// How many of a pool's endpoints must be usable for the pool to be.
@@ -618,6 +630,12 @@ impl Zone {
     pub fn endpoints_of(&self, pool: PoolId) -> impl Iterator<Item = (EndpointId, &Endpoint)> {
         let range = self.pools[pool.index()].endpoints.clone();
         range.map(|index| (EndpointId::new(index), &self.endpoints[index]))
+    }
+
+    /// Whether feeds say how busy a pool is, in parts of what it can carry.
+    #[must_use]
+    pub fn is_by_load(&self, pool: PoolId) -> bool {
+        self.pools[pool.index()].is_by_load(&self.feeds)
     }
 
     /// The targets of an endpoint: one for each way to reach it, none without a check.

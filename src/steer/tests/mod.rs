@@ -6,4 +6,4 @@ mod prefer;
 mod select;
 mod select_everything;
 mod velocity;
-mod world;
+pub(super) mod world;

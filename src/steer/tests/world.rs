@@ -39,15 +39,15 @@ const UP: TargetHealth = TargetHealth {
 
 /// A zone with one rule, and what is known of its endpoints.
 #[derive(Clone, Debug)]
-pub(super) struct World {
-    pub(super) zone: Zone,
-    pub(super) health: Vec<EndpointHealth>,
-    pub(super) past: Vec<PoolPast>,
-    pub(super) now: Time,
+pub(in crate::steer) struct World {
+    pub(in crate::steer) zone: Zone,
+    pub(in crate::steer) health: Vec<EndpointHealth>,
+    pub(in crate::steer) past: Vec<PoolPast>,
+    pub(in crate::steer) now: Time,
 }
 
 impl World {
-    pub(super) fn new(policy: Policy, pools: &str) -> Self {
+    pub(in crate::steer) fn new(policy: Policy, pools: &str) -> Self {
         let mut zone = empty_zone(policy);
         for line in pools.lines().map(str::trim).filter(|line| !line.is_empty()) {
             add_pool(&mut zone, line);
@@ -65,30 +65,30 @@ impl World {
         Self { health: health.collect(), zone, past, now: Time::ZERO }
     }
 
-    pub(super) fn rule(&mut self) -> &mut Steer {
+    pub(in crate::steer) fn rule(&mut self) -> &mut Steer {
         &mut self.zone.steers[0]
     }
 
-    pub(super) fn pick(mut self, policy: Policy, answers: u8) -> Self {
+    pub(in crate::steer) fn pick(mut self, policy: Policy, answers: u8) -> Self {
         self.rule().pick =
             Pick { policy, is_sticky: false, answers: NonZeroU8::new(answers).unwrap() };
         self
     }
 
-    pub(super) fn all_down(mut self, all_down: AllDown) -> Self {
+    pub(in crate::steer) fn all_down(mut self, all_down: AllDown) -> Self {
         self.rule().all_down = all_down;
         self
     }
 
     /// A `where` clause for these pools; it is the caller who says that it applies.
-    pub(super) fn clause(mut self, pools: &str, is_strict: bool) -> Self {
+    pub(in crate::steer) fn clause(mut self, pools: &str, is_strict: bool) -> Self {
         let branches = pools.split_whitespace().map(|name| self.branch(name)).collect();
         self.rule().wheres.push(Where { branches, is_strict, ..Default::default() });
         self
     }
 
     /// The pools of the rule are these only; others can still be named by `all-down`.
-    pub(super) fn rule_pools(mut self, pools: &str) -> Self {
+    pub(in crate::steer) fn rule_pools(mut self, pools: &str) -> Self {
         let own: Vec<BranchTo> =
             pools.split_whitespace().map(|name| BranchTo::Pool(self.pool(name))).collect();
         self.rule().branches.retain(|branch| own.contains(&branch.to));
@@ -96,29 +96,33 @@ impl World {
     }
 
     /// Takes these down, since second `at`.
-    pub(super) fn down_at(mut self, at: u64, ways: &str) -> Self {
+    pub(in crate::steer) fn down_at(mut self, at: u64, ways: &str) -> Self {
         self.each_way(ways, |way| {
             *way = TargetHealth { verdict: Verdict::Down, since: Time::from_secs(at), ..*way };
         });
         self
     }
 
-    pub(super) fn down(self, ways: &str) -> Self {
+    pub(in crate::steer) fn down(self, ways: &str) -> Self {
         self.down_at(1, ways)
     }
 
-    pub(super) fn verdict(mut self, ways: &str, verdict: Verdict) -> Self {
+    pub(in crate::steer) fn verdict(mut self, ways: &str, verdict: Verdict) -> Self {
         self.each_way(ways, |way| way.verdict = verdict);
         self
     }
 
     /// These could change in so many seconds.
-    pub(super) fn next_change(mut self, secs: u64, ways: &str) -> Self {
+    pub(in crate::steer) fn next_change(mut self, secs: u64, ways: &str) -> Self {
         self.each_way(ways, |way| way.next_change = Duration::from_secs(secs));
         self
     }
 
-    pub(super) fn each_way(&mut self, ways: &str, mut change: impl FnMut(&mut TargetHealth)) {
+    pub(in crate::steer) fn each_way(
+        &mut self,
+        ways: &str,
+        mut change: impl FnMut(&mut TargetHealth),
+    ) {
         for word in ways.split_whitespace() {
             let (name, family) = word.split_once('/').unwrap_or((word, "46host"));
             let place = self.zone.endpoints.iter().position(|endpoint| endpoint.name == name);
@@ -129,30 +133,34 @@ impl World {
         }
     }
 
-    pub(super) fn pool(&self, name: &str) -> PoolId {
+    pub(in crate::steer) fn pool(&self, name: &str) -> PoolId {
         let place = self.zone.pools.iter().position(|pool| pool.name == name);
         PoolId::new(place.expect("a test names its own pools"))
     }
 
     /// The place of a pool among the rule's branches.
-    pub(super) fn branch(&self, name: &str) -> usize {
+    pub(in crate::steer) fn branch(&self, name: &str) -> usize {
         let to = BranchTo::Pool(self.pool(name));
         let place = self.zone.steers[0].branches.iter().position(|branch| branch.to == to);
         place.expect("a test names the rule's own pools")
     }
 
-    pub(super) fn outline(&self) -> Outline {
+    pub(in crate::steer) fn outline(&self) -> Outline {
         Outline::new(&self.zone, SteerId::new(0))
     }
 
     /// What clients get to whom clause `n` applies, or none; nearest first as written.
-    pub(super) fn preference(&self, clause: Option<usize>) -> Preference {
+    pub(in crate::steer) fn preference(&self, clause: Option<usize>) -> Preference {
         let nearest: Vec<RegionId> = (0..self.zone.regions.len()).map(RegionId::new).collect();
         self.prefer(clause, Some(&nearest))
     }
 
     /// What clients get to whom clause `n` applies, or none, with the regions `nearest` first.
-    pub(super) fn prefer(&self, clause: Option<usize>, nearest: Option<&[RegionId]>) -> Preference {
+    pub(in crate::steer) fn prefer(
+        &self,
+        clause: Option<usize>,
+        nearest: Option<&[RegionId]>,
+    ) -> Preference {
         let subnets: Vec<bool> =
             (0..self.zone.steers[0].wheres.len()).map(|n| clause == Some(n)).collect();
         let location = Location::default();
@@ -161,16 +169,20 @@ impl World {
         prefer(&self.zone, &self.outline(), &evidence)
     }
 
-    pub(super) fn scene(&self) -> Scene {
+    pub(in crate::steer) fn scene(&self) -> Scene {
         Scene::new(&self.zone, &|id| self.health[id.index()], &self.past, self.now)
     }
 
-    pub(super) fn select_for(&self, preference: &Preference, family: Family) -> Selection {
+    pub(in crate::steer) fn select_for(
+        &self,
+        preference: &Preference,
+        family: Family,
+    ) -> Selection {
         select(&self.zone, &self.outline(), preference, &self.scene(), family)
     }
 
     /// What became of each pool for clients to whom the first clause applies, if there is any.
-    pub(super) fn trail(&self, family: Family) -> Vec<PoolNote> {
+    pub(in crate::steer) fn trail(&self, family: Family) -> Vec<PoolNote> {
         let preference = self.preference(self.first_clause());
         let selection = self.select_for(&preference, family);
         trail(&self.zone, &self.outline(), &preference, &self.scene(), family, &selection)
@@ -181,12 +193,12 @@ impl World {
     }
 
     /// What clients get to whom the first clause applies, if there is any.
-    pub(super) fn select(&self, family: Family) -> Selection {
+    pub(in crate::steer) fn select(&self, family: Family) -> Selection {
         self.select_for(&self.preference(self.first_clause()), family)
     }
 
     /// What may be answered, in words: `eu/a eu/b us/d`, `cname sorry.test.`, `nodata`, `servfail`.
-    pub(super) fn words(&self, selection: &Selection) -> String {
+    pub(in crate::steer) fn words(&self, selection: &Selection) -> String {
         match &selection.selected {
             Selected::Among(tree) => {
                 tree.leaves().map(|id| self.name(*id)).collect::<Vec<_>>().join(" ")
@@ -197,21 +209,21 @@ impl World {
         }
     }
 
-    pub(super) fn a(&self) -> String {
+    pub(in crate::steer) fn a(&self) -> String {
         self.words(&self.select(Family::V4))
     }
 
-    pub(super) fn aaaa(&self) -> String {
+    pub(in crate::steer) fn aaaa(&self) -> String {
         self.words(&self.select(Family::V6))
     }
 
-    pub(super) fn name(&self, id: EndpointId) -> String {
+    pub(in crate::steer) fn name(&self, id: EndpointId) -> String {
         let endpoint = &self.zone.endpoints[id.index()];
         format!("{}/{}", self.zone.pools[endpoint.pool.index()].name, endpoint.name)
     }
 
     /// What the `turn`th answer to A for `key` names, as `eu/a eu/b`.
-    pub(super) fn drawn(&self, dice: Draw) -> String {
+    pub(in crate::steer) fn drawn(&self, dice: Draw) -> String {
         match draw(&self.select(Family::V4), dice) {
             Drawn::Endpoints(endpoints) => {
                 endpoints.iter().map(|id| self.name(*id)).collect::<Vec<_>>().join(" ")
@@ -262,6 +274,7 @@ fn add_pool(zone: &mut Zone, line: &str) {
         name: name.to_owned(),
         region: RegionId::new(zone.regions.len() - 1),
         check: None,
+        capacity: None,
         feeds: Vec::new(),
         min_healthy,
         endpoints: first..zone.endpoints.len(),

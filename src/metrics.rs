@@ -81,10 +81,12 @@ pub struct Metrics {
     pub overrides: [AtomicU64; OverrideKind::ALL.len()],
     /// Whether answers are frozen: 0 or 1.
     pub frozen: AtomicU64,
+    /// Pools that get more than they have room for.
+    pub overloaded: AtomicU64,
 }
 
 /// The metrics: name, type, meaning.
-pub const METRICS: [(&str, &str, &str); 8] = [
+pub const METRICS: [(&str, &str, &str); 9] = [
     ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
     ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
     ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
@@ -93,6 +95,7 @@ pub const METRICS: [(&str, &str, &str); 8] = [
     ("windrose_reloads_refused_total", "counter", "Reloads refused because of errors."),
     ("windrose_overrides", "gauge", "What operators say over verdicts, by kind."),
     ("windrose_frozen", "gauge", "Whether operators keep changes of health away from answers."),
+    ("windrose_overloaded_pools", "gauge", "Pools that get more than they have room for."),
 ];
 
 impl Metrics {
@@ -163,6 +166,7 @@ impl Metrics {
                     let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {count}");
                 }
             }
+            "windrose_overloaded_pools" => plain(out, self.overloaded.load(Ordering::Relaxed)),
             "windrose_frozen" => plain(out, self.frozen.load(Ordering::Relaxed)),
             _ => unreachable!("METRICS names only these"),
         }

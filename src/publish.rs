@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!  intake ── dirty ───────────────────┐
+//!  answers given ─ demand ────────────┤
 //!  SIGHUP, files, API ─ load ─ probe ─┴─▶ publish ──▶ current (one pointer) ──▶ query threads
 //! ```
 //!
@@ -31,8 +32,9 @@ use crate::listen::certificate::{self, Certificate};
 use crate::load::{Before, Known, Loaded, Place, load, place_in_memory};
 use crate::memory::give_back;
 use crate::metrics::Metrics;
-use crate::model::{Name, OverrideKind, Report, Severity, Target};
+use crate::model::{Name, OverrideKind, Report, Severity, Target, Zone};
 use crate::probe::Schedule;
+use crate::snapshot::demand::Estimator;
 use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
 
@@ -79,6 +81,8 @@ pub struct Publisher {
     pub known: Known,
     /// Snapshots that queries may still be looking at.
     pub retired: Vec<Arc<Snapshot>>,
+    /// What clients ask for, where pools have capacities.
+    pub estimator: Estimator,
     /// Whether a load has left memory that nobody needs once these are gone.
     pub has_garbage: bool,
 }
@@ -138,23 +142,30 @@ impl Publisher {
     }
 
     /// In which time answers change of themselves, if they do: pools fail back and ramp up, what
-    /// operators say ends, and weights follow load.
+    /// operators say ends, and weights and places follow load.
     fn due(&self) -> Option<Duration> {
-        let now = self.clock.moment();
-        let by_time = self.current.load().due().map(|due| due.since(now.time));
-        by_time.into_iter().chain(self.loads.due_in(now.unix)).min()
+        let (now, current) = (self.clock.moment(), self.current.load());
+        let by_time = current.due().map(|due| due.since(now.time));
+        let by_load = [self.loads.due_in(now.unix), current.demand_due_in(now.unix)];
+        by_load.into_iter().chain([by_time]).flatten().min()
     }
 
-    /// Swaps in what health and operators make of the snapshot, if that is anything new.
+    /// Swaps in what health, load and operators make of the snapshot, if that is anything new.
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let loads = Arc::clone(&self.loads);
         let moment = self.clock.moment();
+        let mut estimator = std::mem::take(&mut self.estimator);
         let next = spawn_blocking(move || {
             let now = moment.time;
             intake.end_overdue(now);
             let (of_target, overrides) = (intake.health(), intake.overrides());
-            let conditions = Conditions::new(now, &of_target).with_overrides(&overrides);
+            let load_of = |zone: &Zone, endpoint| loads.load(zone, endpoint, now);
+            let demands = estimator.step(&current, now, moment.unix, &load_of);
+            let conditions = Conditions {
+                demands: demands.as_ref(),
+                ..Conditions::new(now, &of_target).with_overrides(&overrides)
+            };
             let mut next = match intake.take_news() {
                 Unheard::OfAll => current.next(&conditions),
                 Unheard::Of(targets) => {
@@ -166,11 +177,13 @@ impl Publisher {
                 let last = next.as_ref().unwrap_or(&current);
                 next = last.released(&zone, &pool, &conditions).or(next);
             }
-            weighed(next.as_ref().unwrap_or(&current), &loads, moment).or(next)
+            (weighed(next.as_ref().unwrap_or(&current), &loads, moment).or(next), estimator)
         });
         match next.await {
-            Ok(Some(next)) => self.swap(next),
-            Ok(None) => {}
+            Ok((next, estimator)) => {
+                self.estimator = estimator;
+                next.into_iter().for_each(|next| self.swap(next));
+            }
             Err(panic) => {
                 error!("compiling answers panicked, the last ones stay: {panic}");
                 self.intake.return_news();
@@ -263,12 +276,15 @@ impl Publisher {
         intake.hold(&targets);
         self.feeds.set_targets(self.loads.use_zones(snapshot.zones()));
         let (loads, moment) = (Arc::clone(&self.loads), self.clock.moment());
+        let demands = self.estimator.demands(&snapshot);
         let compiled = spawn_blocking(move || {
             let (of_target, overrides) = (intake.health(), intake.overrides());
             let past = |apex: &Name, pool: &str| before.past(apex, pool);
             let conditions = Conditions {
                 past: Some(&past),
-                ..Conditions::new(moment.time, &of_target).with_overrides(&overrides)
+                ..Conditions::new(moment.time, &of_target)
+                    .with_overrides(&overrides)
+                    .with_demands(&demands)
             };
             let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
             let snapshot = weighed(&snapshot, &loads, moment).unwrap_or(snapshot);
@@ -304,8 +320,36 @@ impl Publisher {
         self.metrics.frozen.store(overrides.freeze.is_some().into(), Ordering::Relaxed);
     }
 
+    /// Says of every pool once when more comes to it than it has room for, and when that is over.
+    fn tell_overloads(&self, next: &Snapshot) {
+        let current = self.current.load();
+        let of = |snapshot: &Snapshot| -> Vec<(Name, String, u64)> {
+            let overloads = snapshot.pool_loads().filter(|(_, load)| load.is_overloaded);
+            let named = overloads.map(|(zone, load)| {
+                let pool = zone.pools[load.pool.index()].name.clone();
+                (zone.apex.clone(), pool, load.percent())
+            });
+            named.collect()
+        };
+        let (before, after) = (of(&current), of(next));
+        self.metrics.overloaded.store(after.len() as u64, Ordering::Relaxed);
+        let has = |all: &[(Name, String, u64)], zone: &Name, pool: &str| {
+            all.iter().any(|(apex, name, _)| apex == zone && name == pool)
+        };
+        for (zone, pool, percent) in after.iter().filter(|(z, p, _)| !has(&before, z, p)) {
+            warn!(
+                "OVERLOAD: {percent} % of what it has room for comes to pool {pool} of {zone}, and \
+                 nobody else has any"
+            );
+        }
+        for (zone, pool, _) in before.iter().filter(|(z, p, _)| !has(&after, z, p)) {
+            info!("pool {pool} of {zone} has room again for what comes to it");
+        }
+    }
+
     fn swap(&mut self, next: Snapshot) {
         self.count_words(&next);
+        self.tell_overloads(&next);
         let old = self.current.swap(Arc::new(next));
         self.metrics.swaps.fetch_add(1, Ordering::Relaxed);
         self.retired.push(old);

@@ -41,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::model::{Overrides, Report, Verdict};
 use crate::probe::{Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest, weighed};
+use crate::snapshot::demand::Estimator;
 use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
 use crate::stop::{Stop, Stopper};
@@ -339,6 +340,7 @@ impl Node {
             place,
             known,
             retired: Vec::new(),
+            estimator: Estimator::default(),
             has_garbage: true,
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));

@@ -40,7 +40,7 @@ pub use operators::{
     AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
     SaidRequest, TakeBackQuery, WaitingReport,
 };
-pub use status::{StatusReport, TargetReport};
+pub use status::{CapacityReport, StatusReport, TargetReport};
 
 use crate::clock::Clock;
 use crate::feed::LoadBoard;

@@ -8,8 +8,9 @@ use super::AdminState;
 use super::loads::{self, SplitReport};
 use super::operators::{self, OperatorsReport};
 use crate::health::TargetStatus;
-use crate::model::Time;
 use crate::model::health::ProbeOutcome;
+use crate::model::{Time, Zone};
+use crate::steer::capacity::PoolLoad;
 
 /// A node's state.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,8 +29,26 @@ pub struct StatusReport {
     /// What is split by load, and how.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loads: Vec<SplitReport>,
+    /// What comes to pools with a capacity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacities: Vec<CapacityReport>,
     /// Every target in use, by its text.
     pub targets: Vec<TargetReport>,
+}
+
+/// What comes to a pool with a capacity, in its unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CapacityReport {
+    /// The zone.
+    pub zone: String,
+    /// The pool.
+    pub pool: String,
+    /// What it gets by the shares of the moment.
+    pub gets: u64,
+    /// What it has room for: 85 % of what of it is alive.
+    pub room: u64,
+    /// Whether it gets more since nobody else has any room.
+    pub is_overloaded: bool,
 }
 
 /// What is known of a target.
@@ -75,7 +94,18 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         reloads_refused: state.metrics.reloads_refused.load(Ordering::Relaxed),
         operators: operators::report(state),
         loads: loads::report(state),
+        capacities: snapshot.pool_loads().map(capacity_report).collect(),
         targets,
+    }
+}
+
+fn capacity_report((zone, load): (&Zone, PoolLoad)) -> CapacityReport {
+    CapacityReport {
+        zone: zone.apex.to_string(),
+        pool: zone.pools[load.pool.index()].name.clone(),
+        gets: load.load / 1000,
+        room: load.room / 1000,
+        is_overloaded: load.is_overloaded,
     }
 }
 

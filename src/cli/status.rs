@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::table::Table;
 use super::{Console, Exit, Failure, StatusArguments, age, ask, counted, write_json};
 use crate::admin::{
-    OperatorsReport, SaidReport, SplitReport, StatusReport, TargetReport, WaitingReport,
+    CapacityReport, OperatorsReport, SaidReport, SplitReport, StatusReport, TargetReport,
+    WaitingReport,
 };
 use crate::load::Place;
 use crate::model::Verdict;
@@ -25,8 +26,8 @@ pub(super) fn run(
 }
 
 fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
-    let StatusReport { version, generation, zones, reloads_refused, operators, loads, targets } =
-        report;
+    let StatusReport { version, generation, zones, reloads_refused, .. } = report;
+    let StatusReport { operators, loads, capacities, targets, .. } = report;
     let zones = counted(zones.len(), "zone");
     writeln!(out, "windrose {version}, snapshot {generation} of {zones}; {}", verdicts(targets))?;
     if *reloads_refused > 0 {
@@ -35,6 +36,7 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
     }
     write_operators(out, operators)?;
     write_loads(out, loads)?;
+    write_capacities(out, capacities)?;
     if targets.is_empty() {
         return Ok(());
     }
@@ -135,6 +137,21 @@ fn write_loads(out: &mut dyn Write, loads: &[SplitReport]) -> io::Result<()> {
     table.write(out, "")
 }
 
+/// What comes to pools that can carry only so much.
+fn write_capacities(out: &mut dyn Write, capacities: &[CapacityReport]) -> io::Result<()> {
+    if capacities.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&["POOL", "ZONE", "GETS", "ROOM FOR", ""]);
+    for CapacityReport { zone, pool, gets, room, is_overloaded } in capacities {
+        let overload = if *is_overloaded { "OVERLOAD" } else { "" };
+        let (gets, room) = (gets.to_string(), room.to_string());
+        table.row([pool.clone(), zone.clone(), gets, room, overload.to_owned()]);
+    }
+    table.write(out, "")
+}
+
 /// `5 targets: 3 up, 2 down`
 fn verdicts(targets: &[TargetReport]) -> String {
     let count = |verdict: Verdict| {
@@ -230,6 +247,15 @@ mod tests {
                     ],
                 }],
             },
+            capacities: [(900, false), (1100, true)]
+                .map(|(gets, is_overloaded)| CapacityReport {
+                    zone: "example.com.".to_owned(),
+                    pool: "web-eu".to_owned(),
+                    gets,
+                    room: 1000,
+                    is_overloaded,
+                })
+                .into(),
             loads: vec![SplitReport {
                 zone: "example.com.".to_owned(),
                 of: "steer www.example.com.".to_owned(),

@@ -12,6 +12,7 @@ use super::reply::Reply;
 use crate::model::names::NameRecord;
 use crate::model::{ClientSubnet, Prefix, RecordType};
 use crate::snapshot::rules::Answer;
+use crate::snapshot::tally::SEATS;
 use crate::steer::{Draw, GOLDEN_GAMMA, mix};
 
 /// What makes one query's draw differ from the next: a generator of random numbers and a turn for
@@ -21,6 +22,8 @@ pub struct Dice {
     state: u64,
     turns: Box<[u32; TURNS]>,
     pairs: Option<Arc<Pairs>>,
+    /// Where answers are counted.
+    seat: usize,
 }
 
 /// Rules share counters when there are more of them than these. That does no harm but to the
@@ -31,7 +34,7 @@ impl Dice {
     /// Dice whose numbers follow from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, turns: Box::new([0; TURNS]), pairs: None }
+        Self { state: seed, turns: Box::new([0; TURNS]), pairs: None, seat: 0 }
     }
 
     /// The same, with one draw for all types that a client asks for together, from whichever dice share
@@ -39,6 +42,14 @@ impl Dice {
     #[must_use]
     pub fn with_pairs(self, pairs: &Arc<Pairs>) -> Self {
         Self { pairs: Some(Arc::clone(pairs)), ..self }
+    }
+
+    /// The same for somebody who answers often enough to count answers where others seldom do: for
+    /// different `n` as far as there are [seats](crate::snapshot::tally::SEATS), of which the first is
+    /// for all others.
+    #[must_use]
+    pub fn seated(self, n: usize) -> Self {
+        Self { seat: 1 + n % (SEATS - 1), ..self }
     }
 
     /// The next random number, by SplitMix64 (Steele et al. 2014): not for secrets.
@@ -104,6 +115,7 @@ pub(super) fn decide<'a>(
     let subnet = client_subnet(query, arrival.client);
     let placed = rule.place(subnet, arrival.client);
     let key = rule.key(subnet.prefix);
+    rule.count(dice.seat, placed.class);
     let dice = if rule.is_drawn_together() {
         dice.draw_together((rule_place, column), subnet.prefix, arrival.unix_secs, key)
     } else {

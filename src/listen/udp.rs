@@ -63,7 +63,7 @@ impl UdpThreads {
                 current: Arc::clone(current),
                 clock,
                 counters: counters(),
-                dice: dice(),
+                dice: dice().seated(n),
                 buckets: Arc::clone(buckets),
                 batch: Batch::new(),
                 is_failing: false,

@@ -4,13 +4,15 @@
 //! health → rules, on every change of a verdict. The second shares everything that the first made,
 //! and recompiles only rules whose endpoints have changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::names::{NameTable, TableError};
 use super::rules::{RuleMap, RuleSource};
+use super::tally::Tally;
 use crate::geo::distance::Ranking;
 use crate::geo::{Atlas, ClassId, ClassMap, ClassMapError, Place, distance};
 use crate::model::topology::{ClientMap, Policy, Region, RttEntry, Where};
@@ -18,6 +20,7 @@ use crate::model::{
     Coordinates, EndpointHealth, EndpointId, Location, Name, RegionId, Steer, SteerId, Target,
     TargetHealth, Zone,
 };
+use crate::steer::capacity::Setup;
 use crate::steer::outline::{Node, To};
 use crate::steer::prefer::{Seen, Sight, prefer_seen};
 use crate::steer::{Evidence, Outline, Preference};
@@ -77,6 +80,10 @@ pub(crate) struct Fixed {
     pub(crate) rules_by_pool: Vec<Vec<Vec<u32>>>,
     /// Whether any rule has a class map.
     pub(crate) has_classes: bool,
+    /// By zone: which of its rules share pools with a capacity, where any has such.
+    pub(crate) setups: Vec<Option<Arc<Setup>>>,
+    /// How often demand is to be estimated there, each once.
+    pub(crate) demand_steps: BTreeSet<Duration>,
 }
 
 impl Fixed {
@@ -105,7 +112,42 @@ impl Fixed {
         let targets = Targets::new(&blueprint.zones);
         let rules = rules.sources;
         let rules_by_pool = rules_by_pool(&blueprint.zones, &rules);
-        Ok(Self { names, rules_by_zone, rules, targets, rules_by_pool, has_classes, blueprint })
+        let setups = Vec::new();
+        let mut fixed = Self {
+            names,
+            rules_by_zone,
+            rules,
+            targets,
+            rules_by_pool,
+            has_classes,
+            blueprint,
+            setups,
+            demand_steps: BTreeSet::new(),
+        };
+        let setup = |place| match before.map(|(before, carried)| (before, carried.place(place))) {
+            Some((before, Some(old))) => before.setups[old].clone(),
+            _ => fixed.setup(place).map(Arc::new),
+        };
+        fixed.setups = (0..fixed.blueprint.zones.len()).map(setup).collect();
+        let setups = fixed.setups.iter().flatten();
+        fixed.demand_steps = setups.flat_map(|setup| setup.step_times()).collect();
+        Ok(fixed)
+    }
+
+    fn setup(&self, place: usize) -> Option<Setup> {
+        let zone = &self.blueprint.zones[place];
+        if zone.pools.iter().all(|pool| pool.capacity.is_none()) {
+            return None;
+        }
+        let rules = self.rules[self.rules_of(place)].iter().map(|source| source.as_rule());
+        let at = |region: RegionId| zone.regions[region.index()].coordinates;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 20,016 km"
+        )]
+        let far = |from, to| distance::kilometres(at(from), at(to)).round() as u32;
+        Setup::new(zone, &rules.collect::<Vec<_>>(), &far)
     }
 
     /// Where the rules of a zone are in `rules`: together, for those of one zone follow on another's.
@@ -355,7 +397,10 @@ impl RuleTable<'_> {
         let map =
             map.map_err(|error| CompileError::Classes { owner: steer.owner.clone(), error })?;
         let place = u32::try_from(self.sources.len()).map_err(|_| CompileError::TooLarge)?;
-        let source = RuleSource { zone: zone_place, outline, map };
+        let mut pools = outline.leaves().iter().map(|pool| &zone.pools[pool.index()]);
+        let is_counted = pools.any(|pool| pool.capacity.is_some());
+        let tally = is_counted.then(|| Arc::new(Tally::new(map.preferences.len())));
+        let source = RuleSource { zone: zone_place, outline, map, tally };
         self.sources.push(Arc::new(source));
         self.by_content.insert(content, place);
         Ok(place)

@@ -5,6 +5,8 @@
 //! drawn, and how long it lives. With outages given, it tells what would be. The result is plain data for
 //! a terminal, a JSON reader or a test; what it looks like is theirs.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::find::{Found, QueryName};
@@ -24,7 +26,7 @@ use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
 use crate::steer::{
     Choice, Draw, Drawn, Evidence, Family, Outline, PoolPast, Preference, Scene, Selected,
-    Selection, choose, trail, walk,
+    Selection, Why, choose, trail, walk,
 };
 
 /// A question to be explained.
@@ -254,6 +256,8 @@ pub(super) struct Decided<'a> {
     pub(super) choice: Choice,
     /// What a client may go on to by itself.
     pub(super) rungs: Vec<walk::Decision>,
+    /// Who plans where the clients of which zone go while pools can carry only so much.
+    plans: Option<(&'a Snapshot, usize)>,
 }
 
 /// Decides as a query would in `state`, with `question.down` taken for down.
@@ -272,6 +276,12 @@ pub(super) fn decide<'a>(
     let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
     let scene = scene.supposed(&state.past).with_freeze(state.freeze);
     let scene = scene.with_loads(state.loads.clone());
+    let plans = state.plan.is_some().then_some((snapshot, rule.source.zone));
+    let scene = match (&state.plan, plans) {
+        (Some(plan), _) if question.down.is_empty() => scene.with_plan(Some(Arc::clone(plan))),
+        (_, Some((snapshot, zone))) => snapshot.planned(zone, scene),
+        (_, None) => scene,
+    };
     let observed = || match &state.observed {
         Some(observed) => Scene::clone(observed),
         None => Scene::all_up(zone),
@@ -300,6 +310,7 @@ pub(super) fn decide<'a>(
         dice,
         choice,
         rungs,
+        plans,
     }
 }
 
@@ -343,7 +354,12 @@ impl Decided<'_> {
         let past: Vec<PoolPast> = self.scene.past().collect();
         let next = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
         let next = next.supposed(&past).with_freeze(self.scene.freeze);
-        let next = self.pools_in(&next.with_loads(self.scene.loads.clone()));
+        let next = next.with_loads(self.scene.loads.clone());
+        let next = match self.plans {
+            Some((snapshot, zone)) => snapshot.planned(zone, next),
+            None => next,
+        };
+        let next = self.pools_in(&next);
         if next == own { Vec::new() } else { next }
     }
 }
@@ -446,7 +462,7 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
         shares: shares_of(zone, selection),
         ttl,
         ttl_by: ttl_text(zone, steer, ttl_by),
-        why: selection.why.to_string(),
+        why: why_text(decided, &notes),
         next: names(decided.next_pools()),
         ladder: decided.rungs.iter().map(|rung| names(rung_pools(rung))).collect(),
         observed: steer.is_observe_only.then(|| names(decided.pools_in(&decided.scene))),
@@ -489,6 +505,32 @@ pub(super) fn named_by(steer: &Steer, preference: &Preference) -> Option<String>
     }
 }
 
+/// Why the answer is this, with the names of pools that are full.
+fn why_text(decided: &Decided<'_>, notes: &[PoolNote]) -> String {
+    let why = decided.choice.selection.why;
+    let name = |note: &PoolNote| decided.zone.pools[note.pool.index()].name.clone();
+    let last = notes.iter().rposition(|note| note.fate == Fate::Kept).unwrap_or(0);
+    let full = notes[..last].iter().filter(|note| matches!(note.fate, Fate::Full | Fate::Kept));
+    let full: Vec<String> = full.map(name).collect();
+    let mut text = match &full[..] {
+        [only] if why == Why::Spilled => format!("{only} is full: "),
+        [_, ..] if why == Why::Spilled => format!("{} are full: ", full.join(" and ")),
+        _ => why.to_string(),
+    };
+    if why == Why::Spilled {
+        let moved = notes.iter().skip(1).filter_map(|note| Some((note.percent?, name(note))));
+        let moved: Vec<_> =
+            moved.map(|(percent, pool)| format!("{percent} % go to {pool}")).collect();
+        text.push_str("of these clients ");
+        text.push_str(&moved.join(", "));
+    }
+    let plan = decided.acted.plan();
+    if plan.is_some_and(|plan| plan.is_overloaded(decided.outline)) {
+        text.push_str("; OVERLOAD: there is not enough room for all");
+    }
+    text
+}
+
 fn ttl_text(zone: &Zone, steer: &Steer, ttl_by: TtlBy) -> String {
     match ttl_by {
         TtlBy::Rule => "the rule's ttl: nothing that counts can change sooner".to_owned(),
@@ -513,12 +555,16 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
     let counts = format!("{} of {} endpoints usable", note.usable, note.total);
     let overrides = overrides_of(decided, note.pool);
     let reason = match note.fate {
-        Fate::Kept => counts,
+        Fate::Kept => match note.percent {
+            Some(percent) => format!("{counts}; {percent} % of these clients"),
+            None => counts,
+        },
         Fate::Returning => format!("{counts}, but it waits to fail back"),
         Fate::NotEnough => format!("{counts}, {} wanted", note.wanted),
         Fate::Drained => format!("{counts}, but all of it is being drained"),
         Fate::NoFamily => "no endpoint with an address of that family".to_owned(),
         Fate::FamilyDown => format!("{counts}, but none in that family"),
+        Fate::Full => format!("{counts}, but it is full"),
         Fate::NotReached => format!("{counts}; a better pool answers"),
         Fate::ZeroWeight => format!("{counts}, but its weight is 0"),
         Fate::OutsideClause => "not among the pools of the client's `where` clause".to_owned(),

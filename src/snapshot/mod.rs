@@ -8,6 +8,7 @@
 //! class) → `compile` → `next`.
 
 mod compile;
+pub mod demand;
 pub mod expect;
 pub mod explain;
 pub(crate) mod find;
@@ -17,11 +18,13 @@ mod next;
 pub(crate) mod record;
 pub(crate) mod rules;
 pub mod subjects;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use compile::{Blueprint, CompileError};
 
@@ -30,9 +33,11 @@ use crate::model::names::NameRecord;
 use crate::model::{
     EndpointHealth, EndpointId, Name, Override, Overrides, Target, TargetHealth, Time, Zone,
 };
+use crate::steer::capacity::{self, Demand, Plan, PoolLoad, Setup};
 use crate::steer::overrides::{by_endpoint, overridden};
 use crate::steer::{Freeze, LoadWeights, PoolPast, Scene};
 use compile::{Carried, Fixed};
+use demand::Demands;
 use gate::Gate;
 use names::NameTable;
 use rules::{CompiledRule, RuleSource};
@@ -50,6 +55,8 @@ pub struct Conditions<'a> {
     pub overrides: &'a Overrides,
     /// What pools have been through, by zone and name, where somebody knows better than the snapshot.
     pub past: Option<&'a Past<'a>>,
+    /// What clients ask for, zone by zone, where somebody knows better than the snapshot.
+    pub demands: Option<&'a Demands>,
 }
 
 /// Tells what a pool has been through, by the zone's apex and its own name.
@@ -59,13 +66,20 @@ impl<'a> Conditions<'a> {
     /// The health of targets at a moment, of which no operator has said anything.
     #[must_use]
     pub fn new(now: Time, of_target: &'a dyn Fn(&Target) -> TargetHealth) -> Self {
-        Self { now, of_target, news: News::OfAll, overrides: Overrides::NONE, past: None }
+        let (news, overrides) = (News::OfAll, Overrides::NONE);
+        Self { now, of_target, news, overrides, past: None, demands: None }
     }
 
     /// The same under the words of operators.
     #[must_use]
     pub const fn with_overrides(self, overrides: &'a Overrides) -> Self {
         Self { overrides, ..self }
+    }
+
+    /// The same when clients ask for so much, zone by zone of the snapshot that is made from.
+    #[must_use]
+    pub const fn with_demands(self, demands: &'a Demands) -> Self {
+        Self { demands: Some(demands), ..self }
     }
 
     fn freeze(&self) -> Option<Freeze> {
@@ -97,6 +111,8 @@ pub struct Snapshot {
     /// What rules see that only observe health: what operators say, and else that all is up. Only where
     /// a zone has such rules.
     observed: Vec<Option<Arc<Scene>>>,
+    /// What clients ask for, by zone, where pools can carry only so much.
+    demands: Vec<Option<Arc<Demand>>>,
     rules: Vec<Arc<CompiledRule>>,
     due: Option<Time>,
 }
@@ -128,6 +144,8 @@ pub(crate) struct ZoneState<'a> {
     pub(crate) past: Vec<PoolPast>,
     /// The weights that follow load.
     pub(crate) loads: Option<Arc<LoadWeights>>,
+    /// Where its clients go while pools can carry only so much.
+    pub(crate) plan: Option<Arc<Plan>>,
     /// The moment.
     pub(crate) now: Time,
 }
@@ -145,6 +163,7 @@ impl ZoneState<'_> {
             observed: None,
             past: Vec::new(),
             loads: None,
+            plan: None,
             now: Time::ZERO,
         }
     }
@@ -162,7 +181,11 @@ impl Snapshot {
     ) -> Result<Self, CompileError> {
         let fixed = Fixed::new(blueprint, None)?;
         let target_health = fixed.targets.health(conditions.of_target);
-        let scene = |place| Arc::new(scene_of(&fixed, place, &target_health, conditions));
+        let scene = |place| {
+            let scene = scene_of(&fixed, place, &target_health, conditions);
+            let plan = plan_of(&fixed, place, &scene, None);
+            Arc::new(scene.with_plan(plan))
+        };
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
         let zones = fixed.blueprint.zones.iter();
         let observed = zones.map(|zone| observed_scene(zone, conditions).map(Arc::new));
@@ -176,6 +199,7 @@ impl Snapshot {
             overrides: Arc::new(conditions.overrides.clone()),
             as_of: conditions.now,
             freeze: conditions.freeze(),
+            demands: vec![None; fixed.blueprint.zones.len()],
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
             scenes,
@@ -208,7 +232,11 @@ impl Snapshot {
         let conditions = &conditions;
         let scene = |place| match place_before(place) {
             Some(old) => Arc::clone(&self.scenes[old]),
-            None => Arc::new(scene_of(&fixed, place, &target_health, conditions)),
+            None => {
+                let scene = scene_of(&fixed, place, &target_health, conditions);
+                let plan = plan_of(&fixed, place, &scene, None);
+                Arc::new(scene.with_plan(plan))
+            }
         };
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
         let observed = |(place, zone): (usize, &Arc<Zone>)| match place_before(place) {
@@ -216,6 +244,8 @@ impl Snapshot {
             None => observed_scene(zone, conditions).map(Arc::new),
         };
         let observed: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(observed).collect();
+        let demand = |place| place_before(place).and_then(|old| self.demands[old].clone());
+        let demands = (0..fixed.blueprint.zones.len()).map(demand).collect();
         let mut rules = Vec::with_capacity(fixed.rules.len());
         for own in fixed.rules.chunk_by(|a, b| a.zone == b.zone) {
             match place_before(own[0].zone) {
@@ -240,6 +270,7 @@ impl Snapshot {
             freeze: self.freeze,
             scenes,
             observed,
+            demands,
             rules,
         })
     }
@@ -337,6 +368,7 @@ impl Snapshot {
             observed: self.observed[zone].clone(),
             past: scene.past().collect(),
             loads: scene.loads.clone(),
+            plan: scene.plan().cloned(),
             now: scene.now,
         }
     }
@@ -345,6 +377,36 @@ impl Snapshot {
     #[must_use]
     pub fn overrides(&self) -> &Overrides {
         &self.overrides
+    }
+
+    /// Which rules share pools with a capacity, by zone.
+    pub(crate) fn setups(&self) -> &[Option<Arc<Setup>>] {
+        &self.fixed.setups
+    }
+
+    /// In which time demand is to be estimated, where any pool has a capacity. `unix` is now, since 1970.
+    #[must_use]
+    pub fn demand_due_in(&self, unix: Duration) -> Option<Duration> {
+        let left = |step: &Duration| {
+            let gone = unix.as_nanos() % step.as_nanos().max(1);
+            step.saturating_sub(Duration::from_nanos_u128(gone))
+        };
+        self.fixed.demand_steps.iter().map(left).min()
+    }
+
+    /// What comes to each pool with a capacity, with its zone.
+    pub fn pool_loads(&self) -> impl Iterator<Item = (&Zone, PoolLoad)> {
+        self.zones().iter().zip(&self.scenes).flat_map(|(zone, scene)| {
+            let loads = scene.plan().into_iter().flat_map(|plan| plan.loads(zone));
+            loads.map(|load| (&**zone, load))
+        })
+    }
+
+    /// Where the clients of a zone would go in another scene.
+    pub(crate) fn planned(&self, zone: usize, scene: Scene) -> Scene {
+        let before = self.scenes[zone].plan().map(|plan| (&**plan, self.demands[zone].as_deref()));
+        let plan = plan_of(&self.fixed, zone, &scene, before);
+        scene.with_plan(plan)
     }
 
     /// What operators said of each endpoint of a zone when it was made, by id.
@@ -449,6 +511,21 @@ fn scene_of(
     let health = |id| counting_health(fixed, place, id, target_health, &said);
     let past = conditions.past(zone).unwrap_or_default();
     Scene::new(zone, &health, &past, conditions.now).with_freeze(conditions.freeze())
+}
+
+/// Where the clients of a zone go, if its pools can carry only so much. `before` is where they went, and
+/// what they ask for, if that is known.
+fn plan_of(
+    fixed: &Fixed,
+    place: usize,
+    scene: &Scene,
+    before: Option<(&Plan, Option<&Demand>)>,
+) -> Option<Arc<Plan>> {
+    let setup = fixed.setups[place].as_ref()?;
+    let rules = fixed.rules[fixed.rules_of(place)].iter().map(|source| source.as_rule());
+    let (zone, rules) = (&fixed.blueprint.zones[place], rules.collect::<Vec<_>>());
+    let (before, demand) = before.unzip();
+    Some(Arc::new(capacity::plan(zone, setup, &rules, scene, demand.flatten(), before)))
 }
 
 /// What a rule of `zone` acts on.

@@ -6,9 +6,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Conditions, News, Snapshot, acted, counting_health, due_of, observed_scene};
+use super::demand::Demands;
+use super::{Conditions, News, Snapshot, acted, counting_health, due_of, observed_scene, plan_of};
 use crate::model::{Name, PoolId, Target, TargetHealth, Time};
 use crate::snapshot::rules::CompiledRule;
+use crate::steer::capacity::Demand;
 use crate::steer::overrides::by_endpoint;
 use crate::steer::select::Leaves;
 use crate::steer::{LoadWeights, PoolPast, Scene};
@@ -23,11 +25,16 @@ impl Snapshot {
         let changed = self.changed_pools(&changed_targets, &spoken_of, conditions);
         let is_due = self.due.is_some_and(|due| due <= conditions.now);
         let is_said_already = *self.overrides == *conditions.overrides;
-        if changed.is_empty() && !is_due && is_said_already {
+        let (demands, asking_other) = self.next_demands(conditions);
+        if changed.is_empty() && !is_due && is_said_already && asking_other.is_empty() {
             return None;
         }
-        let places = self.rules_to_see(&changed, conditions.now);
-        let scenes = self.next_scenes(&changed, &places, &target_health, conditions);
+        let mut places = self.rules_to_see(&changed, conditions.now);
+        let mut scenes = self.next_scenes(&changed, &places, &target_health, conditions);
+        let replanned = self.replan(&places, asking_other, &demands, &mut scenes);
+        places.extend(&replanned);
+        places.sort_unstable();
+        places.dedup();
         let observed = self.next_observed(&spoken_of, conditions);
         let mut rules = self.rules.clone();
         for place in places {
@@ -38,7 +45,8 @@ impl Snapshot {
             if source.is_observe_only(zone) && !is_due && !spoken_of.contains(&source.zone) {
                 continue;
             }
-            let mut leaves = Leaves::default();
+            let is_replanned = replanned.contains(&place);
+            let mut leaves = if is_replanned { Leaves::ALL } else { Leaves::default() };
             for (leaf, pool) in source.outline.pools_in_play(zone).enumerate() {
                 if pools.is_some_and(|pools| pools.contains(&pool)) {
                     leaves.add(leaf);
@@ -62,8 +70,59 @@ impl Snapshot {
             freeze: conditions.freeze(),
             scenes,
             observed,
+            demands,
             rules,
         })
+    }
+
+    /// What clients ask for now, and the zones where that is new.
+    fn next_demands(
+        &self,
+        conditions: &Conditions<'_>,
+    ) -> (Vec<Option<Arc<Demand>>>, BTreeSet<usize>) {
+        let Some(Demands(demands)) = conditions.demands else {
+            return (self.demands.clone(), BTreeSet::new());
+        };
+        let both = self.demands.iter().zip(demands).enumerate();
+        let is_other = |(_, (old, new)): &(usize, (&Option<_>, &Option<_>))| match (old, new) {
+            (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
+            (old, new) => old.is_some() || new.is_some(),
+        };
+        (demands.clone(), both.filter(is_other).map(|(place, _)| place).collect())
+    }
+
+    /// Plans anew where clients go, in zones where `rules` are to be seen or `asking_other`. Returns the
+    /// rules that are to answer otherwise. Under a freeze all plans stay.
+    fn replan(
+        &self,
+        rules: &[u32],
+        asking_other: BTreeSet<usize>,
+        demands: &[Option<Arc<Demand>>],
+        scenes: &mut [Arc<Scene>],
+    ) -> HashSet<u32> {
+        let of_rules = rules.iter().map(|rule| self.rules[*rule as usize].source.zone);
+        let mut places = asking_other;
+        places.extend(of_rules);
+        let mut replanned = HashSet::new();
+        for place in places {
+            let Some(before) = scenes[place].plan().filter(|_| scenes[place].freeze.is_none())
+            else {
+                continue;
+            };
+            let known = Some((&**before, demands[place].as_deref()));
+            let Some(plan) = plan_of(&self.fixed, place, &scenes[place], known) else { continue };
+            if plan.is_same(before) {
+                continue;
+            }
+            let own = self.fixed.rules_of(place);
+            let other = own.filter(|rule| {
+                let outline = &self.fixed.rules[*rule].outline;
+                !plan.is_same_for(outline, before)
+            });
+            replanned.extend(other.filter_map(|rule| u32::try_from(rule).ok()));
+            scenes[place] = Arc::new(Scene::clone(&scenes[place]).with_plan(Some(plan)));
+        }
+        replanned
     }
 
     /// What is known of each target now, and the places of those of which that is new.

@@ -9,9 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::record::{Scribe, SteeredRecord};
+use super::tally::Tally;
 use crate::geo::ClassMap;
 use crate::model::topology::EndpointAt;
 use crate::model::{ClientSubnet, Prefix, RecordType, Time, Zone};
+use crate::steer::capacity::Rule;
 use crate::steer::ladder::{Rungs, rungs};
 use crate::steer::select::Leaves;
 use crate::steer::walk::{Decision, Ground, Outcome, decide};
@@ -42,12 +44,16 @@ pub(crate) struct RuleSource {
     pub(crate) zone: usize,
     pub(crate) outline: Outline,
     pub(crate) map: Arc<RuleMap>,
+    /// What its classes have been answered, if that matters to the capacity of a pool.
+    pub(crate) tally: Option<Arc<Tally>>,
 }
 
 /// One rule, ready.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledRule {
     pub(crate) source: Arc<RuleSource>,
+    /// That of its source.
+    tally: Option<Arc<Tally>>,
     /// Leading bits that make a client's key, IPv4 and IPv6, if anything in the rule is sticky.
     key_bits: Option<(u8, u8)>,
     /// What it answers, type by type.
@@ -98,6 +104,11 @@ pub(crate) enum Answer {
 }
 
 impl RuleSource {
+    /// The rule and its classes.
+    pub(crate) fn as_rule(&self) -> Rule<'_> {
+        Rule { outline: &self.outline, preferences: &self.map.preferences }
+    }
+
     /// Whether the rule looks at health without acting on it.
     pub(crate) fn is_observe_only(&self, zone: &Zone) -> bool {
         self.outline.rule(zone).is_observe_only
@@ -122,6 +133,7 @@ impl CompiledRule {
         let is_sticky = source.outline.is_sticky(zone);
         Self {
             source: Arc::clone(source),
+            tally: source.tally.clone(),
             key_bits: is_sticky.then_some((rule.key_bits.v4, rule.key_bits.v6)),
             is_drawn_together: columns.len() > 1 && source.outline.draws_regions(zone),
             is_alias: has.only_hosts,
@@ -195,6 +207,14 @@ impl CompiledRule {
             hit.class
         };
         Placed { class: usize::from(class.0), scope: self.scope_of(subnet.prefix, hit.scope) }
+    }
+
+    /// Counts an answer to a class, if that matters to the capacity of a pool. `seat` is that of whoever
+    /// answers.
+    pub(crate) fn count(&self, seat: usize, class: usize) {
+        if let Some(tally) = &self.tally {
+            tally.count(seat, class);
+        }
     }
 
     /// Starts to fetch what [`place`](Self::place) will read.

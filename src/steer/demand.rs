@@ -59,6 +59,23 @@ impl DemandTable {
         self.at = Some(now);
     }
 
+    /// What is known of classes that were, by these places, classes of this table: their rates, with
+    /// counters that begin where theirs are. Of the others nothing is known.
+    #[must_use]
+    pub fn carried(&self, places: &[Option<usize>]) -> Self {
+        let of = |values: &[u64]| {
+            places.iter().map(|place| place.map_or(0, |place| values[place])).collect()
+        };
+        let (rates, counted) = (of(&self.rates), of(&self.counted));
+        Self { rates, counted, at: self.at, has_rates: self.has_rates }
+    }
+
+    /// Answers to each class in a thousand seconds, smoothed.
+    #[must_use]
+    pub fn rates(&self) -> &[u64] {
+        &self.rates
+    }
+
     /// How many caches of each class keep an answer of `ttl` alive, in thousandths.
     pub fn caches(&self, ttl: Duration) -> impl Iterator<Item = u64> {
         let secs = ttl.as_secs();

@@ -11,6 +11,7 @@
 //! knows where clients are or why an endpoint is down; distances come from the caller, verdicts from
 //! `health`, what [`overrides`] make of them from operators.
 
+pub mod capacity;
 pub mod controller;
 pub mod demand;
 pub mod draw;

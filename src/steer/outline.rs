@@ -123,12 +123,14 @@ impl Outline {
     #[must_use]
     pub fn draws_regions(&self, zone: &Zone) -> bool {
         let is_sticky = self.is_sticky(zone);
+        let mut pools = self.leaves.iter().map(|pool| &zone.pools[pool.index()]);
+        let can_spill = pools.any(|pool| pool.capacity.is_some());
         let draws = |(node, steer): (&Node, &Steer)| {
             let mut regions = node.regions.iter().flatten();
             let first = regions.next();
             let has_several = regions.any(|region| Some(region) != first);
             let [policy, _] = steer.draws();
-            let has_shares = steer.trickle > 0 || !steer.ramp.is_zero();
+            let has_shares = steer.trickle > 0 || !steer.ramp.is_zero() || can_spill;
             has_several
                 && if policy.is_ordered() {
                     has_shares && !is_sticky

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::capacity::Plan;
 use super::load::LoadWeights;
 use crate::model::topology::EndpointAt;
 use crate::model::{
@@ -85,6 +86,8 @@ pub struct Scene {
     pub freeze: Option<Freeze>,
     /// The weights that follow load; `None` while nothing is known of any.
     pub loads: Option<Arc<LoadWeights>>,
+    /// Where clients go while pools can carry only so much; only in zones where some can.
+    pub(super) plan: Option<Arc<Plan>>,
     pools: Vec<Arc<PoolViews>>,
 }
 
@@ -113,6 +116,8 @@ pub(super) struct PoolViews {
     forced_down: usize,
     /// Whether two vantages or more agree on everything that is down of it.
     pub(super) is_agreed: bool,
+    /// How much of what it can carry is alive and not being drained, in thousandths.
+    pub(super) health_millis: u32,
     /// Whether any of its endpoints is being drained.
     pub(super) is_draining: bool,
     /// When the first of what operators say of its endpoints ends by itself.
@@ -162,7 +167,7 @@ impl Scene {
             Arc::new(view_of(zone, PoolId::new(n), health, past, now))
         };
         let pools = (0..zone.pools.len()).map(view).collect();
-        Self { now, freeze: None, loads: None, pools }
+        Self { now, freeze: None, loads: None, plan: None, pools }
     }
 
     /// The same under a freeze, or without.
@@ -181,6 +186,18 @@ impl Scene {
     #[must_use]
     pub fn with_loads(self, loads: Option<Arc<LoadWeights>>) -> Self {
         Self { loads, ..self }
+    }
+
+    /// The same with other places for clients to go to.
+    #[must_use]
+    pub fn with_plan(self, plan: Option<Arc<Plan>>) -> Self {
+        Self { plan, ..self }
+    }
+
+    /// Where clients go while pools can carry only so much.
+    #[must_use]
+    pub const fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
     }
 
     /// The zone with every endpoint up and nothing remembered.
@@ -206,7 +223,7 @@ impl Scene {
             let past = past.map_or(view.past, |past| past[pool.index()]);
             *view = Arc::new(view_of(zone, pool, health, past, now));
         }
-        Self { now, freeze: self.freeze, loads: self.loads.clone(), pools }
+        Self { now, freeze: self.freeze, loads: self.loads.clone(), plan: self.plan.clone(), pools }
     }
 
     /// The same where what is lost now and was not `before` is only supposed to be: it has been so for
@@ -277,16 +294,20 @@ fn view_of(
         down_since: Time::ZERO,
         forced_down: 0,
         is_agreed: true,
+        health_millis: 0,
         is_draining: false,
         until: None,
         families: Default::default(),
     };
+    let (mut whole, mut sound) = (0, 0);
     for (id, endpoint) in zone.endpoints_of(pool) {
         let health = health(id);
         let known = ways_of(endpoint, &health);
         let ways = || known.iter().flatten();
         let is_usable = ways().any(|(_, way)| way.verdict.is_usable());
         view.usable += usize::from(is_usable);
+        whole += u64::from(endpoint.weight);
+        sound += u64::from(endpoint.weight) * u64::from(is_usable && !health.is_drained);
         view.forced_down += usize::from(!is_usable && health.is_forced);
         view.is_draining |= health.is_drained;
         view.until = [view.until, health.until].into_iter().flatten().min();
@@ -312,6 +333,7 @@ fn view_of(
             }
         }
     }
+    view.health_millis = u32::try_from(sound * 1000 / whole.max(1)).unwrap_or(1000);
     view.past = past.next(view.is_usable(), now);
     view
 }

@@ -7,6 +7,7 @@
 //! ```text
 //! the best that there is                                   answer from             why
 //! usable, and alive in the family                          the first / all such    Preferred, Failover
+//!   and the first is full (see `capacity`)                 those with room         Spilled
 //! lost, but held by the rule's `velocity`                  as if they were usable  Held
 //! usable, but waiting to fail back                         those                   Returning
 //! fewer endpoints alive than `min-healthy` asks for        those                   BelowMinHealthy
@@ -90,6 +91,9 @@ pub enum TtlBy {
 pub struct Leaves(u64);
 
 impl Leaves {
+    /// Every leaf.
+    pub const ALL: Self = Self(u64::MAX);
+
     /// Adds a leaf.
     pub fn add(&mut self, leaf: usize) {
         self.0 |= 1 << leaf.min(63);
@@ -148,6 +152,8 @@ pub enum Why {
     },
     /// It would be lost, but the rule's `velocity` holds it.
     Held,
+    /// A better pool is full, so that some or all go on to those with room.
+    Spilled,
     /// No branch of the client's clause or map entry is usable, so the rule's others serve.
     Beyond,
     /// Nothing else is usable, so what waits to fail back serves.
@@ -171,6 +177,9 @@ impl fmt::Display for Why {
                 write!(f, "failover: {skipped} better pools are not usable")
             }
             Self::Held => f.write_str("what serves would be lost, but velocity holds it"),
+            Self::Spilled => f.write_str(
+                "a better pool is full, so what does not fit goes to the next with room",
+            ),
             Self::Beyond => f.write_str(
                 "failover: no pool that the client is meant for is usable, so another serves",
             ),

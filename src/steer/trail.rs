@@ -18,6 +18,8 @@ pub struct PoolNote {
     pub pool: PoolId,
     /// What became of it.
     pub fate: Fate,
+    /// How many of a hundred clients of the class it gets, where a better pool is full.
+    pub percent: Option<u32>,
     /// Whether it would be lost, but the rule's `velocity` holds it.
     pub is_held: bool,
     /// Endpoints usable in any family.
@@ -43,6 +45,8 @@ pub enum Fate {
     NoFamily,
     /// None of its endpoints is alive in the family, though the pool is usable.
     FamilyDown,
+    /// It is full, and what it has room for is better kept for others.
+    Full,
     /// A better one was kept.
     NotReached,
     /// Its weight is 0 and others are usable.
@@ -67,12 +71,17 @@ pub fn trail(
     let mut teller =
         Teller { zone, outline, preference, scene, family, selection, held, notes, path };
     teller.tell(0, false);
+    if selection.why == Why::Spilled {
+        let last = teller.notes.iter().rposition(|note| note.fate == Fate::Kept).unwrap_or(0);
+        let passed = teller.notes[..last].iter_mut().filter(|note| note.fate == Fate::NotReached);
+        passed.for_each(|note| note.fate = Fate::Full);
+    }
     if let (AllDown::Pool(pool), Why::AllDown) = (&outline.rule(zone).all_down, selection.why)
         && !outline.leaves().contains(pool)
     {
         let has_family = !scene.pool(*pool).family(family).having.is_empty();
         let fate = if has_family { Fate::Kept } else { Fate::NoFamily };
-        teller.note(*pool, fate);
+        teller.note(*pool, fate, None);
     }
     teller.notes
 }
@@ -105,7 +114,8 @@ impl Teller<'_> {
                 }
                 To::Leaf(leaf) => {
                     let fate = self.fate(node, branch, leaf, is_outside || is_beyond);
-                    self.note(self.outline.leaves()[leaf], fate);
+                    let percent = self.percent(leaf).filter(|_| fate == Fate::Kept);
+                    self.note(self.outline.leaves()[leaf], fate, percent);
                 }
             }
         }
@@ -130,15 +140,23 @@ impl Teller<'_> {
         }
     }
 
+    fn percent(&self, leaf: usize) -> Option<u32> {
+        if self.selection.why != Why::Spilled {
+            return None;
+        }
+        let shares = self.scene.plan.as_ref()?.of_rule(self.outline)?;
+        Some(shares.of_class(self.preference)?.percent(leaf))
+    }
+
     fn is_held(&self, pool: PoolId) -> bool {
         self.held.iter().any(|(held, _)| *held == pool)
     }
 
-    fn note(&mut self, pool: PoolId, fate: Fate) {
+    fn note(&mut self, pool: PoolId, fate: Fate, percent: Option<u32>) {
         let view = self.scene.pool(pool);
         let (usable, wanted, total) = (view.usable, view.wanted, view.total);
         let path = self.path.clone();
         let is_held = self.is_held(pool);
-        self.notes.push(PoolNote { path, pool, fate, is_held, usable, wanted, total });
+        self.notes.push(PoolNote { path, pool, fate, percent, is_held, usable, wanted, total });
     }
 }

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use super::capacity::{RuleShares, Shares};
 use super::draw::FULL_SHARE;
 use super::fitness::{Stage, fitness_of};
+use super::flow::SHARES;
 use super::grow::seed_of;
 use super::load::static_weight;
 use super::outline::{Outline, To};
@@ -69,6 +71,8 @@ pub(crate) struct Ground<'a> {
     scene: &'a Scene,
     family: Family,
     leaves: Vec<LeafState>,
+    /// Where its classes go while pools can carry only so much.
+    shares: Option<RuleShares<'a>>,
     /// Whether which pools serve depends on all that are lost.
     is_slow: bool,
 }
@@ -164,14 +168,62 @@ impl<'a> Ground<'a> {
         }
         let is_slow = outline.rule(zone).velocity.is_some();
         let leaves = leaves.into_iter().flatten().collect();
-        Self { zone, outline, scene, family, leaves, is_slow }
+        let shares = scene.plan.as_ref().and_then(|plan| plan.of_rule(outline));
+        Self { zone, outline, scene, family, leaves, shares, is_slow }
+    }
+
+    pub(super) const fn zone(&self) -> &'a Zone {
+        self.zone
+    }
+
+    pub(super) const fn outline(&self) -> &'a Outline {
+        self.outline
+    }
+
+    /// Whether a leaf can serve as one that nothing is the matter with.
+    pub(super) fn is_good(&self, leaf: usize) -> bool {
+        self.leaves[leaf].fitness == Some(Fitness::Good)
+    }
+
+    /// The weight of a branch: what load leaves of it, where the steer goes by load.
+    pub(super) fn weight(&self, node: usize, branch: usize) -> u32 {
+        let (steer, id) = (self.outline.steer(self.zone, node), self.outline.nodes()[node].steer);
+        let load = steer.policy.load();
+        let by_load = self.scene.loads.as_ref().filter(|_| load.is_some());
+        let by_load = by_load.and_then(|loads| loads.of_branches(id)?.get(branch).copied());
+        by_load.unwrap_or_else(|| static_weight(load, steer.branches[branch].weight))
+    }
+
+    /// Whether any pool there has the family.
+    fn has_family(&self, to: To) -> bool {
+        match to {
+            To::Leaf(leaf) => self.leaves[leaf].fitness.is_some(),
+            To::Node(node) => {
+                self.outline.nodes()[node].branches.iter().any(|below| self.has_family(*below))
+            }
+        }
+    }
+
+    /// The branches of a node that a client should get, and those that it may get besides.
+    pub(super) fn branches<'p>(
+        &self,
+        preference: &'p Preference,
+        node: usize,
+    ) -> (&'p [u16], &'p [u16]) {
+        let order = &preference.orders[node];
+        let (preferred, beyond) = order.parts();
+        let branch_of = |branch: &u16| self.outline.nodes()[node].branches[usize::from(*branch)];
+        let is_shut = order.is_strict && preferred.iter().any(|b| self.has_family(branch_of(b)));
+        (preferred, if is_shut { &[] } else { beyond })
     }
 }
 
 /// Decides for a class.
 pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
-    let Ground { zone, outline, scene, family, ref leaves, is_slow } = *ground;
+    let Ground { zone, outline, scene, family, ref leaves, shares, is_slow } = *ground;
     let mut walk = Walk {
+        ground,
+        shares: shares.and_then(|shares| shares.of_class(preference)),
         zone,
         outline,
         preference,
@@ -183,8 +235,9 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         due: None,
         skipped: 0,
         has_kept: false,
+        is_spilled: false,
     };
-    if !walk.has_family(To::Node(0)) {
+    if !ground.has_family(To::Node(0)) {
         let ttl = whole_secs(outline.rule(zone).ttl);
         return Decision {
             outcome: Outcome::NoData,
@@ -199,13 +252,14 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         (0..leaves.len()).for_each(|leaf| walk.looked_at.add(leaf));
     }
     for fitness in Fitness::ALIVE {
-        (walk.skipped, walk.has_kept) = (0, false);
+        (walk.skipped, walk.has_kept, walk.is_spilled) = (0, false, false);
         if let Some((draft, is_beyond)) = walk.serve_node(0, fitness) {
             let why = match (fitness, is_beyond, walk.skipped) {
                 _ if walk.is_any_held(&draft) => Why::Held,
                 (Fitness::Returning, ..) => Why::Returning,
                 (Fitness::TooFew, ..) => Why::BelowMinHealthy,
                 (Fitness::Drained | Fitness::Dead | Fitness::DeadAndDrained, ..) => Why::Drained,
+                (Fitness::Good, ..) if walk.is_spilled => Why::Spilled,
                 (Fitness::Good, true, _) => Why::Beyond,
                 (Fitness::Good, false, 0) => Why::Preferred,
                 (Fitness::Good, false, skipped) => Why::Failover { skipped },
@@ -218,6 +272,9 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
 }
 
 struct Walk<'a> {
+    ground: &'a Ground<'a>,
+    /// Where the class goes while pools can carry only so much.
+    shares: Option<&'a Shares>,
     zone: &'a Zone,
     outline: &'a Outline,
     preference: &'a Preference,
@@ -232,6 +289,8 @@ struct Walk<'a> {
     /// Leaves that could not serve before the first that can.
     skipped: usize,
     has_kept: bool,
+    /// Whether some of the class go on since a better pool is full.
+    is_spilled: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -256,28 +315,19 @@ impl<'a> Walk<'a> {
         self.scene.pool(self.outline.leaves()[leaf])
     }
 
-    /// Whether any pool there has the family.
-    fn has_family(&self, to: To) -> bool {
-        match to {
-            To::Leaf(leaf) => self.leaves[leaf].fitness.is_some(),
-            To::Node(node) => {
-                self.outline.nodes()[node].branches.iter().any(|below| self.has_family(*below))
-            }
-        }
-    }
-
     /// The branches of a node that its client should get, and those that it may get besides.
     fn branches(&self, node: usize) -> (&'a [u16], &'a [u16]) {
-        let order = &self.preference.orders[node];
-        let (preferred, beyond) = order.parts();
-        let branch_of = |branch: &u16| self.outline.nodes()[node].branches[usize::from(*branch)];
-        let is_shut = order.is_strict && preferred.iter().any(|b| self.has_family(branch_of(b)));
-        (preferred, if is_shut { &[] } else { beyond })
+        self.ground.branches(self.preference, node)
     }
 
     /// What a node serves when pools need only be so fit, and whether it is from beyond what its
     /// client should get.
     fn serve_node(&mut self, node: usize, fitness: Fitness) -> Option<(Draft, bool)> {
+        if fitness == Fitness::Good
+            && let Some(served) = self.serve_shares(node)
+        {
+            return Some(served);
+        }
         let (preferred, beyond) = self.branches(node);
         if let Some(draft) = self.serve_some(node, preferred, fitness) {
             return Some((draft, false));
@@ -320,14 +370,62 @@ impl<'a> Walk<'a> {
             return Some(first);
         };
         let seed = self.seed(node, branch);
-        let items = vec![
+        Some(self.divided(vec![
             DraftItem { weight: share, seed, draft: first },
             DraftItem { weight: u32::from(FULL_SHARE) - share, seed: !seed, draft: rest },
-        ];
-        // Each client moves once, where the scope allows to tell clients apart.
+        ]))
+    }
+
+    /// One of these for each client: each moves once, where the scope allows to tell clients apart.
+    fn divided(&self, items: Vec<DraftItem>) -> Draft {
         let is_sticky = self.outline.is_sticky(self.zone);
         let policy = if is_sticky { Policy::Sticky } else { Policy::Weighted };
-        Some(Draft::Many { policy, count: 1, items })
+        Draft::Many { policy, count: 1, items }
+    }
+
+    /// What an ordered node serves when its first choice is full, and whether all of it is from beyond
+    /// what its client should get. `None` when it is not, or when none of those who have room for the
+    /// class can serve it in this family.
+    fn serve_shares(&mut self, node: usize) -> Option<(Draft, bool)> {
+        let (shares, steer) = (self.shares?, self.steer(node));
+        if !steer.policy.is_ordered() {
+            return None;
+        }
+        let (preferred, beyond) = self.branches(node);
+        let share_of = |branch: u16| {
+            let to = self.outline.nodes()[node].branches[usize::from(branch)];
+            shares.below(self.outline, to)
+        };
+        let all = preferred.iter().map(|b| (*b, false)).chain(beyond.iter().map(|b| (*b, true)));
+        let all: Vec<(u16, bool, u32)> = all.map(|(b, is)| (b, is, share_of(b))).collect();
+        let last = all.iter().rposition(|(.., share)| *share > 0)?;
+        let (mut served, mut is_passed, mut is_beyond) = (Vec::new(), false, true);
+        for (branch, is_from_beyond, share) in all.into_iter().take(last + 1) {
+            let Some(draft) = self.serve_branch(node, branch, Fitness::Good) else { continue };
+            if share == 0 {
+                is_passed |= served.is_empty() && steer.branches[usize::from(branch)].weight > 0;
+                continue;
+            }
+            is_beyond &= is_from_beyond;
+            served.push((usize::from(branch), share, draft));
+        }
+        if served.is_empty() || (served.len() == 1 && !is_passed) {
+            return None;
+        }
+        self.is_spilled = true;
+        if served.len() == 1 {
+            return served.pop().map(|(.., draft)| (draft, is_beyond));
+        }
+        let total: u64 = served.iter().map(|(_, share, _)| u64::from(*share)).sum();
+        let is_full = served.iter().all(|(branch, ..)| self.share(node, *branch) == FULL_SHARE);
+        let item = |(branch, share, draft): (usize, u32, Draft)| {
+            let part = u64::from(share) * u64::from(SHARES) / total;
+            let ramp = if is_full { 1 } else { u32::from(self.share(node, branch)) };
+            let weight = u32::try_from(part).map_or(1, |part| part.max(1)) * ramp;
+            DraftItem { weight, seed: self.seed(node, branch), draft }
+        };
+        let items = served.into_iter().map(item).collect();
+        Some((self.divided(items), is_beyond))
     }
 
     /// All branches that can serve, for the policy to draw from.
@@ -342,7 +440,7 @@ impl<'a> Walk<'a> {
         for branch in branches {
             let Some(draft) = self.serve_branch(node, branch, fitness) else { continue };
             let branch = usize::from(branch);
-            let weight = self.weight(node, branch).max(1);
+            let weight = self.ground.weight(node, branch).max(1);
             let share = self.share(node, branch);
             items.push((share, DraftItem { weight, seed: self.seed(node, branch), draft }));
         }
@@ -356,15 +454,6 @@ impl<'a> Walk<'a> {
         let [policy, _] = steer.draws();
         let count = if policy == Policy::All { items.len() } else { 1 };
         Some(Draft::Many { policy, count, items })
-    }
-
-    /// The weight of a branch: what load leaves of it, where the steer goes by load.
-    fn weight(&self, node: usize, branch: usize) -> u32 {
-        let (steer, id) = (self.steer(node), self.outline.nodes()[node].steer);
-        let load = steer.policy.load();
-        let by_load = self.scene.loads.as_ref().filter(|_| load.is_some());
-        let by_load = by_load.and_then(|loads| loads.of_branches(id)?.get(branch).copied());
-        by_load.unwrap_or_else(|| static_weight(load, steer.branches[branch].weight))
     }
 
     fn serve_branch(&mut self, node: usize, branch: u16, fitness: Fitness) -> Option<Draft> {
@@ -498,7 +587,9 @@ impl<'a> Walk<'a> {
         for branch in preferred.iter().chain(beyond) {
             match self.outline.nodes()[node].branches[usize::from(*branch)] {
                 To::Node(below) => leaves.extend(self.open_leaves(below)),
-                To::Leaf(leaf) if self.has_family(To::Leaf(leaf)) => leaves.push((leaf, node)),
+                To::Leaf(leaf) if self.ground.has_family(To::Leaf(leaf)) => {
+                    leaves.push((leaf, node))
+                }
                 To::Leaf(_) => {}
             }
         }

@@ -109,6 +109,7 @@ fn no_kind_of_answer_allocates() {
         ("mail", RecordType::ANY, Kind::Static),
         ("www", RecordType::A, Kind::Steered),
         ("keyed", RecordType::AAAA, Kind::Steered),
+        ("counted", RecordType::A, Kind::Steered),
         ("turns", RecordType::A, Kind::Steered),
         ("many", RecordType::AAAA, Kind::Steered),
         ("x.app", RecordType::A, Kind::Steered),

@@ -20,8 +20,9 @@ use windrose::health::Board;
 use windrose::intake::Intake;
 use windrose::model::{
     EndpointId, Name, Observation, Override, Prefix, RecordType, Report, Said, Target, TargetHost,
-    Time,
+    Time, Zone,
 };
+use windrose::snapshot::demand::Estimator;
 use windrose::snapshot::explain::{Question, explain};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
 use windrose::zone::rdata_to_text;
@@ -37,6 +38,7 @@ const START: Duration = Duration::from_secs(1_800_000_000);
 pub(super) struct World {
     intake: Intake,
     loads: LoadBoard,
+    estimator: Estimator,
     /// What each feed reports of endpoints, every ten seconds.
     reports: BTreeMap<(String, String), f64>,
     snapshot: Snapshot,
@@ -69,16 +71,22 @@ impl World {
         let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
         let (intake, loads) = (Intake::new(board), LoadBoard::default());
         loads.use_zones(snapshot.zones());
-        let reports = BTreeMap::new();
+        let (reports, estimator) = (BTreeMap::new(), Estimator::default());
         let dice = Dice::new(42).with_pairs(&Arc::new(Pairs::new(42)));
-        Self { intake, loads, reports, snapshot, dice, now: Time::ZERO }
+        Self { intake, loads, estimator, reports, snapshot, dice, now: Time::ZERO }
     }
 
     /// Compiles what has changed, as the publisher does.
     fn compile(&mut self) {
         self.intake.end_overdue(self.now);
         let (of_target, overrides) = (self.intake.health(), self.intake.overrides());
-        let conditions = Conditions::new(self.now, &of_target).with_overrides(&overrides);
+        let load_of = |zone: &Zone, endpoint| self.loads.load(zone, endpoint, self.now);
+        let unix = self.moment().unix;
+        let demands = self.estimator.step(&self.snapshot, self.now, unix, &load_of);
+        let conditions = Conditions {
+            demands: demands.as_ref(),
+            ..Conditions::new(self.now, &of_target).with_overrides(&overrides)
+        };
         if let Some(next) = self.snapshot.next(&conditions) {
             self.snapshot = next;
         }
@@ -94,7 +102,9 @@ impl World {
 
     /// When something happens of itself next.
     fn due(&self) -> Option<Time> {
-        let by_load = self.loads.due_in(self.moment().unix).map(|left| self.now + left);
+        let unix = self.moment().unix;
+        let by_load = [self.loads.due_in(unix), self.snapshot.demand_due_in(unix)];
+        let by_load = by_load.into_iter().flatten().map(|left| self.now + left);
         self.snapshot.due().into_iter().chain(by_load).min()
     }
 

@@ -73,11 +73,23 @@ impl Measured {
     }
 
     /// Whether `load` is so far from the goal that something must be done.
-    pub(super) fn is_outside(&self, load: i64, aim: Aim, band: u16) -> bool {
+    pub(super) fn is_outside(&self, load: i64, aim: Aim, urgency: Urgency, band: u16) -> bool {
         let error = self.error(load);
-        // Overload is never borne for the sake of calm.
-        let above = if aim == Aim::Below { DEAD_BAND } else { band };
+        // Overload is never borne for the sake of calm, unless it is everybody's.
+        let above = match urgency {
+            Urgency::Alarm if load > MILLI && self.goal < MILLI => 0,
+            Urgency::Alarm => DEAD_BAND,
+            Urgency::None | Urgency::Near if aim == Aim::Below => DEAD_BAND,
+            Urgency::None | Urgency::Near => band,
+        };
         error < -i64::from(band) || error > i64::from(above)
+    }
+
+    /// How much a step that corrects all of an error takes beyond it, in 1/1000: the goal is not to be
+    /// neared from above. Where that is the mean of many that are nearly full, what one is spared is
+    /// too much for another.
+    pub(super) fn margin(&self) -> i64 {
+        (MILLI - self.goal).clamp(0, 2 * i64::from(DEAD_BAND)) / 2
     }
 
     /// How far `load` is from the goal, in 1/1000 of the goal: −1000 ..= 1000.

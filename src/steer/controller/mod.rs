@@ -14,8 +14,9 @@
 //!        their weights, up to 85 % of each; what does not fit goes to those with room (water-filling).
 //!        At every step, and at once when an item fails or returns. Moves only when it has to by 1/16.
 //! trim   by what is measured: trim −= 0.4 · trim · error, when the error is above 0.03,
-//!        at most 0.12 down and 0.08 up. Above 0.95 of a limit all of the error; after two reports
-//!        above 1.0 already in the next report period, and at most 0.25.
+//!        at most 0.12 down and 0.08 up. Above 0.95 of a limit all of the error and up to 0.03 more;
+//!        after two reports above 1.0 already in the next report period, at most 0.25, and for any
+//!        error: overload is not borne as long as others have room.
 //!
 //!        aim                error
 //!        Below              load against 0.85, or against the mean where that is higher
@@ -167,14 +168,14 @@ impl Standing {
         was_up: false,
     };
 
-    /// One step against `error`, which is outside the dead band, in report period `tick`.
-    fn take_step(&mut self, error: i64, urgency: Urgency, trim_max: u32, tick: u64) {
+    /// One step against `error`, which is outside the dead band, in report period `tick`. When it is urgent
+    /// it takes all of the error, and `margin` beyond.
+    fn take_step(&mut self, error: i64, margin: i64, urgency: Urgency, trim_max: u32, tick: u64) {
         let down_max =
             if urgency == Urgency::Alarm { STEP_DOWN_MAX_IN_ALARM } else { STEP_DOWN_MAX };
         let part = match urgency {
             Urgency::None => error * GAIN / MILLI,
-            // The whole of it and what would be borne: the goal is not to be neared from above.
-            Urgency::Near | Urgency::Alarm => error + i64::from(DEAD_BAND),
+            Urgency::Near | Urgency::Alarm => error + margin,
         };
         let one = i64::from(ONE);
         let step = -i64::from(self.trim) * part / MILLI;
@@ -374,9 +375,10 @@ impl Controller {
             let Some(load) = *load else { continue };
             let urgency = Urgency::of(settings.aim, item, load);
             let is_seen = self.tick.abs_diff(standing.lowered_in) >= ticks_min;
-            let is_wanted = measured.is_outside(load, settings.aim, standing.band);
+            let is_wanted = measured.is_outside(load, settings.aim, urgency, standing.band);
             if is_seen && is_wanted && (is_due || urgency == Urgency::Alarm) {
-                standing.take_step(measured.error(load), urgency, trim_max, self.tick);
+                let (error, margin) = (measured.error(load), measured.margin());
+                standing.take_step(error, margin, urgency, trim_max, self.tick);
             }
         }
         if settings.aim != Aim::Below {

@@ -109,6 +109,34 @@ fn an_alarm_does_not_wait_for_the_epoch_but_for_its_last_step_to_work() {
 }
 
 #[test]
+fn overload_is_not_borne_however_wide_the_band_has_become() {
+    // Within three, and even within fifteen, hundredths of the mean, which is 0.92.
+    let loads = [load(1005), load(835), load(920)];
+    for (highs, is_borne) in [(1, true), (2, false)] {
+        let mut controller = Controller::new(3);
+        controller.standings[0].band = BAND_MAX;
+        controller.standings[1].band = BAND_MAX;
+        let items = loads.map(|load| Item { load: Some(load), ..item(1, 0, 0) });
+        let busy = Item { load: Some(Load { highs, ..loads[0] }), ..items[0] };
+        controller.step(&settings(Aim::Equal), START, &[busy, items[1], items[2]]);
+        let factors = factors(&controller);
+        assert_eq!(factors == [FACTOR_ONE; 3], is_borne, "{highs} reports: {factors:?}");
+    }
+}
+
+#[test]
+fn what_one_is_spared_is_not_too_much_for_another() {
+    let lowered = |others| {
+        let mut controller = Controller::new(2);
+        let busy = Item { load: Some(Load { highs: 2, ..load(1030) }), ..item(1, 0, 0) };
+        controller.step(&settings(Aim::Below), START, &[busy, item(1, 0, others)]);
+        FACTOR_ONE - factors(&controller)[0]
+    };
+    // Down to 0.85 and three hundredths beyond; down to the mean, which is 0.98, and one beyond.
+    assert_eq!((lowered(100), lowered(930)), (247, 63));
+}
+
+#[test]
 fn what_a_failed_item_leaves_goes_to_those_with_room_at_once() {
     let mut controller = Controller::new(3);
     let items = vec![item(1, 400, 500), item(1, 400, 500), item(1, 250, 800)];

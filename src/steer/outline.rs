@@ -5,6 +5,7 @@
 //! branches node by node ([`Preference`](super::Preference)), what was looked at leaf by leaf. Steers
 //! may be used in several places; a tree has an end because `config` lets none lead back to itself.
 
+use super::load::aim_between;
 use crate::model::topology::{AllDown, BranchTo, Clients, Policy, RttEntry};
 use crate::model::{PoolId, Prefix, RegionId, Steer, SteerId, Zone};
 
@@ -144,8 +145,8 @@ impl Outline {
     /// Whether any of its weights follow load.
     #[must_use]
     pub fn is_by_load(&self, zone: &Zone) -> bool {
-        let mut policies = self.steers(zone).flat_map(|steer| [steer.policy, steer.pick.policy]);
-        policies.any(|policy| policy.load().is_some())
+        self.steers(zone)
+            .any(|steer| steer.pick.policy.load().is_some() || aim_between(zone, steer).is_some())
     }
 
     /// Whether what a client gets depends on where it is.

@@ -188,10 +188,9 @@ impl<'a> Ground<'a> {
     /// The weight of a branch: what load leaves of it, where the steer goes by load.
     pub(super) fn weight(&self, node: usize, branch: usize) -> u32 {
         let (steer, id) = (self.outline.steer(self.zone, node), self.outline.nodes()[node].steer);
-        let load = steer.policy.load();
-        let by_load = self.scene.loads.as_ref().filter(|_| load.is_some());
+        let by_load = self.scene.loads.as_ref();
         let by_load = by_load.and_then(|loads| loads.of_branches(id)?.get(branch).copied());
-        by_load.unwrap_or_else(|| static_weight(load, steer.branches[branch].weight))
+        by_load.unwrap_or_else(|| static_weight(steer.policy.load(), steer.branches[branch].weight))
     }
 
     /// Whether any pool there has the family.

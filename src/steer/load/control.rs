@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LoadWeights, aim_of, pooled, static_weight};
+use super::{LoadWeights, aim_between, aim_of, pooled, static_weight};
 use crate::model::topology::BranchTo;
-use crate::model::{EndpointId, Load, PoolId, Steer, SteerId, Zone};
+use crate::model::{EndpointId, Load, PoolId, Steer, SteerId, Utilisation, Zone};
 use crate::steer::controller::{Aim, Controller, Item, Settings};
+use crate::steer::flow::room;
 use crate::steer::outline::Outline;
 use crate::steer::scene::{Family, Scene};
 
@@ -212,16 +213,16 @@ fn add_splits(splits: &mut Vec<Splitter>, zone: &Zone, id: SteerId, steer: &Stee
         let settings = Settings { aim, ttl, period };
         splits.push(Splitter { of, name, settings, parts, controller });
     };
-    if let Some(policy) = steer.policy.load() {
+    if let Some(aim) = aim_between(zone, steer) {
         let parts = || {
             let branches = steer.branches.iter();
             let parts = branches.map(|branch| {
-                let weight = static_weight(Some(policy), branch.weight);
+                let weight = static_weight(steer.policy.load(), branch.weight);
                 part_of_branch(zone, branch.to, weight)
             });
             (format!("steer {}", steer.owner), parts.collect())
         };
-        add(SplitOf::Branches(id), aim_of(policy), &parts);
+        add(SplitOf::Branches(id), aim, &parts);
     }
     if let Some(policy) = steer.pick.policy.load() {
         let aim = aim_of(policy);
@@ -282,8 +283,12 @@ impl Splitter {
                 SplitOf::Branches(_) => part.pools.iter().any(|p| scene.pool(*p).is_usable()),
                 SplitOf::Endpoints(_) => !alive.is_empty(),
             };
+            let capacity = match self.of {
+                SplitOf::Branches(_) => part.capacity(zone, scene),
+                SplitOf::Endpoints(_) => None,
+            };
             let load = part.load(zone, &alive, load_of);
-            Item { weight: part.weight, is_usable, capacity: None, load }
+            Item { weight: part.weight, is_usable, capacity, load }
         };
         self.parts.iter().map(item).collect()
     }
@@ -317,6 +322,18 @@ impl Part {
         let of_pools = |pool: &PoolId| &scene.pool(*pool).family(Family::Either).alive;
         let alive = self.pools.iter().flat_map(of_pools);
         alive.copied().filter(|id| self.endpoints.contains(id)).collect()
+    }
+
+    /// What is a load of 1.0 of those of its pools that are usable, as far as they are well; `None` where
+    /// that is not known of all.
+    fn capacity(&self, zone: &Zone, scene: &Scene) -> Option<u32> {
+        let usable = self.pools.iter().filter(|pool| scene.pool(**pool).is_usable());
+        let room = |pool: &PoolId| {
+            let capacity = zone.pools[pool.index()].capacity.filter(|_| zone.is_by_load(*pool))?;
+            Some(room(capacity.get(), scene.pool(*pool).health_millis, Utilisation::ONE))
+        };
+        let total: u64 = usable.map(room).sum::<Option<u64>>()? / 1000;
+        Some(u32::try_from(total).unwrap_or(u32::MAX))
     }
 
     /// What those report together.

@@ -21,8 +21,8 @@ use std::collections::HashMap;
 pub use control::{LoadControl, SavedControl, Split, SplitPart};
 
 use super::controller::Aim;
-use crate::model::topology::LoadPolicy;
-use crate::model::{Load, PoolId, SteerId, Utilisation};
+use crate::model::topology::{BranchTo, LoadPolicy, Policy};
+use crate::model::{Load, PoolId, Steer, SteerId, Utilisation, Zone};
 
 /// What load leaves of the weights of one zone. Where it says nothing, weights are static.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -45,6 +45,37 @@ impl LoadWeights {
     pub fn of_endpoints(&self, pool: PoolId, policy: LoadPolicy) -> Option<&[u32]> {
         self.endpoints.get(&(pool, aim_of(policy))).map(|weights| &**weights)
     }
+}
+
+/// What the branches of a steer strive for; `None` where they do not go by load.
+#[must_use]
+pub fn aim_between(zone: &Zone, steer: &Steer) -> Option<Aim> {
+    let is_measured =
+        |pool: PoolId| zone.pools[pool.index()].capacity.is_some() && zone.is_by_load(pool);
+    match steer.policy {
+        Policy::Load(policy) => Some(aim_of(policy)),
+        // Static weights, as long as nobody is asked for more than he can carry.
+        Policy::Weighted | Policy::Sticky if all_below(zone, steer, &is_measured) => {
+            Some(Aim::Below)
+        }
+        Policy::Weighted
+        | Policy::Sticky
+        | Policy::Nearest
+        | Policy::Latency
+        | Policy::Map
+        | Policy::Failover
+        | Policy::RoundRobin
+        | Policy::Random
+        | Policy::All => None,
+    }
+}
+
+/// Whether something is true of all pools below a steer. Steers are trees by now.
+fn all_below(zone: &Zone, steer: &Steer, is: &dyn Fn(PoolId) -> bool) -> bool {
+    steer.branches.iter().all(|branch| match branch.to {
+        BranchTo::Pool(pool) => is(pool),
+        BranchTo::Steer(below) => all_below(zone, &zone.steers[below.index()], is),
+    })
 }
 
 /// What a policy strives for.

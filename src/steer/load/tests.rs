@@ -126,6 +126,49 @@ fn a_zone_in_which_nothing_goes_by_load_has_no_controllers() {
     assert!(LoadControl::new(&zones[0]).is_none());
 }
 
+/// The weights of a rule of `eu` and `us` after ten minutes in which `eu` has a load of 1.2.
+fn after_overload(policy: &str, capacity: &str) -> Option<Vec<u32>> {
+    let zone = ZONE.replace("'least-load'", policy).replace("feed = 'agents'\n", capacity);
+    let zone = Zone::clone(&crate::testing::zones(&[("t.toml", &zone)])[0]);
+    let mut control = LoadControl::new(&zone)?;
+    run(&mut control, &zone, 10, [1200, 1200, 300], &[]);
+    control.weights().of_branches(SteerId::new(0)).map(<[u32]>::to_vec)
+}
+
+#[test]
+fn capacities_hold_what_is_drawn_by_weight_below_them() {
+    let capacity = "feed = 'agents'\ncapacity = 100\n";
+    for policy in ["'weighted'", "'sticky'"] {
+        let weights = after_overload(policy, capacity).unwrap();
+        assert!(weights[0] < weights[1] && weights[1] == 1024, "{policy}: {weights:?}");
+        assert_eq!(after_overload(policy, "feed = 'agents'\n"), None, "no capacity");
+    }
+}
+
+#[test]
+fn capacities_say_at_once_how_much_goes_where() {
+    let zone = ZONE.replace("us'\nfeed = 'agents'", "us'\nfeed = 'agents'\ncapacity = 400");
+    let zone = zone.replace("eu'\nfeed = 'agents'", "eu'\nfeed = 'agents'\ncapacity = 100");
+    let zone = Zone::clone(&crate::testing::zones(&[("t.toml", &zone)])[0]);
+    let mut control = LoadControl::new(&zone).unwrap();
+    control.step(
+        &zone,
+        &scene(&zone, &[]),
+        &|_| Some(load(500)),
+        Duration::from_secs(1_700_000_000),
+    );
+    assert_eq!(of_branches(&control), [256, 1024]);
+    // Three quarters of `eu` are lost.
+    let mut control = LoadControl::new(&zone).unwrap();
+    control.step(
+        &zone,
+        &scene(&zone, &[0]),
+        &|_| Some(load(500)),
+        Duration::from_secs(1_700_000_000),
+    );
+    assert_eq!(of_branches(&control), [64, 1024]);
+}
+
 fn told(load: Option<Load>) -> Option<(u64, u64, u64, u8)> {
     let of = |load: Load| {
         (load.value.as_millis(), load.errors.as_millis(), load.age.as_secs(), load.highs)

@@ -7,14 +7,14 @@
 //! 6.74 % stretch a TTL two- to fivefold and 2 % hold an answer for a quarter of an hour (PAM 2023; Flavel,
 //! LANMAN 2014). Everything is drawn from one seed.
 
-use std::time::Duration;
-
-use windrose::model::feed::{Load, Utilisation};
+use std::net::Ipv4Addr;
 
 /// The time between two reports of a region, in seconds.
 pub(super) const PERIOD_SECS: u64 = 10;
 /// What is measured is wrong by so much, this way or that.
 const NOISE: f64 = 0.02;
+/// Nobody keeps an answer longer, in seconds.
+const HOLD_SECS_MAX: usize = 900;
 
 /// SplitMix64.
 #[derive(Clone)]
@@ -51,17 +51,6 @@ fn fraction(random: u64) -> f64 {
     (f64::from(u32::try_from(random >> 32).unwrap()) + 0.5) / 2_f64.powi(32)
 }
 
-/// The index that weighted rendezvous hashing gives `key`: as `sticky` chooses.
-pub(super) fn rendezvous(key: u64, weights: &[u32]) -> usize {
-    let score = |(n, weight): (usize, &u32)| {
-        let seed = mix(u64::try_from(n + 1).unwrap());
-        let cost = -fraction(mix(key ^ seed)).ln() / f64::from(*weight);
-        (cost, n)
-    };
-    let scores = weights.iter().enumerate().filter(|(_, weight)| **weight > 0).map(score);
-    scores.min_by(|a, b| a.0.total_cmp(&b.0)).expect("somebody has a weight").1
-}
-
 /// What is asked for through each cache.
 fn demands(random: &mut Random, total: f64) -> Vec<f64> {
     const RESOLVERS: usize = 3000;
@@ -80,14 +69,13 @@ fn demands(random: &mut Random, total: f64) -> Vec<f64> {
 }
 
 /// A cache of a resolver: all of it, or that of one client subnet.
-struct Resolver {
-    key: u64,
+struct Cache {
+    /// In a network of its own.
+    client: Ipv4Addr,
     /// Load that its users make.
     demand: f64,
-    /// How long it keeps an answer whose TTL is this long.
     hold: Hold,
     region: usize,
-    expires: u64,
 }
 
 /// Who keeps to a TTL.
@@ -99,6 +87,7 @@ pub(super) enum Caches {
     AsMeasured,
 }
 
+/// How long a cache keeps an answer.
 #[derive(Clone, Copy)]
 enum Hold {
     Honest,
@@ -130,15 +119,15 @@ impl Hold {
 pub(super) struct Region {
     /// Load that it can carry.
     pub(super) capacity: f64,
-    /// Whether it serves, and is known to.
+    /// Whether it serves.
     pub(super) is_up: bool,
-    /// Whether it answers everything at once with an error.
+    /// Whether it answers everything at once with an error. Probes do not see that.
     pub(super) is_broken: bool,
     /// Whether it still reports.
     pub(super) is_reporting: bool,
     /// Load that it has now.
     pub(super) load: f64,
-    report: Option<(u64, Load)>,
+    probed_at: u64,
 }
 
 impl Region {
@@ -147,20 +136,42 @@ impl Region {
     }
 }
 
-/// Whoever decides where a resolver that asks is sent.
+/// What a region reports.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// In parts of its capacity.
+    pub(super) load: f64,
+    /// The share of its answers that are errors.
+    pub(super) errors: f64,
+}
+
+/// Where a cache is sent.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Answer {
+    pub(super) region: usize,
+    /// In seconds.
+    pub(super) ttl: u64,
+}
+
+/// Whoever decides where a cache that asks is sent.
 pub(super) trait Steering {
+    /// Sees whether a region answers, and says after how many seconds to look again.
+    fn probe(&mut self, now: u64, region: usize, is_up: bool) -> u64;
+    /// Hears what a region reports.
+    fn hear(&mut self, now: u64, region: usize, told: Told);
     /// Called every second, before anybody asks.
-    fn look(&mut self, now: u64, regions: &[Region], loads: &[Option<Load>]);
-    /// The region for the resolver `key` that asks now.
-    fn choose(&mut self, key: u64) -> usize;
+    fn look(&mut self, now: u64);
+    /// The answer for the cache of this number, which asks now from this address.
+    fn answer(&mut self, cache: usize, client: Ipv4Addr) -> Answer;
 }
 
 /// Everything there is.
 pub(super) struct World {
     pub(super) regions: Vec<Region>,
-    pub(super) now: u64,
-    ttl: u64,
-    resolvers: Vec<Resolver>,
+    now: u64,
+    caches: Vec<Cache>,
+    /// Whose answer is over at a second, modulo its length.
+    expiring: Vec<Vec<usize>>,
     random: Random,
 }
 
@@ -169,61 +180,84 @@ impl World {
     pub(super) fn new(
         seed: u64,
         caches: Caches,
-        ttl: u64,
         capacities: &[f64],
         total: f64,
         steering: &mut dyn Steering,
     ) -> Self {
         let mut random = Random::new(seed);
-        let resolvers = demands(&mut random, total).into_iter().map(|demand| Resolver {
-            key: random.next(),
+        let caches = demands(&mut random, total).into_iter().map(|demand| Cache {
+            // The network is what tells clients apart.
+            client: Ipv4Addr::from(u32::try_from(random.below(1 << 24)).unwrap() << 8 | 53),
             demand,
             hold: Hold::drawn(&mut random, caches),
             region: 0,
-            expires: 0,
         });
-        let resolvers = resolvers.collect();
+        let caches: Vec<Cache> = caches.collect();
         let region = |capacity: &f64| Region {
             capacity: *capacity,
             is_up: true,
             is_broken: false,
             is_reporting: true,
             load: 0.0,
-            report: None,
+            probed_at: 0,
         };
         let regions = capacities.iter().map(region).collect();
-        // Not at zero: moments before the start are to have a time, too.
-        let mut world = Self { regions, now: 1_000_000, ttl, resolvers, random };
-        let loads = world.loads();
-        steering.look(world.now, &world.regions, &loads);
-        for resolver in &mut world.resolvers {
-            resolver.region = steering.choose(resolver.key);
-            world.regions[resolver.region].load += resolver.demand;
-            let hold = resolver.hold.secs(ttl);
-            resolver.expires = world.now + world.random.below(hold) + 1;
+        let expiring = vec![Vec::new(); HOLD_SECS_MAX + 1];
+        let mut world = Self { regions, now: 1, caches, expiring, random };
+        world.probe(steering);
+        steering.look(world.now);
+        for n in 0..world.caches.len() {
+            let hold = world.ask(n, steering);
+            let until = world.now + world.random.below(hold) + 1;
+            world.expire(n, until);
         }
         world
     }
 
-    /// One second: reports, decisions, questions of those whose answer is over.
+    /// One second: probes, reports, decisions, questions of those whose answer is over.
     pub(super) fn tick(&mut self, steering: &mut dyn Steering) {
         self.now += 1;
-        self.report();
-        let loads = self.loads();
-        steering.look(self.now, &self.regions, &loads);
-        for resolver in &mut self.resolvers {
-            if resolver.expires <= self.now {
-                self.regions[resolver.region].load -= resolver.demand;
-                resolver.region = steering.choose(resolver.key);
-                self.regions[resolver.region].load += resolver.demand;
-                resolver.expires = self.now + resolver.hold.secs(self.ttl);
+        self.probe(steering);
+        self.report(steering);
+        steering.look(self.now);
+        let slot = self.slot(self.now);
+        for n in std::mem::take(&mut self.expiring[slot]) {
+            let Cache { region, demand, .. } = self.caches[n];
+            self.regions[region].load -= demand;
+            let hold = self.ask(n, steering);
+            self.expire(n, self.now + hold);
+        }
+    }
+
+    /// Has a cache ask and its users follow; returns for how many seconds it keeps the answer.
+    fn ask(&mut self, n: usize, steering: &mut dyn Steering) -> u64 {
+        let cache = &mut self.caches[n];
+        let answer = steering.answer(n, cache.client);
+        cache.region = answer.region;
+        self.regions[cache.region].load += cache.demand;
+        cache.hold.secs(answer.ttl)
+    }
+
+    fn expire(&mut self, n: usize, at: u64) {
+        let slot = self.slot(at);
+        self.expiring[slot].push(n);
+    }
+
+    fn slot(&self, at: u64) -> usize {
+        usize::try_from(at).unwrap() % self.expiring.len()
+    }
+
+    fn probe(&mut self, steering: &mut dyn Steering) {
+        for (n, region) in self.regions.iter_mut().enumerate() {
+            if region.probed_at <= self.now {
+                region.probed_at = self.now + steering.probe(self.now, n, region.is_up);
             }
         }
     }
 
     /// Each region reports at its own second of the period.
-    fn report(&mut self) {
-        for (n, region) in self.regions.iter_mut().enumerate() {
+    fn report(&mut self, steering: &mut dyn Steering) {
+        for (n, region) in self.regions.iter().enumerate() {
             let phase = u64::try_from(n).unwrap() * 3 % PERIOD_SECS;
             let is_due = self.now % PERIOD_SECS == phase;
             if !is_due || !region.is_up || !region.is_reporting {
@@ -231,20 +265,11 @@ impl World {
             }
             let noise = 1.0 + NOISE * (2.0 * self.random.fraction() - 1.0);
             // Errors cost nothing: it looks idle.
-            let seen = if region.is_broken { 0.05 } else { region.utilisation() * noise };
-            let value = Utilisation::ratio(seen, 1.0).unwrap();
-            let errors = Utilisation::from_millis(if region.is_broken { 50_000 } else { 0 });
-            let is_high = value > Utilisation::ONE || errors > Utilisation::ZERO;
-            let before = region.report.map_or(0, |(_, load)| load.highs);
-            let highs = if is_high { before.saturating_add(1) } else { 0 };
-            region.report = Some((self.now, Load { value, errors, age: Duration::ZERO, highs }));
+            let told = match region.is_broken {
+                true => Told { load: 0.05, errors: 0.5 },
+                false => Told { load: region.utilisation() * noise, errors: 0.0 },
+            };
+            steering.hear(self.now, n, told);
         }
-    }
-
-    /// The last report of each region as it stands now.
-    fn loads(&self) -> Vec<Option<Load>> {
-        let aged =
-            |(at, load): (u64, Load)| Load { age: Duration::from_secs(self.now - at), ..load };
-        self.regions.iter().map(|region| region.report.map(aged)).collect()
     }
 }

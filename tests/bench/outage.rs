@@ -236,8 +236,8 @@ fn follow(server: SocketAddr, clock: Clock, is_down: bool) -> Result<Time, Failu
         let id = u16::try_from(chance.next_u32() >> 16)?;
         socket.send(&query(id, chance.below(NAMES)))?;
         let len = socket.recv(&mut reply)?;
-        // The address is what stands before the OPT record: 11 octets, and 12 of client subnet.
-        let address = &reply[len - 27..len - 23];
+        // The address is what stands before the OPT record: 11 octets, and 11 of client subnet.
+        let address = &reply[len - 26..len - 22];
         if (address[3] == 0) == is_down {
             last_old = clock.now();
         }

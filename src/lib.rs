@@ -18,7 +18,7 @@
 //! | L3 | [`listen`] | sockets: UDP threads, TCP; TLS, HTTPS, QUIC |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |
 //! | L3 | [`feed`] | live load: where it comes from, and what is known of it |
-//! | L3 | [`intake`] | the one route of observations to the board |
+//! | L3 | [`alias`] | looks up the hosts that endpoints are aliases of |
 //! | L3 | [`intake`] | the one route of observations, and of operators' words |
 //! | L3 | [`stop`] | the end of a node, as those who serve hear of it |
 //! | L3 | [`state`] | what is known, on disk, so that a restart forgets nothing |
@@ -45,6 +45,7 @@ pub mod dns;
 pub mod snapshot;
 
 // L3
+pub mod alias;
 pub mod clock;
 pub mod feed;
 pub mod files;

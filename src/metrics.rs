@@ -77,6 +77,8 @@ pub struct Metrics {
     pub swaps: AtomicU64,
     /// Reloads that were refused.
     pub reloads_refused: AtomicU64,
+    /// Look-ups of the hosts of aliases that failed.
+    pub alias_failures: AtomicU64,
     /// What operators say, by [`OverrideKind::ALL`].
     pub overrides: [AtomicU64; OverrideKind::ALL.len()],
     /// Whether answers are frozen: 0 or 1.
@@ -86,13 +88,14 @@ pub struct Metrics {
 }
 
 /// The metrics: name, type, meaning.
-pub const METRICS: [(&str, &str, &str); 9] = [
+pub const METRICS: [(&str, &str, &str); 10] = [
     ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
     ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
     ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
     ("windrose_panics_total", "counter", "Packets that made the answering code panic: a bug."),
     ("windrose_swaps_total", "counter", "Snapshots that were swapped in."),
     ("windrose_reloads_refused_total", "counter", "Reloads refused because of errors."),
+    ("windrose_alias_failures_total", "counter", "Look-ups of hosts of aliases that failed."),
     ("windrose_overrides", "gauge", "What operators say over verdicts, by kind."),
     ("windrose_frozen", "gauge", "Whether operators keep changes of health away from answers."),
     ("windrose_overloaded_pools", "gauge", "Pools that get more than they have room for."),
@@ -159,6 +162,9 @@ impl Metrics {
             "windrose_swaps_total" => plain(out, self.swaps.load(Ordering::Relaxed)),
             "windrose_reloads_refused_total" => {
                 plain(out, self.reloads_refused.load(Ordering::Relaxed));
+            }
+            "windrose_alias_failures_total" => {
+                plain(out, self.alias_failures.load(Ordering::Relaxed));
             }
             "windrose_overrides" => {
                 for (kind, count) in OverrideKind::ALL.iter().zip(&self.overrides) {

@@ -23,6 +23,7 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
+use crate::alias::{Book, Lookups};
 use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::feed::{self, LoadBoard};
@@ -63,6 +64,8 @@ pub struct Publisher {
     pub intake: Arc<Intake>,
     /// What is probed.
     pub schedule: Option<Schedule>,
+    /// The hosts of aliases, and what was found of them.
+    pub aliases: Lookups,
     /// What is known of load.
     pub loads: Arc<LoadBoard>,
     /// From where that is fetched.
@@ -111,6 +114,7 @@ impl Publisher {
     ) -> Option<Schedule> {
         self.count_words(&self.current.load());
         let mut dirty = self.intake.dirty();
+        let mut found = self.aliases.book().changed();
         let mut reap = interval(REAP);
         reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut gap = interval(GAP);
@@ -126,6 +130,11 @@ impl Publisher {
                     is_resting = true;
                 }
                 _ = dirty.changed(), if !is_resting => {
+                    self.publish_health().await;
+                    gap.reset();
+                    is_resting = true;
+                }
+                _ = found.changed(), if !is_resting => {
                     self.publish_health().await;
                     gap.reset();
                     is_resting = true;
@@ -150,10 +159,10 @@ impl Publisher {
         by_load.into_iter().chain([by_time]).flatten().min()
     }
 
-    /// Swaps in what health, load and operators make of the snapshot, if that is anything new.
+    /// Swaps in what health, load, operators and aliases make of the snapshot, if that is anything new.
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
-        let loads = Arc::clone(&self.loads);
+        let (loads, aliases) = (Arc::clone(&self.loads), self.aliases.book().aliases());
         let moment = self.clock.moment();
         let mut estimator = std::mem::take(&mut self.estimator);
         let next = spawn_blocking(move || {
@@ -164,6 +173,7 @@ impl Publisher {
             let demands = estimator.step(&current, now, moment.unix, &load_of);
             let conditions = Conditions {
                 demands: demands.as_ref(),
+                aliases: Some(&aliases),
                 ..Conditions::new(now, &of_target).with_overrides(&overrides)
             };
             let mut next = match intake.take_news() {
@@ -248,15 +258,14 @@ impl Publisher {
         let mut targets = loaded.snapshot.targets();
         targets.extend(self.current.load().targets());
         self.use_targets(&targets);
+        let mut hosts = loaded.snapshot.alias_hosts();
+        hosts.extend(self.current.load().alias_hosts());
+        self.aliases.set_hosts(&hosts);
         let (intake, is_probing) = (Arc::clone(&self.intake), self.schedule.is_some());
+        let book = Arc::clone(self.aliases.book());
         let deadline = self.fixed.probe.first_verdicts;
         tokio::spawn(async move {
-            if is_probing && timeout(deadline, intake.first_round()).await.is_err() {
-                let waiting = intake.board().waiting();
-                warn!(
-                    "{waiting} targets have no verdict yet; they count as up until they have one"
-                );
-            }
+            first_round(deadline, is_probing.then_some(&*intake), &book).await;
             Step::Probed(loaded)
         })
     }
@@ -271,7 +280,8 @@ impl Publisher {
     /// Swaps in what was loaded, with the health of the moment; what is served then, or why it is not.
     async fn take_over(&mut self, loaded: Loaded) -> Result<String, String> {
         let Loaded { config, snapshot, known, report } = loaded;
-        let targets = snapshot.targets();
+        let (targets, hosts) = (snapshot.targets(), snapshot.alias_hosts());
+        let aliases = self.aliases.book().aliases();
         let (before, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         intake.hold(&targets);
         self.feeds.set_targets(self.loads.use_zones(snapshot.zones()));
@@ -282,6 +292,7 @@ impl Publisher {
             let past = |apex: &Name, pool: &str| before.past(apex, pool);
             let conditions = Conditions {
                 past: Some(&past),
+                aliases: Some(&aliases),
                 ..Conditions::new(moment.time, &of_target)
                     .with_overrides(&overrides)
                     .with_demands(&demands)
@@ -305,6 +316,7 @@ impl Publisher {
         let generation = self.current.load().generation() + 1;
         self.swap(snapshot.numbered(generation));
         self.use_targets(&targets);
+        self.aliases.set_hosts(&hosts);
         self.known = known;
         self.has_garbage = true;
         info!("reloaded: {told}");
@@ -372,6 +384,28 @@ impl Publisher {
                 give_back();
             }
         });
+    }
+}
+
+/// Waits until everything that is new was looked at once, or the deadline: targets, unless nobody probes,
+/// and the hosts of aliases.
+pub(crate) async fn first_round(deadline: Duration, intake: Option<&Intake>, book: &Book) {
+    let verdicts = async {
+        if let Some(intake) = intake {
+            intake.first_round().await;
+        }
+    };
+    let both = async { tokio::join!(verdicts, book.first_round()) };
+    if timeout(deadline, both).await.is_ok() {
+        return;
+    }
+    if let Some(waiting) = intake.map(|intake| intake.board().waiting()).filter(|count| *count > 0)
+    {
+        warn!("{waiting} targets have no verdict yet; they count as up until they have one");
+    }
+    if book.waiting() > 0 {
+        let waiting = book.waiting();
+        warn!("{waiting} hosts of aliases are not found yet; they are not answered until they are");
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, AdminState};
+use crate::alias::{Book, Lookups, Resolver};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::dns::{Buckets, Dice, Pairs};
@@ -38,9 +39,9 @@ use crate::listen::{Current, socket};
 use crate::load::{Loaded, Place, load, load_certificates, place_in_memory, read_server};
 use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
-use crate::model::{Overrides, Report, Verdict};
+use crate::model::{Aliases, Overrides, Report, Verdict};
 use crate::probe::{Prober, Schedule};
-use crate::publish::{Publisher, ReloadRequest, weighed};
+use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
 use crate::snapshot::demand::Estimator;
 use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
@@ -278,10 +279,16 @@ impl Node {
         let loads = Arc::new(LoadBoard::restored(recalled.steering.loads()));
         let mut feeds = start_feeds(config, &loads, clock);
         feeds.set_targets(loads.use_zones(loaded.snapshot.zones()));
-        let schedule = first_verdicts(config, &loaded, &intake, &loads, clock, &recalled).await;
+        let resolver = Resolver::new(&config.fixed.alias.resolvers);
+        let mut aliases = Lookups::new(Arc::new(Book::new(Arc::clone(&metrics))), resolver, clock);
+        aliases.set_hosts(&loaded.snapshot.alias_hosts());
+        let book = Arc::clone(aliases.book());
+        let schedule =
+            first_verdicts(config, &loaded, &intake, &loads, &book, clock, &recalled).await;
 
         let Loaded { snapshot, known, .. } = loaded;
-        let snapshot = with_what_is_known(snapshot, &intake, clock, &recalled.steering);
+        let snapshot =
+            with_what_is_known(snapshot, &intake, &book.aliases(), clock, &recalled.steering);
         let snapshot = weighed(&snapshot, &loads, clock.moment()).unwrap_or(snapshot);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
@@ -331,6 +338,7 @@ impl Node {
             current: Arc::clone(&current),
             intake,
             schedule,
+            aliases,
             loads,
             feeds,
             metrics,
@@ -396,6 +404,7 @@ async fn first_verdicts(
     loaded: &Loaded,
     intake: &Arc<Intake>,
     loads: &Arc<LoadBoard>,
+    book: &Book,
     clock: Clock,
     recalled: &state::Recalled,
 ) -> Option<Schedule> {
@@ -407,6 +416,7 @@ async fn first_verdicts(
     }
     let probe = &config.fixed.probe;
     if !probe.enabled {
+        first_round(probe.first_verdicts, None, book).await;
         return None;
     }
     let (verdicts, loads) = (Arc::clone(intake), Arc::clone(loads));
@@ -416,10 +426,7 @@ async fn first_verdicts(
         verdicts.observe(&seen)
     });
     schedule.set_targets(&targets);
-    if timeout(probe.first_verdicts, intake.first_round()).await.is_err() {
-        let waiting = intake.board().waiting();
-        warn!("{waiting} targets have no verdict yet; they count as up until they have one");
-    }
+    first_round(probe.first_verdicts, Some(intake), book).await;
     let down = |status: &crate::health::TargetStatus| status.health.verdict == Verdict::Down;
     let down = intake.board().entries().iter().filter(|status| down(status)).count();
     if down == targets.len() && down > 0 {
@@ -445,6 +452,7 @@ fn start_feeds(config: &ServerConfig, loads: &Arc<LoadBoard>, clock: Clock) -> f
 fn with_what_is_known(
     snapshot: Snapshot,
     intake: &Intake,
+    aliases: &Arc<Aliases>,
     clock: Clock,
     before: &state::Steering,
 ) -> Snapshot {
@@ -461,6 +469,7 @@ fn with_what_is_known(
     let (of_target, overrides) = (intake.health(), intake.overrides());
     let conditions = Conditions {
         past: Some(&|apex, pool| before.past(apex, pool)),
+        aliases: Some(aliases),
         ..Conditions::new(clock.now(), &of_target).with_overrides(&overrides)
     };
     snapshot.next(&conditions).unwrap_or(snapshot)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::branches::{SteerEntry, pools_of};
 use super::reader::{Key, Keys, Table, Value, list_words, suggest};
 use super::template::{Gap, Template, TemplateError};
+use crate::model::alias::ADDRESSES_MAX;
 use crate::model::form::{Body, LADDER_MAX, ReadyData, Service, ServiceParam};
 use crate::model::topology::ANSWERS_MAX;
 use crate::model::{Diagnostic, Endpoint, EndpointId, Form, Name, Pool, RecordType, Region, Steer};
@@ -168,7 +169,7 @@ impl FormReader<'_> {
 
     /// The octets of an endpoint's data: priority, target, parameters and hints.
     fn len_of(&self, service: &Service, id: EndpointId) -> usize {
-        const HINTS: usize = 4 + 4 + 4 + 16;
+        const HINTS: usize = 4 + 4 + ADDRESSES_MAX * (4 + 16);
         let host = self.endpoints[id.index()].host().map_or(1, |host| host.as_wire().len());
         let params = service.params.iter().map(|param| 4 + param.value.len()).sum::<usize>();
         2 + host + params + HINTS

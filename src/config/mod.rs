@@ -11,6 +11,7 @@
 //! | `zones/NAME.toml`, with the master file that it may name | a [`Zone`], by [`read_zones`] |
 //! | `zones/NAME.zone` that no TOML file names | a [`Zone`] of static records |
 
+mod aliases;
 mod authority;
 mod branches;
 mod by_load;
@@ -46,8 +47,8 @@ pub use self::encrypted::{Encrypted, Transport};
 pub use self::file::ReadFile;
 use self::reader::Keys;
 pub use self::server::{
-    Admin, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable, ServerConfig,
-    State, Zones, is_server_text, read_server,
+    Admin, Alias, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable,
+    ServerConfig, State, Zones, is_server_text, read_server,
 };
 pub use self::text::duration as parse_duration;
 use crate::model::{Diagnostic, Name, Report, Span, Zone};
@@ -144,6 +145,17 @@ fn assemble(report: &mut Report, files: &dyn ZoneFiles, read: &[Arc<ReadFile>]) 
         }
     }
     defined.dedup_by(|second, first| second.0 == first.0);
+    let zones = defined.iter().filter_map(|(.., file)| file.zone.as_ref());
+    let loops = aliases::find_loops(&zones.collect::<Vec<_>>());
+    for (apex, message) in loops {
+        let place = defined.iter().find(|(own, ..)| **own == apex);
+        let Some((_, span, moved, file)) = place else { continue };
+        let place = match moved {
+            Some(moved) => span.moved(*moved),
+            None => Span { source: report.add_path(shown(files, file.name())), ..*span },
+        };
+        report.push(Diagnostic::error(place, message).hint(aliases::HINT));
+    }
     defined.into_iter().filter_map(|(.., file)| file.zone.clone()).collect()
 }
 

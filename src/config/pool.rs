@@ -20,7 +20,17 @@ pub(super) const KEYS: Keys = Keys {
 };
 pub(super) const ENDPOINT_KEYS: Keys = Keys {
     place: "pools.NAME.endpoints",
-    known: &["name", "address", "host", "weight", "check-address", "port", "priority", "text"],
+    known: &[
+        "name",
+        "address",
+        "host",
+        "alias",
+        "weight",
+        "check-address",
+        "port",
+        "priority",
+        "text",
+    ],
     unbuilt: &["capacity"],
 };
 
@@ -186,7 +196,7 @@ impl<'d> PoolReader<'_, 'd> {
         let text = host.text("a host name")?;
         if text.parse::<IpAddr>().is_ok() {
             let hint = format!("write `address = \"{text}\"`");
-            host.push(host.error("`host` is an address").hint(hint));
+            host.push(host.error(format!("`{}` is an address", host.key)).hint(hint));
             return None;
         }
         host.name(self.apex)
@@ -194,11 +204,21 @@ impl<'d> PoolReader<'_, 'd> {
 
     fn read_at(&self, table: &Table<'d>) -> EndpointAt {
         let nowhere = EndpointAt::Addresses { v4: None, v6: None };
+        if let Some(alias) = table.get("alias") {
+            if let Some(other) = table.get("address").or_else(|| table.get("host")) {
+                let error = alias.error(format!("{} has `alias` and `{}`", table.what, other.key));
+                alias
+                    .push(error.hint(
+                        "keep one: `alias` answers the addresses of a host, `host` its name",
+                    ));
+            }
+            return self.read_host(alias).map_or(nowhere, EndpointAt::Alias);
+        }
         match (table.get("address"), table.get("host")) {
             (Some(address), _) => read_addresses(table, address),
             (None, Some(host)) => self.read_host(host).map_or(nowhere, EndpointAt::Host),
             (None, None) => {
-                if table.is_misspelt("address") || table.is_misspelt("host") {
+                if ["address", "host", "alias"].iter().any(|key| table.is_misspelt(key)) {
                     return nowhere;
                 }
                 let message = format!("{} has neither `address` nor `host`", table.what);
@@ -264,7 +284,7 @@ fn default_name(at: &EndpointAt) -> String {
         EndpointAt::Addresses { v4: Some(address), .. } => address.to_string(),
         EndpointAt::Addresses { v4: None, v6: Some(address) } => address.to_string(),
         EndpointAt::Addresses { v4: None, v6: None } => String::new(),
-        EndpointAt::Host(name) => name.to_string(),
+        EndpointAt::Host(name) | EndpointAt::Alias(name) => name.to_string(),
     }
 }
 
@@ -287,9 +307,9 @@ fn read_min_healthy(pool: &str, value: Value<'_>, total: usize) -> Option<MinHea
 /// The address families that a pool's endpoints have.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Families {
-    /// Some endpoint has an IPv4 address, or is a host name that may.
+    /// Some endpoint has an IPv4 address, or is a host name or an alias that may.
     pub(super) v4: bool,
-    /// Some endpoint has an IPv6 address, or is a host name that may.
+    /// Some endpoint has an IPv6 address, or is a host name or an alias that may.
     pub(super) v6: bool,
     /// Some endpoint is a host name.
     pub(super) host: bool,
@@ -306,6 +326,7 @@ impl Families {
                     families.v6 |= v6.is_some();
                 }
                 EndpointAt::Host(_) => families = Self { v4: true, v6: true, host: true },
+                EndpointAt::Alias(_) => (families.v4, families.v6) = (true, true),
             }
         }
         families

@@ -29,6 +29,8 @@ pub struct Fixed {
     pub dns: Dns,
     /// `[probe]`
     pub probe: Probe,
+    /// `[alias]`
+    pub alias: Alias,
     /// `[admin]`
     pub admin: Admin,
     /// `[state]`
@@ -44,6 +46,7 @@ impl Fixed {
         let sections = [
             ("dns", self.dns != new.dns),
             ("probe", self.probe != new.probe),
+            ("alias", self.alias != new.alias),
             ("admin", self.admin != new.admin),
             ("state", self.state != new.state),
             ("log", self.log != new.log),
@@ -198,6 +201,13 @@ impl Default for State {
     }
 }
 
+/// `[alias]`: how the hosts of aliases are looked up.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Alias {
+    /// The resolvers that are asked; when empty those of the system.
+    pub resolvers: Vec<SocketAddr>,
+}
+
 /// `[log]`: what is told, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Log {
@@ -251,7 +261,9 @@ impl LogFormat {
 
 const ROOT: Keys = Keys {
     place: "",
-    known: &["version", "dns", "limits", "zones", "geoip", "probe", "admin", "state", "log"],
+    known: &[
+        "version", "dns", "limits", "zones", "geoip", "probe", "alias", "admin", "state", "log",
+    ],
     unbuilt: &["fleet"],
 };
 const DNS: Keys = Keys {
@@ -295,12 +307,13 @@ const PROBE: Keys = Keys {
     known: &["enabled", "first-verdicts", "in-flight"],
     unbuilt: &["vantage", "quorum"],
 };
+const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
 const ADMIN: Keys = Keys { place: "admin", known: &["listen"], unbuilt: &["tokens", "tls"] };
 const STATE: Keys = Keys { place: "state", known: &["directory", "age-max"], unbuilt: &[] };
 const LOG: Keys = Keys { place: "log", known: &["level", "format"], unbuilt: &["dnstap"] };
 
 /// Every kind of table of the server file.
-pub(super) const KEYS: [&Keys; 12] = [
+pub(super) const KEYS: [&Keys; 13] = [
     &ROOT,
     &DNS,
     &encrypted::TLS,
@@ -310,6 +323,7 @@ pub(super) const KEYS: [&Keys; 12] = [
     &ZONES,
     &GEOIP,
     &PROBE,
+    &ALIAS,
     &ADMIN,
     &STATE,
     &LOG,
@@ -354,6 +368,7 @@ fn read_root(root: &Table<'_>) -> ServerConfig {
         fixed: Fixed {
             dns: dns.as_ref().map(|table| read_dns(table, &admin)).unwrap_or_default(),
             probe: root.table("probe", &PROBE).map(|table| read_probe(&table)).unwrap_or_default(),
+            alias: root.table("alias", &ALIAS).map(|table| read_alias(&table)).unwrap_or_default(),
             admin,
             state: root.table("state", &STATE).map(|table| read_state(&table)).unwrap_or_default(),
             log: root.table("log", &LOG).map(|table| read_log(&table)).unwrap_or_default(),
@@ -466,6 +481,12 @@ fn read_probe(table: &Table<'_>) -> Probe {
     table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
     table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
     probe
+}
+
+fn read_alias(table: &Table<'_>) -> Alias {
+    let mut alias = Alias::default();
+    table.read_into("resolvers", &mut alias.resolvers, |value| Some(addresses(value)));
+    alias
 }
 
 fn read_admin(table: &Table<'_>) -> Admin {

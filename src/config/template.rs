@@ -138,7 +138,7 @@ impl Template {
 fn filling(gap: Gap, endpoint: &Endpoint, pool: &Pool, region: &Region) -> Option<String> {
     let (v4, v6) = match endpoint.at {
         EndpointAt::Addresses { v4, v6 } => (v4, v6),
-        EndpointAt::Host(_) => (None, None),
+        EndpointAt::Host(_) | EndpointAt::Alias(_) => (None, None),
     };
     match gap {
         // A name prints itself with what escapes it needs.

@@ -174,9 +174,10 @@ fn steer(
         Answer::NoData { ttl } => negative(snapshot, record.zone(), Rcode::NOERROR, *ttl, reply),
         Answer::ServFail => Step::End(Rcode::SERVFAIL),
         answer => {
-            answer.draw(decision.dice, &mut |record| {
-                reply
-                    .write(Section::Answer, 1, |out| out.with_owner(name.as_wire(), &record.bytes));
+            answer.draw(decision.dice, &mut |records| {
+                for record in records.each() {
+                    reply.write(Section::Answer, 1, |out| out.with_owner(name.as_wire(), record));
+                }
             });
             Step::End(Rcode::NOERROR)
         }

@@ -133,9 +133,9 @@ impl<'a> Reply<'a> {
         self.move_pointers(start, pointers.map(|at| u16::from_be_bytes([at[0], at[1]])), by);
     }
 
-    /// The records that a rule drew, one at a time.
-    pub(super) fn push_steered(&mut self, record: &[u8]) {
-        if !self.push(Section::Answer, 1, record) {
+    /// The records of an endpoint that a rule drew.
+    pub(super) fn push_steered(&mut self, count: u16, records: &[u8]) {
+        if !self.push(Section::Answer, count, records) {
             self.truncate();
         }
     }

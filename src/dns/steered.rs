@@ -151,7 +151,7 @@ pub(super) fn answer(
             reply.refuse(Rcode::SERVFAIL, Kind::ServFail, error)
         }
         answer => {
-            answer.draw(decision.dice, &mut |record| reply.push_steered(&record.bytes));
+            answer.draw(decision.dice, &mut |own| reply.push_steered(own.count, &own.bytes));
             reply.set_authoritative();
             reply.finish(Rcode::NOERROR, Kind::Steered)
         }

@@ -445,7 +445,7 @@ fn probed_at(endpoint: &Endpoint) -> TargetHost {
     match (&endpoint.check_address, &endpoint.at) {
         (Some(address), _) => TargetHost::Address(*address),
         (None, EndpointAt::Addresses { v4, v6 }) => TargetHost::Address(of_either(v4, v6)),
-        (None, EndpointAt::Host(name)) => TargetHost::Name(name.clone()),
+        (None, EndpointAt::Host(name) | EndpointAt::Alias(name)) => TargetHost::Name(name.clone()),
     }
 }
 

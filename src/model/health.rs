@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Target, Time};
+use super::{AliasHealth, Target, Time};
 
 /// The agreed state of a target.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -179,8 +179,10 @@ pub struct EndpointHealth {
     pub v4: Option<TargetHealth>,
     /// Of its IPv6 address, if it has one.
     pub v6: Option<TargetHealth>,
-    /// Of its host name, if it is one.
+    /// Of its host name, if it is one or an alias of it.
     pub host: Option<TargetHealth>,
+    /// What was found of its host, if it is an alias.
+    pub alias: AliasHealth,
     /// Whether an operator is draining it: new answers name it only when nothing else is alive.
     pub is_drained: bool,
     /// Whether an operator's word stands in the place of its verdict.

@@ -4,6 +4,7 @@
 //! nothing here decides: deciding is what the layers above do with these types.
 
 pub mod address;
+pub mod alias;
 pub mod check;
 pub mod diagnostic;
 pub mod feed;
@@ -23,6 +24,7 @@ pub mod time;
 pub mod topology;
 
 pub use address::{ClientSubnet, Prefix};
+pub use alias::{AliasHealth, Aliases, Found};
 pub use check::{Check, CheckKind, CheckSpec, Target, TargetHost};
 pub use diagnostic::{Diagnostic, Report, Severity, SourceId, Sources, Span};
 pub use feed::{Feed, FeedSpec, FeedTarget, Load, Utilisation};

@@ -151,7 +151,7 @@ impl Endpoint {
     #[must_use]
     pub const fn host(&self) -> Option<&Name> {
         match &self.at {
-            EndpointAt::Host(name) => Some(name),
+            EndpointAt::Host(name) | EndpointAt::Alias(name) => Some(name),
             EndpointAt::Addresses { .. } => self.facts.host.as_ref(),
         }
     }
@@ -182,6 +182,8 @@ pub enum EndpointAt {
     },
     /// Under a host name, answered as CNAME.
     Host(Name),
+    /// At the addresses of a host, which are looked up while answers are given.
+    Alias(Name),
 }
 
 /// One rule: how one name chooses among pools.
@@ -656,7 +658,7 @@ impl Zone {
                 v6: v6.and_then(|address| target(TargetHost::Address(address.into()))),
                 host: None,
             },
-            EndpointAt::Host(name) => EndpointTargets {
+            EndpointAt::Host(name) | EndpointAt::Alias(name) => EndpointTargets {
                 host: target(TargetHost::Name(name.clone())),
                 ..Default::default()
             },

@@ -15,10 +15,10 @@ use super::rules::{RuleMap, RuleSource};
 use super::tally::Tally;
 use crate::geo::distance::Ranking;
 use crate::geo::{Atlas, ClassId, ClassMap, ClassMapError, Place, distance};
-use crate::model::topology::{ClientMap, Policy, Region, RttEntry, Where};
+use crate::model::topology::{ClientMap, EndpointAt, Policy, Region, RttEntry, Where};
 use crate::model::{
-    Coordinates, EndpointHealth, EndpointId, Location, Name, RegionId, Steer, SteerId, Target,
-    TargetHealth, Zone,
+    Coordinates, Endpoint, EndpointHealth, EndpointId, Location, Name, RegionId, Steer, SteerId,
+    Target, TargetHealth, Zone,
 };
 use crate::steer::capacity::Setup;
 use crate::steer::outline::{Node, To};
@@ -76,6 +76,8 @@ pub(crate) struct Fixed {
     pub(crate) rules: Vec<Arc<RuleSource>>,
     /// What is probed, and whose it is.
     pub(crate) targets: Targets,
+    /// The endpoints that are aliases, by zone.
+    pub(crate) aliases: Vec<(usize, EndpointId)>,
     /// By zone and pool: the rules that it may matter to.
     pub(crate) rules_by_pool: Vec<Vec<Vec<u32>>>,
     /// Whether any rule has a class map.
@@ -110,6 +112,7 @@ impl Fixed {
         let names = NameTable::new(&blueprint.zones)?;
         let has_classes = rules.sources.iter().any(|rule| rule.map.classes.is_some());
         let targets = Targets::new(&blueprint.zones);
+        let aliases = aliases_of(&blueprint.zones);
         let rules = rules.sources;
         let rules_by_pool = rules_by_pool(&blueprint.zones, &rules);
         let setups = Vec::new();
@@ -118,6 +121,7 @@ impl Fixed {
             rules_by_zone,
             rules,
             targets,
+            aliases,
             rules_by_pool,
             has_classes,
             blueprint,
@@ -196,6 +200,15 @@ impl Carried {
     pub(crate) fn place(&self, zone: usize) -> Option<usize> {
         self.places[zone]
     }
+}
+
+fn aliases_of(zones: &[Arc<Zone>]) -> Vec<(usize, EndpointId)> {
+    let is_alias = |endpoint: &Endpoint| matches!(endpoint.at, EndpointAt::Alias(_));
+    let of_zone = |(place, zone): (usize, &Arc<Zone>)| {
+        let own = zone.endpoints.iter().enumerate().filter(|(_, endpoint)| is_alias(endpoint));
+        own.map(move |(n, _)| (place, EndpointId::new(n))).collect::<Vec<_>>()
+    };
+    zones.iter().enumerate().flat_map(of_zone).collect()
 }
 
 fn rules_by_pool(zones: &[Arc<Zone>], rules: &[Arc<RuleSource>]) -> Vec<Vec<Vec<u32>>> {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::compile::Carried;
 use super::explain::{Decided, Question, decide, named_by, pools_of, with_outages};
 use super::find::{Found, QueryName};
-use super::record::SteeredRecord;
+use super::record::SteeredRecords;
 use super::{Snapshot, ZoneState};
 use crate::model::names::Flags;
 use crate::model::topology::{AnswerClaim, Claim, Expectation, Outage, Want};
@@ -147,7 +147,7 @@ fn is_same(answered: &[(RecordType, Vec<u8>)], want: &Want) -> bool {
 /// What an answer names, by type and data.
 fn records_of(decided: &Decided<'_>) -> Vec<(RecordType, Vec<u8>)> {
     let records = decided.records();
-    let parts = records.iter().map(SteeredRecord::parts);
+    let parts = records.iter().flat_map(SteeredRecords::parts);
     parts.map(|(rtype, rdata)| (rtype, rdata.to_vec())).collect()
 }
 
@@ -181,7 +181,11 @@ fn answered_text(decided: &Decided<'_>) -> String {
                 )
             });
             let pools = pools.collect::<Vec<_>>().join(" or ");
-            let records: Vec<String> = decided.records().iter().map(SteeredRecord::data).collect();
+            let records: Vec<String> =
+                decided.records().iter().flat_map(|own| own.data().collect::<Vec<_>>()).collect();
+            if records.is_empty() {
+                return format!("but the answer is an alias of {pools}");
+            }
             format!("but the answer is {} of {pools}", records.join(" and "))
         }
         Selected::Host(name) => format!("but the answer is a CNAME to {name}"),

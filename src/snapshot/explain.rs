@@ -10,15 +10,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::find::{Found, QueryName};
-use super::record::{Scribe, SteeredRecord};
+use super::record::{Scribe, SteeredRecords};
 use super::rules::{Answer, CompiledRule};
 use super::{Snapshot, ZoneState};
 use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
 use crate::model::topology::{Clients, EndpointAt, Outage, Policy};
 use crate::model::{
-    ClientSubnet, Coordinates, EndpointHealth, EndpointId, Name, Override, OverrideKind, PoolId,
-    Prefix, RecordType, Steer, TargetHealth, Verdict, Zone,
+    AliasHealth, ClientSubnet, Coordinates, EndpointHealth, EndpointId, Name, Override,
+    OverrideKind, PoolId, Prefix, RecordType, Steer, TargetHealth, Verdict, Zone,
 };
 use crate::steer::ladder::rungs;
 use crate::steer::prefer::{NamedBy, rtts};
@@ -216,7 +216,10 @@ fn explain_name(
     let Some(column) = rule.column_of(question.qtype) else { return (found, "NODATA") };
     let state = snapshot.state(rule.source.zone);
     let decided = decide(snapshot, question, rule, column, &state);
-    explanation.answer = decided.records().iter().map(SteeredRecord::text).collect();
+    explanation.answer = decided.records().iter().flat_map(SteeredRecords::texts).collect();
+    if explanation.answer.is_empty() {
+        explanation.answer = decided.aliases();
+    }
     explanation.decision = Some(decision_of(&decided, located));
     let result = match decided.choice.drawn {
         Drawn::Endpoints(_) | Drawn::Host => "NOERROR",
@@ -275,7 +278,7 @@ pub(super) fn decide<'a>(
     let health = with_outages(zone, &state.health, question.down);
     let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
     let scene = scene.supposed(&state.past).with_freeze(state.freeze);
-    let scene = scene.with_loads(state.loads.clone());
+    let scene = scene.with_loads(state.loads.clone()).with_aliases(state.aliases.clone());
     let plans = state.plan.is_some().then_some((snapshot, rule.source.zone));
     let scene = match (&state.plan, plans) {
         (Some(plan), _) if question.down.is_empty() => scene.with_plan(Some(Arc::clone(plan))),
@@ -321,7 +324,7 @@ impl Decided<'_> {
     }
 
     /// The records that are answered.
-    pub(super) fn records(&self) -> Vec<SteeredRecord> {
+    pub(super) fn records(&self) -> Vec<SteeredRecords> {
         let Self { zone, outline, acted, family, .. } = self;
         let scribe = Scribe::new(zone, outline.rule(zone), acted, self.rtype);
         let of_rung = |rung: &walk::Decision| rung.outcome.selected(zone, outline, acted, *family);
@@ -330,6 +333,16 @@ impl Decided<'_> {
         let mut records = Vec::new();
         answer.draw(self.dice, &mut |record| records.push(record.clone()));
         records
+    }
+
+    /// Whose addresses are answered, where nobody looks them up.
+    fn aliases(&self) -> Vec<String> {
+        let Drawn::Endpoints(drawn) = &self.choice.drawn else { return Vec::new() };
+        let host = |id: &EndpointId| match &self.zone.endpoints[id.index()].at {
+            EndpointAt::Alias(host) => Some(format!("{} as of {host}", self.rtype)),
+            EndpointAt::Addresses { .. } | EndpointAt::Host(_) => None,
+        };
+        drawn.iter().filter_map(host).collect()
     }
 
     /// How long the answer lives, and what makes it so long.
@@ -354,6 +367,7 @@ impl Decided<'_> {
         let past: Vec<PoolPast> = self.scene.past().collect();
         let next = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
         let next = next.supposed(&past).with_freeze(self.scene.freeze);
+        let next = next.with_aliases(self.scene.aliases.clone());
         let next = next.with_loads(self.scene.loads.clone());
         let next = match self.plans {
             Some((snapshot, zone)) => snapshot.planned(zone, next),
@@ -544,6 +558,10 @@ fn ttl_text(zone: &Zone, steer: &Steer, ttl_by: TtlBy) -> String {
         TtlBy::End(pool) => {
             format!("what an operator says of pool {} ends then", zone.pools[pool.index()].name)
         }
+        TtlBy::Alias(pool) => {
+            let pool = &zone.pools[pool.index()].name;
+            format!("the host of an alias in pool {pool} is to be looked up again by then")
+        }
         TtlBy::Thaw => "the freeze ends then".to_owned(),
     }
 }
@@ -563,6 +581,7 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
         Fate::NotEnough => format!("{counts}, {} wanted", note.wanted),
         Fate::Drained => format!("{counts}, but all of it is being drained"),
         Fate::NoFamily => "no endpoint with an address of that family".to_owned(),
+        Fate::Unfound => format!("{counts}: hosts of its aliases were not found yet"),
         Fate::FamilyDown => format!("{counts}, but none in that family"),
         Fate::Full => format!("{counts}, but it is full"),
         Fate::NotReached => format!("{counts}; a better pool answers"),
@@ -631,6 +650,8 @@ fn overrides_of(decided: &Decided<'_>, pool: PoolId) -> Vec<String> {
 /// An endpoint's verdict in words, with what probes say where an operator says otherwise.
 fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
     let verdict = verdict_of(decided.zone, id, &decided.health);
+    let verdict =
+        if is_stale(decided, id) { format!("{verdict}, at its last addresses") } else { verdict };
     match decided.said[id.index()].map(|said| said.kind) {
         None => verdict,
         Some(OverrideKind::Drain) => format!("{verdict} but drained"),
@@ -639,6 +660,13 @@ fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
             format!("forced {verdict} over {real}")
         }
     }
+}
+
+/// Whether an endpoint is an alias whose host could not be looked up again in time.
+fn is_stale(decided: &Decided<'_>, id: EndpointId) -> bool {
+    let EndpointAt::Alias(host) = &decided.zone.endpoints[id.index()].at else { return false };
+    let aliases = decided.acted.aliases.as_ref();
+    aliases.and_then(|aliases| aliases.get(host)).is_some_and(|found| found.is_stale)
 }
 
 /// An endpoint's verdict in a word; with two families that differ, both.
@@ -650,6 +678,13 @@ fn verdict_of(zone: &Zone, id: EndpointId, health: &[EndpointHealth]) -> String 
     };
     match &zone.endpoints[id.index()].at {
         EndpointAt::Host(_) => word(health.host).to_owned(),
+        EndpointAt::Alias(host) => match health.alias {
+            AliasHealth::Assumed | AliasHealth::Found { until: Some(_), .. } => {
+                word(health.host).to_owned()
+            }
+            AliasHealth::Unknown => format!("{host} was not found yet"),
+            AliasHealth::Found { until: None, .. } => format!("{host} has no addresses"),
+        },
         EndpointAt::Addresses { v4: Some(_), v6: None } => word(health.v4).to_owned(),
         EndpointAt::Addresses { v4: None, .. } => word(health.v6).to_owned(),
         EndpointAt::Addresses { v4: Some(_), v6: Some(_) } => {

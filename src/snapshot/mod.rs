@@ -30,8 +30,10 @@ pub use compile::{Blueprint, CompileError};
 
 use crate::geo::ClassMap;
 use crate::model::names::NameRecord;
+use crate::model::topology::EndpointAt;
 use crate::model::{
-    EndpointHealth, EndpointId, Name, Override, Overrides, Target, TargetHealth, Time, Zone,
+    AliasHealth, Aliases, EndpointHealth, EndpointId, Name, Override, Overrides, Target,
+    TargetHealth, Time, Zone,
 };
 use crate::steer::capacity::{self, Demand, Plan, PoolLoad, Setup};
 use crate::steer::overrides::{by_endpoint, overridden};
@@ -57,6 +59,9 @@ pub struct Conditions<'a> {
     pub past: Option<&'a Past<'a>>,
     /// What clients ask for, zone by zone, where somebody knows better than the snapshot.
     pub demands: Option<&'a Demands>,
+    /// What was found of the hosts of aliases, where somebody knows better than the snapshot. A first one
+    /// takes them for found where nobody does.
+    pub aliases: Option<&'a Arc<Aliases>>,
 }
 
 /// Tells what a pool has been through, by the zone's apex and its own name.
@@ -66,8 +71,15 @@ impl<'a> Conditions<'a> {
     /// The health of targets at a moment, of which no operator has said anything.
     #[must_use]
     pub fn new(now: Time, of_target: &'a dyn Fn(&Target) -> TargetHealth) -> Self {
-        let (news, overrides) = (News::OfAll, Overrides::NONE);
-        Self { now, of_target, news, overrides, past: None, demands: None }
+        Self {
+            now,
+            of_target,
+            news: News::OfAll,
+            overrides: Overrides::NONE,
+            past: None,
+            demands: None,
+            aliases: None,
+        }
     }
 
     /// The same under the words of operators.
@@ -80,6 +92,12 @@ impl<'a> Conditions<'a> {
     #[must_use]
     pub const fn with_demands(self, demands: &'a Demands) -> Self {
         Self { demands: Some(demands), ..self }
+    }
+
+    /// The same when this was found of the hosts of aliases.
+    #[must_use]
+    pub const fn with_aliases(self, aliases: &'a Arc<Aliases>) -> Self {
+        Self { aliases: Some(aliases), ..self }
     }
 
     fn freeze(&self) -> Option<Freeze> {
@@ -101,6 +119,8 @@ pub struct Snapshot {
     fixed: Arc<Fixed>,
     /// What is known of each target, by place.
     target_health: Arc<Vec<TargetHealth>>,
+    /// What was found of the hosts of aliases.
+    aliases: Option<Arc<Aliases>>,
     /// What operators say over that.
     overrides: Arc<Overrides>,
     /// The moment by which they counted: no scene is younger, and those that did not change are older.
@@ -140,6 +160,8 @@ pub(crate) struct ZoneState<'a> {
     pub(crate) freeze: Option<Freeze>,
     /// What rules see that only observe health, where a zone has such rules.
     pub(crate) observed: Option<Arc<Scene>>,
+    /// Of the hosts of aliases.
+    pub(crate) aliases: Option<Arc<Aliases>>,
     /// Of its pools, by id.
     pub(crate) past: Vec<PoolPast>,
     /// The weights that follow load.
@@ -161,6 +183,7 @@ impl ZoneState<'_> {
             frozen: None,
             freeze: None,
             observed: None,
+            aliases: None,
             past: Vec::new(),
             loads: None,
             plan: None,
@@ -202,6 +225,7 @@ impl Snapshot {
             demands: vec![None; fixed.blueprint.zones.len()],
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
+            aliases: conditions.aliases.cloned(),
             scenes,
             observed,
             rules,
@@ -228,7 +252,9 @@ impl Snapshot {
         };
         let target_health = fixed.targets.health(&of_target);
         let overrides = Arc::clone(&self.overrides);
-        let conditions = Conditions { now: self.as_of, overrides: &overrides, ..*conditions };
+        let aliases = self.aliases.as_ref();
+        let conditions =
+            Conditions { now: self.as_of, overrides: &overrides, aliases, ..*conditions };
         let conditions = &conditions;
         let scene = |place| match place_before(place) {
             Some(old) => Arc::clone(&self.scenes[old]),
@@ -265,6 +291,7 @@ impl Snapshot {
             due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
+            aliases: self.aliases.clone(),
             overrides: Arc::clone(&self.overrides),
             as_of: self.as_of,
             freeze: self.freeze,
@@ -345,12 +372,21 @@ impl Snapshot {
         &self.fixed.blueprint.atlas
     }
 
+    /// The hosts that endpoints are aliases of, each once.
+    #[must_use]
+    pub fn alias_hosts(&self) -> HashSet<Name> {
+        let hosts = self.fixed.aliases.iter().map(|(zone, id)| alias_host(self.zone(*zone), *id));
+        hosts.flatten().cloned().collect()
+    }
+
     /// What it took for known of the endpoints of a zone, operators' words included.
     #[must_use]
     pub fn endpoint_health(&self, zone: usize) -> Vec<EndpointHealth> {
         let said = self.said_of(zone);
         let ids = (0..said.len()).map(EndpointId::new);
-        let health = |id| counting_health(&self.fixed, zone, id, &self.target_health, &said);
+        let aliases = self.aliases.as_deref();
+        let health =
+            |id| counting_health(&self.fixed, zone, id, &self.target_health, aliases, &said);
         ids.map(health).collect()
     }
 
@@ -366,6 +402,7 @@ impl Snapshot {
             frozen: self.overrides.freeze_at(self.as_of).map(ToString::to_string),
             freeze: self.freeze,
             observed: self.observed[zone].clone(),
+            aliases: scene.aliases.clone(),
             past: scene.past().collect(),
             loads: scene.loads.clone(),
             plan: scene.plan().cloned(),
@@ -508,9 +545,12 @@ fn scene_of(
 ) -> Scene {
     let zone = &fixed.blueprint.zones[place];
     let said = by_endpoint(zone, conditions.overrides, conditions.now);
-    let health = |id| counting_health(fixed, place, id, target_health, &said);
+    let aliases = conditions.aliases;
+    let found = aliases.map(|aliases| &**aliases);
+    let health = |id| counting_health(fixed, place, id, target_health, found, &said);
     let past = conditions.past(zone).unwrap_or_default();
-    Scene::new(zone, &health, &past, conditions.now).with_freeze(conditions.freeze())
+    let scene = Scene::new(zone, &health, &past, conditions.now);
+    scene.with_freeze(conditions.freeze()).with_aliases(aliases.cloned())
 }
 
 /// Where the clients of a zone go, if its pools can carry only so much. `before` is where they went, and
@@ -545,10 +585,26 @@ fn counting_health(
     zone: usize,
     endpoint: EndpointId,
     target_health: &[TargetHealth],
+    aliases: Option<&Aliases>,
     said: &[Option<&Override>],
 ) -> EndpointHealth {
     let real = fixed.targets.endpoint_health(zone, endpoint, target_health);
-    overridden(real, said[endpoint.index()])
+    let alias = alias_health(&fixed.blueprint.zones[zone], endpoint, aliases);
+    overridden(EndpointHealth { alias, ..real }, said[endpoint.index()])
+}
+
+/// What was found of an endpoint's host, if it is an alias.
+fn alias_health(zone: &Zone, endpoint: EndpointId, aliases: Option<&Aliases>) -> AliasHealth {
+    let host = alias_host(zone, endpoint);
+    host.map_or_else(AliasHealth::default, |host| AliasHealth::of(host, aliases))
+}
+
+/// The host that an endpoint is an alias of.
+fn alias_host(zone: &Zone, endpoint: EndpointId) -> Option<&Name> {
+    match &zone.endpoints[endpoint.index()].at {
+        EndpointAt::Alias(host) => Some(host),
+        EndpointAt::Addresses { .. } | EndpointAt::Host(_) => None,
+    }
 }
 
 /// What rules see that only observe health.
@@ -557,8 +613,12 @@ fn observed_scene(zone: &Zone, conditions: &Conditions<'_>) -> Option<Scene> {
         return None;
     }
     let said = by_endpoint(zone, conditions.overrides, conditions.now);
-    let health = |id: EndpointId| overridden(EndpointHealth::default(), said[id.index()]);
-    Some(Scene::new(zone, &health, &[], conditions.now))
+    let aliases = conditions.aliases;
+    let health = |id: EndpointId| {
+        let alias = alias_health(zone, id, aliases.map(|aliases| &**aliases));
+        overridden(EndpointHealth { alias, ..EndpointHealth::default() }, said[id.index()])
+    };
+    Some(Scene::new(zone, &health, &[], conditions.now).with_aliases(aliases.cloned()))
 }
 
 /// When the first of these rules is due, or what operators say ends.

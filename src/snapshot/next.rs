@@ -7,8 +7,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::demand::Demands;
-use super::{Conditions, News, Snapshot, acted, counting_health, due_of, observed_scene, plan_of};
-use crate::model::{Name, PoolId, Target, TargetHealth, Time};
+use super::{
+    Conditions, News, Snapshot, acted, alias_host, counting_health, due_of, observed_scene, plan_of,
+};
+use crate::model::{Aliases, Name, PoolId, Target, TargetHealth, Time};
 use crate::snapshot::rules::CompiledRule;
 use crate::steer::capacity::Demand;
 use crate::steer::overrides::by_endpoint;
@@ -22,7 +24,14 @@ impl Snapshot {
     pub fn next(&self, conditions: &Conditions<'_>) -> Option<Self> {
         let (target_health, changed_targets) = self.next_health(conditions);
         let spoken_of = self.zones_spoken_of(conditions);
-        let changed = self.changed_pools(&changed_targets, &spoken_of, conditions);
+        let mut changed = self.changed_pools(&changed_targets, &spoken_of, conditions);
+        let aliases = conditions.aliases.or(self.aliases.as_ref());
+        let conditions = &Conditions { aliases, ..*conditions };
+        let found_anew = self.pools_found_anew(aliases.map(|aliases| &**aliases));
+        let seen_anew = spoken_of.iter().chain(found_anew.keys()).copied().collect();
+        for (zone, pools) in found_anew {
+            changed.entry(zone).or_default().extend(pools);
+        }
         let is_due = self.due.is_some_and(|due| due <= conditions.now);
         let is_said_already = *self.overrides == *conditions.overrides;
         let (demands, asking_other) = self.next_demands(conditions);
@@ -35,14 +44,14 @@ impl Snapshot {
         places.extend(&replanned);
         places.sort_unstable();
         places.dedup();
-        let observed = self.next_observed(&spoken_of, conditions);
+        let observed = self.next_observed(&seen_anew, conditions);
         let mut rules = self.rules.clone();
         for place in places {
             let rule = &mut rules[place as usize];
             let source = &rule.source;
             let zone = &self.fixed.blueprint.zones[source.zone];
             let pools = changed.get(&source.zone);
-            if source.is_observe_only(zone) && !is_due && !spoken_of.contains(&source.zone) {
+            if source.is_observe_only(zone) && !is_due && !seen_anew.contains(&source.zone) {
                 continue;
             }
             let is_replanned = replanned.contains(&place);
@@ -62,6 +71,7 @@ impl Snapshot {
             fixed: Arc::clone(&self.fixed),
             due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
             target_health,
+            aliases: aliases.cloned(),
             overrides: match is_said_already {
                 true => Arc::clone(&self.overrides),
                 false => Arc::new(conditions.overrides.clone()),
@@ -211,6 +221,20 @@ impl Snapshot {
         changed
     }
 
+    /// The pools with aliases of which something else is known now than was, by zone.
+    fn pools_found_anew(&self, aliases: Option<&Aliases>) -> HashMap<usize, HashSet<PoolId>> {
+        let mut changed: HashMap<usize, HashSet<PoolId>> = HashMap::new();
+        let before = self.aliases.as_deref();
+        for (zone, id) in &self.fixed.aliases {
+            let own = self.zone(*zone);
+            let Some(host) = alias_host(own, *id) else { continue };
+            if before.map(|all| all.get(host)) != aliases.map(|all| all.get(host)) {
+                changed.entry(*zone).or_default().insert(own.endpoints[id.index()].pool);
+            }
+        }
+        changed
+    }
+
     /// The pools of a zone of which operators say something else now than they did.
     fn pools_spoken_of(&self, place: usize, conditions: &Conditions<'_>) -> Vec<PoolId> {
         let zone = self.zone(place);
@@ -237,22 +261,24 @@ impl Snapshot {
             let zone = &self.fixed.blueprint.zones[place];
             let words = pools.map(|_| by_endpoint(zone, conditions.overrides, conditions.now));
             let said = words.unwrap_or_default();
-            let health = |id| counting_health(&self.fixed, place, id, target_health, &said);
+            let aliases = conditions.aliases;
+            let found = aliases.map(|aliases| &**aliases);
+            let health = |id| counting_health(&self.fixed, place, id, target_health, found, &said);
             let past = conditions.past(zone);
             let pools = pools.into_iter().flatten().copied();
             let next = scene.next(zone, &health, past.as_deref(), pools, conditions.now);
-            *scene = Arc::new(next.with_freeze(conditions.freeze()));
+            *scene = Arc::new(next.with_freeze(conditions.freeze()).with_aliases(aliases.cloned()));
         }
         scenes
     }
 
     fn next_observed(
         &self,
-        spoken_of: &HashSet<usize>,
+        seen_anew: &HashSet<usize>,
         conditions: &Conditions<'_>,
     ) -> Vec<Option<Arc<Scene>>> {
         let mut observed = self.observed.clone();
-        for place in spoken_of {
+        for place in seen_anew {
             let scene = observed_scene(self.zone(*place), conditions);
             let loads = self.scenes[*place].loads.clone();
             observed[*place] = scene.map(|scene| Arc::new(scene.with_loads(loads)));

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::record::{Scribe, SteeredRecord};
+use super::record::{Scribe, SteeredRecords};
 use super::tally::Tally;
 use crate::geo::ClassMap;
 use crate::model::topology::EndpointAt;
@@ -89,11 +89,11 @@ struct Entry {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
     /// Records to draw from.
-    Among(DrawTree<SteeredRecord>),
+    Among(DrawTree<SteeredRecords>),
     /// Records to draw from, and behind them those for clients that go on by themselves.
-    Ladder(Vec<DrawTree<SteeredRecord>>),
+    Ladder(Vec<DrawTree<SteeredRecords>>),
     /// This CNAME.
-    Host(SteeredRecord),
+    Host(SteeredRecords),
     /// No data.
     NoData {
         /// For so many seconds at most.
@@ -384,9 +384,17 @@ fn families_of(zone: &Zone, outline: &Outline) -> Families {
     let endpoints = || outline.leaves().iter().flat_map(|pool| zone.endpoints_of(*pool));
     let has = |is_meant: &dyn Fn(&EndpointAt) -> bool| endpoints().any(|(_, e)| is_meant(&e.at));
     let is_host = |at: &EndpointAt| matches!(at, EndpointAt::Host(_));
+    let may_have = |at: &EndpointAt, family: Family| match at {
+        EndpointAt::Addresses { v4, v6 } => match family {
+            Family::V4 => v4.is_some(),
+            Family::V6 => v6.is_some(),
+            Family::Either => true,
+        },
+        EndpointAt::Host(_) | EndpointAt::Alias(_) => true,
+    };
     Families {
-        v4: has(&|at| is_host(at) || matches!(at, EndpointAt::Addresses { v4: Some(_), .. })),
-        v6: has(&|at| is_host(at) || matches!(at, EndpointAt::Addresses { v6: Some(_), .. })),
+        v4: has(&|at| may_have(at, Family::V4)),
+        v6: has(&|at| may_have(at, Family::V6)),
         only_hosts: !has(&|at| !is_host(at)),
     }
 }
@@ -400,18 +408,18 @@ impl Answer {
         ttl: u32,
     ) -> Self {
         let records = |(rung, selected): (usize, &Selected)| match selected {
-            Selected::Among(tree) => Some(tree.map(|id| scribe.record(*id, rung, ttl))),
+            Selected::Among(tree) => Some(tree.map(|id| scribe.records(*id, rung, ttl))),
             Selected::Host(_) | Selected::NoData | Selected::ServFail => None,
         };
         match selected {
             Selected::Among(tree) if rungs.is_empty() => {
-                Self::Among(tree.map(|id| scribe.record(*id, 0, ttl)))
+                Self::Among(tree.map(|id| scribe.records(*id, 0, ttl)))
             }
             Selected::Among(_) => {
                 let all = std::iter::once(selected).chain(rungs).enumerate();
                 Self::Ladder(all.filter_map(records).collect())
             }
-            Selected::Host(name) => Self::Host(SteeredRecord::cname(name, ttl)),
+            Selected::Host(name) => Self::Host(SteeredRecords::cname(name, ttl)),
             Selected::NoData => Self::NoData { ttl },
             Selected::ServFail => Self::ServFail,
         }
@@ -419,7 +427,7 @@ impl Answer {
 
     /// Hands every record of one answer to `name`, in order. A CNAME stands alone: if one is drawn
     /// first, it is all that is named; drawn later, it is left out.
-    pub(crate) fn draw<'a>(&'a self, dice: Draw, name: &mut impl FnMut(&'a SteeredRecord)) {
+    pub(crate) fn draw<'a>(&'a self, dice: Draw, name: &mut impl FnMut(&'a SteeredRecords)) {
         match self {
             Self::Among(tree) => Queue::default().draw(tree, dice, name),
             Self::Ladder(trees) => draw_ladder(trees, dice, name),
@@ -432,9 +440,9 @@ impl Answer {
 // Code of its own, so that what nearly every answer goes through is not called but part of its caller.
 #[cold]
 fn draw_ladder<'a>(
-    trees: &'a [DrawTree<SteeredRecord>],
+    trees: &'a [DrawTree<SteeredRecords>],
     dice: Draw,
-    mut name: &mut dyn FnMut(&'a SteeredRecord),
+    mut name: &mut dyn FnMut(&'a SteeredRecords),
 ) {
     let mut queue = Queue::default();
     for tree in trees {
@@ -454,11 +462,11 @@ impl Queue {
     #[inline]
     fn draw<'a>(
         &mut self,
-        tree: &'a DrawTree<SteeredRecord>,
+        tree: &'a DrawTree<SteeredRecords>,
         dice: Draw,
-        name: &mut impl FnMut(&'a SteeredRecord),
+        name: &mut impl FnMut(&'a SteeredRecords),
     ) {
-        tree.draw(dice, &mut |record: &'a SteeredRecord| {
+        tree.draw(dice, &mut |record: &'a SteeredRecords| {
             if !(self.is_begun && (record.is_cname || self.is_alone)) {
                 name(record);
             }

@@ -51,7 +51,15 @@ pub fn overridden(real: EndpointHealth, said: Option<&Override>) -> EndpointHeal
         // Nothing but an operator changes it.
         let next_change = Duration::MAX;
         let way = Some(TargetHealth { verdict, since: said.at, next_change, agreed_by: 1 });
-        EndpointHealth { v4: way, v6: way, host: way, is_drained: false, is_forced: true, until }
+        EndpointHealth {
+            v4: way,
+            v6: way,
+            host: way,
+            alias: real.alias,
+            is_drained: false,
+            is_forced: true,
+            until,
+        }
     };
     match kind {
         OverrideKind::Drain => EndpointHealth { is_drained: true, until, ..real },

@@ -11,7 +11,8 @@ use super::capacity::Plan;
 use super::load::LoadWeights;
 use crate::model::topology::EndpointAt;
 use crate::model::{
-    Endpoint, EndpointHealth, EndpointId, PoolId, TargetHealth, Time, Verdict, Zone,
+    AliasHealth, Aliases, Endpoint, EndpointHealth, EndpointId, PoolId, TargetHealth, Time,
+    Verdict, Zone,
 };
 
 /// By which addresses an answer leads to endpoints.
@@ -88,6 +89,8 @@ pub struct Scene {
     pub loads: Option<Arc<LoadWeights>>,
     /// Where clients go while pools can carry only so much; only in zones where some can.
     pub(super) plan: Option<Arc<Plan>>,
+    /// The addresses of aliases; `None` where nobody looks them up.
+    pub aliases: Option<Arc<Aliases>>,
     pools: Vec<Arc<PoolViews>>,
 }
 
@@ -122,6 +125,8 @@ pub(super) struct PoolViews {
     pub(super) is_draining: bool,
     /// When the first of what operators say of its endpoints ends by itself.
     pub(super) until: Option<Time>,
+    /// When the first of what was found of its aliases ends.
+    pub(super) found_until: Option<Time>,
     families: [FamilyView; 3],
 }
 
@@ -136,6 +141,8 @@ pub(super) struct FamilyView {
     pub(super) alive: Vec<EndpointId>,
     /// Those that are alive and being drained.
     pub(super) drained: Vec<EndpointId>,
+    /// Whether there are endpoints besides of which nobody knows yet whether they have it.
+    pub(super) is_unknown: bool,
 }
 
 impl PoolViews {
@@ -167,7 +174,7 @@ impl Scene {
             Arc::new(view_of(zone, PoolId::new(n), health, past, now))
         };
         let pools = (0..zone.pools.len()).map(view).collect();
-        Self { now, freeze: None, loads: None, plan: None, pools }
+        Self { now, freeze: None, loads: None, plan: None, aliases: None, pools }
     }
 
     /// The same under a freeze, or without.
@@ -200,6 +207,12 @@ impl Scene {
         self.plan.as_ref()
     }
 
+    /// The same with the addresses of aliases. Which of them there are was told by health already.
+    #[must_use]
+    pub fn with_aliases(self, aliases: Option<Arc<Aliases>>) -> Self {
+        Self { aliases, ..self }
+    }
+
     /// The zone with every endpoint up and nothing remembered.
     #[must_use]
     pub fn all_up(zone: &Zone) -> Self {
@@ -223,7 +236,8 @@ impl Scene {
             let past = past.map_or(view.past, |past| past[pool.index()]);
             *view = Arc::new(view_of(zone, pool, health, past, now));
         }
-        Self { now, freeze: self.freeze, loads: self.loads.clone(), plan: self.plan.clone(), pools }
+        let (freeze, loads, plan) = (self.freeze, self.loads.clone(), self.plan.clone());
+        Self { now, freeze, loads, plan, aliases: self.aliases.clone(), pools }
     }
 
     /// The same where what is lost now and was not `before` is only supposed to be: it has been so for
@@ -297,6 +311,7 @@ fn view_of(
         health_millis: 0,
         is_draining: false,
         until: None,
+        found_until: None,
         families: Default::default(),
     };
     let (mut whole, mut sound) = (0, 0);
@@ -304,13 +319,17 @@ fn view_of(
         let health = health(id);
         let known = ways_of(endpoint, &health);
         let ways = || known.iter().flatten();
-        let is_usable = ways().any(|(_, way)| way.verdict.is_usable());
+        let is_there = named_by(health.alias, Family::Either);
+        let is_usable = is_there && ways().any(|(_, way)| way.verdict.is_usable());
         view.usable += usize::from(is_usable);
         whole += u64::from(endpoint.weight);
         sound += u64::from(endpoint.weight) * u64::from(is_usable && !health.is_drained);
         view.forced_down += usize::from(!is_usable && health.is_forced);
         view.is_draining |= health.is_drained;
         view.until = [view.until, health.until].into_iter().flatten().min();
+        if let AliasHealth::Found { until, .. } = health.alias {
+            view.found_until = [view.found_until, until].into_iter().flatten().min();
+        }
         for (_, way) in ways() {
             view.next_change = view.next_change.min(way.next_change);
             if way.verdict == Verdict::Down {
@@ -321,6 +340,10 @@ fn view_of(
         for family in Family::ALL {
             let in_family = || ways().filter(|(of, _)| serves(*of, family)).map(|(_, way)| way);
             let own = &mut view.families[family.place()];
+            own.is_unknown |= health.alias == AliasHealth::Unknown;
+            if !named_by(health.alias, family) {
+                continue;
+            }
             if in_family().next().is_some() {
                 own.having.push(id);
                 if !health.is_drained {
@@ -343,7 +366,19 @@ fn serves(way: Option<Family>, family: Family) -> bool {
     family == Family::Either || way.is_none_or(|way| way == family)
 }
 
-/// The ways to reach an endpoint with what is known of each; the way of a host name has no family.
+/// Whether there is an address of a family to answer by, as far as that is a matter of an alias.
+const fn named_by(alias: AliasHealth, family: Family) -> bool {
+    match (alias, family) {
+        (AliasHealth::Assumed, _) => true,
+        (AliasHealth::Unknown, _) => false,
+        (AliasHealth::Found { v4, .. }, Family::V4) => v4,
+        (AliasHealth::Found { v6, .. }, Family::V6) => v6,
+        (AliasHealth::Found { v4, v6, .. }, Family::Either) => v4 || v6,
+    }
+}
+
+/// The ways to reach an endpoint with what is known of each; the way of a host name or an alias has no
+/// family.
 fn ways_of(
     endpoint: &Endpoint,
     health: &EndpointHealth,
@@ -354,6 +389,6 @@ fn ways_of(
             v4.map(|_| (Some(Family::V4), known(health.v4))),
             v6.map(|_| (Some(Family::V6), known(health.v6))),
         ],
-        EndpointAt::Host(_) => [Some((None, known(health.host))), None],
+        EndpointAt::Host(_) | EndpointAt::Alias(_) => [Some((None, known(health.host))), None],
     }
 }

@@ -84,6 +84,8 @@ pub enum TtlBy {
     End(PoolId),
     /// The freeze ends then.
     Thaw,
+    /// What was found of an alias in this pool is to be looked up again by then.
+    Alias(PoolId),
 }
 
 /// A set of leaves of an outline. Those from the 64th on are one member.
@@ -166,6 +168,8 @@ pub enum Why {
     AllDown,
     /// No pool of the rule has an address of the family.
     NoFamily,
+    /// None has one that is known: hosts of aliases have not been found.
+    Unfound,
 }
 
 impl fmt::Display for Why {
@@ -192,6 +196,7 @@ impl fmt::Display for Why {
             Self::Drained => f.write_str("all that is alive is being drained, so it still serves"),
             Self::AllDown => f.write_str("nothing is usable, so all-down decides"),
             Self::NoFamily => f.write_str("no pool of the rule has an address of that family"),
+            Self::Unfound => f.write_str("no host of an alias has been found yet"),
         }
     }
 }

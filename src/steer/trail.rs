@@ -43,6 +43,8 @@ pub enum Fate {
     Drained,
     /// It has no endpoint of the family.
     NoFamily,
+    /// It has none of which that is known: hosts of its aliases have not been found.
+    Unfound,
     /// None of its endpoints is alive in the family, though the pool is usable.
     FamilyDown,
     /// It is full, and what it has room for is better kept for others.
@@ -130,6 +132,7 @@ impl Teller<'_> {
         let is_held = self.is_held(self.outline.leaves()[leaf]);
         match fitness_of(view, steer, self.family, self.scene.stage_time(), is_held) {
             _ if is_outside && !self.selection.looked_at.has(leaf) => Fate::OutsideClause,
+            None if view.family(self.family).is_unknown => Fate::Unfound,
             None => Fate::NoFamily,
             Some(Fitness::Dead | Fitness::DeadAndDrained) if view.is_usable() => Fate::FamilyDown,
             Some(Fitness::Dead | Fitness::DeadAndDrained | Fitness::TooFew) => Fate::NotEnough,

@@ -82,6 +82,8 @@ pub(crate) struct Ground<'a> {
 struct LeafState {
     /// How fit it is; `None` when it does not have the family.
     fitness: Option<Fitness>,
+    /// Whether it has the family, or aliases that may come to have it.
+    may_have: bool,
     /// Whether it is lost and goes on to serve.
     is_held: bool,
     /// How much of its share it gets, of [`FULL_SHARE`].
@@ -111,6 +113,13 @@ impl Outlook {
         let mut outlook = Self { change, end: None };
         outlook.ends_at(scene, view.until, TtlBy::End(pool));
         outlook.ends_at(scene, scene.freeze.and_then(|freeze| freeze.until), TtlBy::Thaw);
+        match view.found_until {
+            // Something else may be found at any moment, and until then this goes on to be answered.
+            Some(until) if until <= scene.now => {
+                outlook.change = (Duration::ZERO, TtlBy::Alias(pool));
+            }
+            until => outlook.ends_at(scene, until, TtlBy::Alias(pool)),
+        }
         outlook
     }
 
@@ -145,7 +154,8 @@ impl LeafState {
         }
         let is_held = held_until.is_some();
         let fitness = fitness_of(view, steer, family, scene.stage_time(), is_held);
-        Self { fitness, is_held, share: stage.share, outlook, grows_in }
+        let may_have = fitness.is_some() || view.family(family).is_unknown;
+        Self { fitness, may_have, is_held, share: stage.share, outlook, grows_in }
     }
 }
 
@@ -203,6 +213,17 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Whether any pool there has the family, or may come to have it.
+    fn may_have_family(&self, to: To) -> bool {
+        match to {
+            To::Leaf(leaf) => self.leaves[leaf].may_have,
+            To::Node(node) => {
+                let below = &self.outline.nodes()[node].branches;
+                below.iter().any(|below| self.may_have_family(*below))
+            }
+        }
+    }
+
     /// The branches of a node that a client should get, and those that it may get besides.
     pub(super) fn branches<'p>(
         &self,
@@ -212,7 +233,8 @@ impl<'a> Ground<'a> {
         let order = &preference.orders[node];
         let (preferred, beyond) = order.parts();
         let branch_of = |branch: &u16| self.outline.nodes()[node].branches[usize::from(*branch)];
-        let is_shut = order.is_strict && preferred.iter().any(|b| self.has_family(branch_of(b)));
+        let is_shut =
+            order.is_strict && preferred.iter().any(|b| self.may_have_family(branch_of(b)));
         (preferred, if is_shut { &[] } else { beyond })
     }
 }
@@ -236,14 +258,16 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         has_kept: false,
         is_spilled: false,
     };
-    if !ground.has_family(To::Node(0)) {
+    if !ground.may_have_family(To::Node(0)) {
+        // Aliases may come to have it.
+        (0..leaves.len()).for_each(|leaf| walk.looked_at.add(leaf));
         let ttl = whole_secs(outline.rule(zone).ttl);
         return Decision {
             outcome: Outcome::NoData,
             ttl,
             ttl_by: TtlBy::Rule,
             why: Why::NoFamily,
-            looked_at: Leaves::default(),
+            looked_at: walk.looked_at,
             due: None,
         };
     }
@@ -267,7 +291,8 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         }
     }
     let outcome = walk.all_down();
-    walk.end(outcome, Why::AllDown)
+    let is_unfound = outcome == Outcome::ServFail && !ground.has_family(To::Node(0));
+    walk.end(outcome, if is_unfound { Why::Unfound } else { Why::AllDown })
 }
 
 struct Walk<'a> {
@@ -562,8 +587,8 @@ impl<'a> Walk<'a> {
         }
         let as_up = self.serve_node(0, Fitness::Dead);
         let as_up = as_up.or_else(|| self.serve_node(0, Fitness::DeadAndDrained));
-        let (draft, _) = as_up.expect("a pool of the rule has the family");
-        Outcome::Among(draft)
+        // Without any there are aliases whose hosts are not found: there is nothing to say yet.
+        as_up.map_or(Outcome::ServFail, |(draft, _)| Outcome::Among(draft))
     }
 
     /// The pool that `all-down` names, if it has the family and the client may have it.

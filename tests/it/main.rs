@@ -4,6 +4,7 @@
 #[expect(unreachable_pub, reason = "the fuzz targets reach it")]
 mod bodies;
 
+mod aliases;
 mod allocations;
 mod any_bytes;
 mod attacks;

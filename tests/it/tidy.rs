@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's layer. DESIGN.md §4, but that the command line stands above the server that it runs.
-const LAYERS: [(&str, u8); 24] = [
+const LAYERS: [(&str, u8); 25] = [
     ("model", 0),
     ("zone", 1),
     ("geo", 1),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, u8); 24] = [
     ("listen", 3),
     ("probe", 3),
     ("feed", 3),
+    ("alias", 3),
     ("intake", 3),
     ("stop", 3),
     ("state", 3),

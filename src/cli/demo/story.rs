@@ -137,7 +137,7 @@ impl Story {
                     verdict: Verdict::Unknown,
                     address: match endpoint.at {
                         EndpointAt::Addresses { v4, .. } => v4,
-                        EndpointAt::Host(_) => None,
+                        EndpointAt::Host(_) | EndpointAt::Alias(_) => None,
                     },
                     index,
                 })

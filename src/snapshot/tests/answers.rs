@@ -155,7 +155,7 @@ impl Asked<'_> {
             EndpointAt::Host(host) if rung == 0 && self.steer.has_addresses => {
                 return (RecordType::CNAME, host.as_wire().to_vec());
             }
-            EndpointAt::Host(_) => (None, None),
+            EndpointAt::Host(_) | EndpointAt::Alias(_) => (None, None),
             EndpointAt::Addresses { v4, v6 } => (*v4, *v6),
         };
         let rdata = match self.rtype {

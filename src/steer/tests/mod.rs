@@ -1,5 +1,6 @@
 //! How rules choose, as tables that read like a manual and as properties of every small world.
 
+mod aliases;
 mod draw;
 mod overrides;
 mod prefer;

@@ -132,7 +132,7 @@ fn any_words(world: &World) -> impl Strategy<Value = Vec<Override>> + use<> {
 fn state(world: &World, id: EndpointId, family: Family) -> (bool, bool, bool) {
     let EndpointHealth { v4, v6, host, is_drained, .. } = world.health[id.index()];
     let way = match (&world.zone.endpoints[id.index()].at, family) {
-        (EndpointAt::Host(_), _) => host,
+        (EndpointAt::Host(_) | EndpointAt::Alias(_), _) => host,
         (EndpointAt::Addresses { v6: own, .. }, Family::V6) => own.and(v6),
         (EndpointAt::Addresses { v4: own, .. }, _) => own.and(v4),
     };

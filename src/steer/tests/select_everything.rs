@@ -42,7 +42,7 @@ fn world(policy: Policy, text: &str, min: &str, clause: Option<(&str, bool)>) ->
 fn ways_in(world: &World, id: EndpointId, family: Family) -> Vec<TargetHealth> {
     let health = &world.health[id.index()];
     let ways = match (&world.zone.endpoints[id.index()].at, family) {
-        (EndpointAt::Host(_), _) => [health.host, None],
+        (EndpointAt::Host(_) | EndpointAt::Alias(_), _) => [health.host, None],
         (EndpointAt::Addresses { .. }, Family::V4) => [health.v4, None],
         (EndpointAt::Addresses { .. }, Family::V6) => [health.v6, None],
         (EndpointAt::Addresses { .. }, Family::Either) => [health.v4, health.v6],
@@ -194,7 +194,7 @@ fn ways(world: &World) -> Vec<String> {
     let of_endpoint = |endpoint: &crate::model::Endpoint| {
         let name = &endpoint.name;
         match endpoint.at {
-            EndpointAt::Host(_) => vec![format!("{name}/host")],
+            EndpointAt::Host(_) | EndpointAt::Alias(_) => vec![format!("{name}/host")],
             EndpointAt::Addresses { v4, v6 } => {
                 let v4 = v4.map(|_| format!("{name}/4"));
                 let v6 = v6.map(|_| format!("{name}/6"));

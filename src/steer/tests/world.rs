@@ -59,7 +59,9 @@ impl World {
                 v6: way(v6.is_some()),
                 ..Default::default()
             },
-            EndpointAt::Host(_) => EndpointHealth { host: way(true), ..Default::default() },
+            EndpointAt::Host(_) | EndpointAt::Alias(_) => {
+                EndpointHealth { host: way(true), ..Default::default() }
+            }
         });
         let past = vec![PoolPast::Whole; zone.pools.len()];
         Self { health: health.collect(), zone, past, now: Time::ZERO }
@@ -281,7 +283,7 @@ fn add_pool(zone: &mut Zone, line: &str) {
     });
 }
 
-/// `d`, `d/4`, `d/6`, `d/host`, each with `*3` for a weight.
+/// `d`, `d/4`, `d/6`, `d/host`, `d/alias`, each with `*3` for a weight.
 fn add_endpoint(zone: &mut Zone, pool: PoolId, word: &str) {
     let (word, weight) = word.split_once('*').unwrap_or((word, "1"));
     let (name, family) = word.split_once('/').unwrap_or((word, "46"));
@@ -290,6 +292,7 @@ fn add_endpoint(zone: &mut Zone, pool: PoolId, word: &str) {
     let v6 = Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(number));
     let at = match family {
         "host" => EndpointAt::Host(Name::parse(name, &zone.apex).unwrap()),
+        "alias" => EndpointAt::Alias(Name::parse(name, &zone.apex).unwrap()),
         _ => EndpointAt::Addresses {
             v4: family.contains('4').then_some(v4),
             v6: family.contains('6').then_some(v6),

@@ -199,6 +199,7 @@ fn overloads_after_a_loss(rule: &Rule<'_>, caches: Caches) -> Vec<u64> {
 
 /// Loses the first of regions of these capacities in thirty worlds of each kind; so many `exceptions` of
 /// each may take longer than 2 × (TTL + report period).
+#[expect(clippy::print_stdout, reason = "figures are what these tests are for")]
 fn check_losses(capacities: &[f64], exceptions: usize) {
     for ttl in [30, 60] {
         let allowed = 2 * (ttl + PERIOD_SECS);

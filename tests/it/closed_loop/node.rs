@@ -240,7 +240,7 @@ impl Steering for Node {
             && of == generation
         {
             self.remembered += 1;
-            if self.remembered % DOUBTED == 0 {
+            if self.remembered.is_multiple_of(DOUBTED) {
                 assert_eq!(self.ask(client), answer, "{client}");
             }
             return answer;

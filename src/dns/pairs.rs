@@ -52,20 +52,28 @@ impl Pairs {
         #[expect(clippy::cast_possible_truncation, reason = "some bits of a hash")]
         let place = &self.places[who as usize % PLACES];
         let (tag, own) = (who >> TAG_SHIFT, 1 << (column % 8));
-        let known = Slot::of(place.load(Ordering::Relaxed));
-        #[expect(clippy::cast_possible_truncation, reason = "it wraps")]
-        let now = unix_secs as u16;
-        let is_shared = known.tag == tag
-            && now.wrapping_sub(known.at) <= LIFE
-            && known.types != 0
-            && known.types & own == 0;
-        let slot = match is_shared {
-            true => Slot { types: known.types | own, ..known },
-            #[expect(clippy::cast_possible_truncation, reason = "it wraps")]
-            false => Slot { tag, at: now, types: own, turn: next_turn() as u16 },
+        #[expect(clippy::cast_possible_truncation, reason = "they wrap")]
+        let fresh = Slot { tag, at: unix_secs as u16, types: own, turn: 0 };
+        let mut next_turn = Some(next_turn);
+        let mut slot = fresh;
+        let follow = |bits| {
+            let known = Slot::of(bits);
+            let is_shared = known.tag == tag
+                && fresh.at.wrapping_sub(known.at) <= LIFE
+                && known.types != 0
+                && known.types & own == 0;
+            if is_shared {
+                slot = Slot { types: known.types | own, ..known };
+            } else if let Some(next_turn) = next_turn.take() {
+                #[expect(clippy::cast_possible_truncation, reason = "it wraps")]
+                let turn = next_turn() as u16;
+                slot = Slot { turn, ..fresh };
+            }
+            Some(slot.bits())
         };
-        // Of two threads at once one may be lost: its type is drawn again next time.
-        place.store(slot.bits(), Ordering::Relaxed);
+        // Types that come at the very same time to several threads follow the first of them.
+        let order = Ordering::Relaxed;
+        let _ = place.fetch_update(order, order, follow);
         let turn = u32::from(slot.turn);
         let random = mix(who.wrapping_add(u64::from(turn).wrapping_mul(GOLDEN_GAMMA)));
         Draw { random, turn, key: 0 }

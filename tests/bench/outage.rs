@@ -3,7 +3,7 @@
 //! A node steers 10,000 names, no two rules alike, by distance over eight regions. Clients ask 5,000 times a
 //! second for names at random. Then a region is taken down and brought back, ten times each, at the admin
 //! endpoint: the verdict is there at once, so that what is measured is how long it takes to be in every
-//! answer, and how much longer answers take meanwhile. Takes half a minute.
+//! answer, and how much longer answers take meanwhile. Takes less than a minute.
 
 #![allow(clippy::print_stdout, reason = "a report for people")]
 

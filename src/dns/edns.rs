@@ -16,10 +16,10 @@ use crate::snapshot::gate::Gate;
 pub(super) const OPT_LEN: usize = 11;
 /// Octets of an option's code and length.
 const OPTION_HEAD_LEN: usize = 4;
-/// Octets of a client subnet before its address: family, source, scope.
-const SUBNET_HEAD_LEN: usize = 4;
+/// Octets of a client subnet before its address: those, family, source, scope.
+const SUBNET_HEAD_LEN: usize = 8;
 /// Where among them the scope stands.
-const SCOPE_AT: usize = 3;
+const SCOPE_AT: usize = 7;
 
 /// Option codes.
 const NSID: u16 = 3;
@@ -106,24 +106,25 @@ impl<'a> Options<'a> {
     fn parse(rdata: &'a [u8]) -> Result<Self, EdnsError> {
         let mut options = Self::default();
         let mut rest = rdata;
-        while let Some((head, behind)) = rest.split_first_chunk::<OPTION_HEAD_LEN>() {
+        while let Some((head, _)) = rest.split_first_chunk::<OPTION_HEAD_LEN>() {
             let [code @ .., len_high, len_low] = *head;
-            let len = usize::from(u16::from_be_bytes([len_high, len_low]));
-            let (data, behind) = behind.split_at_checked(len).ok_or(EdnsError::Malformed)?;
-            options.read(u16::from_be_bytes(code), data)?;
+            let len = OPTION_HEAD_LEN + usize::from(u16::from_be_bytes([len_high, len_low]));
+            let (option, behind) = rest.split_at_checked(len).ok_or(EdnsError::Malformed)?;
+            options.read(u16::from_be_bytes(code), option)?;
             rest = behind;
         }
         if rest.is_empty() { Ok(options) } else { Err(EdnsError::Malformed) }
     }
 
-    /// Reads an option. Of several of one kind the first counts.
+    /// Reads an option: head and data. Of several of one kind the first counts.
     #[inline]
-    fn read(&mut self, code: u16, data: &'a [u8]) -> Result<(), EdnsError> {
+    fn read(&mut self, code: u16, option: &'a [u8]) -> Result<(), EdnsError> {
         match code {
             CLIENT_SUBNET if self.subnet.is_none() => {
-                self.subnet = Some(SubnetOption::parse(data).ok_or(EdnsError::Malformed)?);
+                self.subnet = Some(SubnetOption::parse(option).ok_or(EdnsError::Malformed)?);
             }
             COOKIE if self.cookie.is_none() => {
+                let data = &option[OPTION_HEAD_LEN..];
                 self.cookie = Some(Cookie::parse(data).ok_or(EdnsError::Malformed)?);
             }
             NSID => self.wants_nsid = true,
@@ -179,16 +180,16 @@ impl Options<'_> {
     fn reply_len(&self, gate: &Gate) -> usize {
         let option = |len: usize| OPTION_HEAD_LEN + len;
         let is_cookie_told = self.cookie.is_some() && !gate.cookie_secrets.is_empty();
-        self.subnet.map_or(0, |subnet| option(subnet.octets.len()))
+        self.subnet.map_or(0, |subnet| subnet.option.len())
             + if is_cookie_told { option(COOKIE_LEN) } else { 0 }
             + self.nsid(gate).map_or(0, |nsid| option(nsid.len()))
     }
 
     fn write_reply(&self, out: &mut OptionWriter<'_>, gate: &Gate, arrival: &Arrival, scope: u8) {
         if let Some(subnet) = &self.subnet
-            && let Some(data) = out.push(CLIENT_SUBNET, subnet.octets)
+            && let Some(option) = out.repeat(subnet.option)
         {
-            data[SCOPE_AT] = scope;
+            option[SCOPE_AT] = scope;
         }
         if let Some(cookie) = &self.cookie {
             let (client, unix_secs) = (arrival.client, arrival.unix_secs);
@@ -214,17 +215,26 @@ struct OptionWriter<'a> {
 }
 
 impl OptionWriter<'_> {
-    /// Appends an option; returns its data there, or nothing when there is no room for it.
+    /// Appends an option, if there is room for it.
     #[inline]
-    fn push(&mut self, code: u16, data: &[u8]) -> Option<&mut [u8]> {
-        let (head, behind) =
-            self.out.get_mut(self.len..)?.split_first_chunk_mut::<OPTION_HEAD_LEN>()?;
-        let room = behind.get_mut(..data.len())?;
+    fn push(&mut self, code: u16, data: &[u8]) {
+        let Some(rest) = self.out.get_mut(self.len..) else { return };
+        let Some((head, behind)) = rest.split_first_chunk_mut::<OPTION_HEAD_LEN>() else { return };
+        let Some(room) = behind.get_mut(..data.len()) else { return };
         let [code_high, code_low] = code.to_be_bytes();
         let [len_high, len_low] = short(data.len()).to_be_bytes();
         *head = [code_high, code_low, len_high, len_low];
         room.copy_from_slice(data);
         self.len += OPTION_HEAD_LEN + data.len();
+    }
+
+    /// Appends an option of the query as it came; returns it there, or nothing when there is no room for
+    /// it.
+    #[inline]
+    fn repeat(&mut self, option: &[u8]) -> Option<&mut [u8]> {
+        let room = self.out.get_mut(self.len..self.len + option.len())?;
+        room.copy_from_slice(option);
+        self.len += option.len();
         Some(room)
     }
 }
@@ -245,37 +255,51 @@ pub(super) const fn opt_head(rcode_high: u8, dnssec_ok: bool, options_len: u16) 
 /// A well-formed client subnet of a query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SubnetOption<'a> {
-    /// Family, source, scope and address as they came, to be echoed.
-    octets: &'a [u8],
+    /// Code, length, family, source, scope and address as they came, to be echoed.
+    option: &'a [u8],
     /// The subnet; `None` when the client wants none to be used (source 0).
     pub(super) prefix: Option<Prefix>,
 }
 
 impl<'a> SubnetOption<'a> {
-    /// Reads an option's data; `None` when it is malformed in any of the ways of RFC 7871 §6: a
+    /// Reads an option, head and data; `None` when it is malformed in any of the ways of RFC 7871 §6: a
     /// family other than 1 and 2, a length that the family does not have, a scope in a query, an
     /// address of more or fewer octets than the source length needs, or bits set behind it. A
     /// subnet of length 0 and family 0 is taken as what it means: use none.
-    fn parse(octets: &'a [u8]) -> Option<Self> {
-        let (head, address) = octets.split_first_chunk::<SUBNET_HEAD_LEN>()?;
-        let [family @ .., source, scope] = *head;
+    fn parse(option: &'a [u8]) -> Option<Self> {
+        let (head, address) = option.split_first_chunk::<SUBNET_HEAD_LEN>()?;
+        let [_, _, _, _, family @ .., source, scope] = *head;
         if scope != 0 || address.len() != usize::from(source).div_ceil(8) {
             return None;
         }
         let prefix = match (u16::from_be_bytes(family), source) {
             (0..=2, 0) => None,
-            (1, 1..=32) => Some(exact(Ipv4Addr::from(padded(address)).into(), source)?),
-            (2, 1..=128) => Some(exact(Ipv6Addr::from(padded(address)).into(), source)?),
+            (1, 1..=32) => Some(exact(v4_of(address)?.into(), source)?),
+            (2, 1..=128) => Some(exact(v6_of(address).into(), source)?),
             _ => return None,
         };
-        Some(Self { octets, prefix })
+        Some(Self { option, prefix })
     }
 }
 
-/// `octets`, and zeros behind them. There are at most `N`.
+/// The first octets of an address, and zeros behind them.
 #[inline]
-fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
-    std::array::from_fn(|n| octets.get(n).copied().unwrap_or(0))
+fn v4_of(octets: &[u8]) -> Option<Ipv4Addr> {
+    // Nearly all subnets are /24s.
+    let (a, b, c, d) = match *octets {
+        [a, b, c] => (a, b, c, 0),
+        [a, b, c, d] => (a, b, c, d),
+        [a, b] => (a, b, 0, 0),
+        [a] => (a, 0, 0, 0),
+        _ => return None,
+    };
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
+/// The same of at most 16.
+#[inline]
+fn v6_of(octets: &[u8]) -> Ipv6Addr {
+    std::array::from_fn::<u8, 16, _>(|n| octets.get(n).copied().unwrap_or(0)).into()
 }
 
 /// The prefix, unless bits are set behind its length.
@@ -290,6 +314,7 @@ mod tests {
 
     #[test]
     fn client_subnets_are_read_strictly() {
+        let option = |data: &[u8]| [&[0, 8, 0, u8::try_from(data.len()).unwrap()], data].concat();
         // The table of RFC 7871 §6 and §7.1.2.
         let good: [(&[u8], Option<&str>); 6] = [
             (&[0, 1, 24, 0, 192, 0, 2], Some("192.0.2.0/24")),
@@ -300,8 +325,8 @@ mod tests {
             (&[0, 0, 0, 0], None),
         ];
         for (octets, prefix) in good {
-            let read = SubnetOption::parse(octets).unwrap();
-            assert_eq!(read.prefix, prefix.map(|text| text.parse().unwrap()), "{octets:?}");
+            let read = SubnetOption::parse(&option(octets)).unwrap().prefix;
+            assert_eq!(read, prefix.map(|text| text.parse().unwrap()), "{octets:?}");
         }
         let bad: [&[u8]; 10] = [
             &[],
@@ -316,7 +341,7 @@ mod tests {
             &[0, 3, 0, 0],                   // The same without a length.
         ];
         for octets in bad {
-            assert!(SubnetOption::parse(octets).is_none(), "{octets:?}");
+            assert!(SubnetOption::parse(&option(octets)).is_none(), "{octets:?}");
         }
     }
 

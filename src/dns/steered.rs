@@ -104,6 +104,7 @@ pub(super) struct Decision<'a> {
 }
 
 /// Decides; `None` when the rule never has records of that type, whoever asks.
+#[inline]
 pub(super) fn decide<'a>(
     asked: Asked<'a>,
     rule_place: u32,
@@ -116,13 +117,16 @@ pub(super) fn decide<'a>(
     let placed = rule.place(subnet, arrival.client);
     let key = rule.key(subnet.prefix);
     rule.count(dice.seat, placed.class);
-    let dice = if rule.is_drawn_together() {
+    let answer = rule.answer(placed.class, column);
+    let dice = if !answer.draws_anew() {
+        Draw { random: 0, turn: 0, key }
+    } else if rule.is_drawn_together() {
         dice.draw_together((rule_place, column), subnet.prefix, arrival.unix_secs, key)
     } else {
         dice.draw(rule_place, column, key)
     };
     Some(Decision {
-        answer: rule.answer(placed.class, column),
+        answer,
         dice,
         // Without a subnet there is nothing that a scope could be a part of.
         scope: if subnet.from_query { placed.scope } else { 0 },

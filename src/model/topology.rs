@@ -461,6 +461,12 @@ impl Policy {
         matches!(self, Self::Nearest | Self::Latency | Self::Failover | Self::Map)
     }
 
+    /// Whether it may answer one client differently the next time though nothing has changed.
+    #[must_use]
+    pub const fn draws_anew(self) -> bool {
+        !self.is_ordered() && !matches!(self, Self::Sticky)
+    }
+
     /// Whether it asks where clients are.
     #[must_use]
     pub const fn tells_places_apart(self) -> bool {

@@ -54,8 +54,10 @@ pub(crate) struct CompiledRule {
     pub(crate) source: Arc<RuleSource>,
     /// That of its source.
     tally: Option<Arc<Tally>>,
-    /// Leading bits that make a client's key, IPv4 and IPv6, if anything in the rule is sticky.
-    key_bits: Option<(u8, u8)>,
+    /// That of its source.
+    map: Arc<RuleMap>,
+    /// Leading bits that make a client's key, IPv4 and IPv6; none if nothing in the rule is sticky.
+    key_bits: (u8, u8),
     /// What it answers, type by type.
     columns: Vec<Arc<Column>>,
     /// Whether the types that a client asks for together must be drawn together to come from one region.
@@ -134,7 +136,8 @@ impl CompiledRule {
         Self {
             source: Arc::clone(source),
             tally: source.tally.clone(),
-            key_bits: is_sticky.then_some((rule.key_bits.v4, rule.key_bits.v6)),
+            map: Arc::clone(&source.map),
+            key_bits: if is_sticky { (rule.key_bits.v4, rule.key_bits.v6) } else { (0, 0) },
             is_drawn_together: columns.len() > 1 && source.outline.draws_regions(zone),
             is_alias: has.only_hosts,
             due: due_of(&columns),
@@ -162,7 +165,8 @@ impl CompiledRule {
         if Arc::ptr_eq(&self.source, source) {
             return Arc::clone(self);
         }
-        Arc::new(Self { source: Arc::clone(source), ..(**self).clone() })
+        let map = Arc::clone(&source.map);
+        Arc::new(Self { source: Arc::clone(source), map, ..(**self).clone() })
     }
 
     /// The column that answers a type; `None` when the rule never has records of that type, whoever
@@ -196,8 +200,9 @@ impl CompiledRule {
 
     /// The class and scope of a client. `resolver` is who sent the query: it decides for subnets that
     /// say nothing, such as private ones (RFC 7871 §10, §11.3).
+    #[inline]
     pub(crate) fn place(&self, subnet: ClientSubnet, resolver: IpAddr) -> Placed {
-        let Some(classes) = &self.source.map.classes else {
+        let Some(classes) = &self.map.classes else {
             return Placed { class: 0, scope: self.scope_of(subnet.prefix, 0) };
         };
         let hit = classes.find(subnet.prefix);
@@ -219,33 +224,31 @@ impl CompiledRule {
 
     /// Starts to fetch what [`place`](Self::place) will read.
     pub(crate) fn prefetch(&self, subnet: ClientSubnet) {
-        if let Some(classes) = &self.source.map.classes {
+        if let Some(classes) = &self.map.classes {
             classes.prefetch(subnet.prefix);
         }
     }
 
     /// A sticky answer is the same for everybody within `key-bits` only.
     fn scope_of(&self, prefix: Prefix, class_scope: u8) -> u8 {
-        let Some((v4, v6)) = self.key_bits else { return class_scope };
+        let (v4, v6) = self.key_bits;
         class_scope.max(if prefix.address().is_ipv4() { v4 } else { v6 })
     }
 
     /// What makes a client sticky: its prefix up to `key-bits`, as a number.
+    #[inline]
     pub(crate) fn key(&self, prefix: Prefix) -> u64 {
-        let Some((v4, v6)) = self.key_bits else { return 0 };
-        let (bits, family) = match prefix.address() {
-            IpAddr::V4(_) => (v4, 4),
-            IpAddr::V6(_) => (v6, 6),
-        };
-        let cut = Prefix::new(prefix.address(), bits.min(prefix.len()));
-        let high = match cut.address() {
-            IpAddr::V4(address) => u64::from(u32::from(address)) << 32,
+        let (v4, v6) = self.key_bits;
+        // Behind its length a prefix has no bits.
+        let (high, bits, family) = match prefix.address() {
+            IpAddr::V4(address) => (u64::from(u32::from(address)) << 32, v4, 4),
             IpAddr::V6(address) => {
                 let [high @ .., _, _, _, _, _, _, _, _] = address.octets();
-                u64::from_be_bytes(high)
+                (u64::from_be_bytes(high), v6, 6)
             }
         };
-        high ^ family
+        let mask = !u64::MAX.checked_shr(bits.into()).unwrap_or(0);
+        high & mask ^ family
     }
 
     /// What a class gets from a column; `column` comes from [`column_of`](Self::column_of).
@@ -422,6 +425,16 @@ impl Answer {
             Selected::Host(name) => Self::Host(SteeredRecords::cname(name, ttl)),
             Selected::NoData => Self::NoData { ttl },
             Selected::ServFail => Self::ServFail,
+        }
+    }
+
+    /// Whether two answers to one client may differ: whether random numbers and turns count.
+    #[inline]
+    pub(crate) fn draws_anew(&self) -> bool {
+        match self {
+            Self::Among(tree) => tree.draws_anew(),
+            Self::Ladder(trees) => trees.iter().any(DrawTree::draws_anew),
+            Self::Host(_) | Self::NoData { .. } | Self::ServFail => false,
         }
     }
 

@@ -78,6 +78,10 @@ pub struct DrawTree<T> {
     /// Node 0 is the root; nodes come before those below them.
     nodes: Vec<DrawNode>,
     items: Vec<Item<T>>,
+    /// Whether any node draws more than one.
+    draws_many: bool,
+    /// Whether any node goes by chance or in turn.
+    draws_anew: bool,
 }
 
 /// One choice.
@@ -88,6 +92,8 @@ struct DrawNode {
     count: usize,
     /// Its items among all; never empty.
     items: Range<usize>,
+    /// What all their weights come to.
+    weight: u64,
 }
 
 /// One of the things that a node draws among.
@@ -111,12 +117,13 @@ pub(super) enum ItemTo<T> {
 
 impl<T> DrawTree<T> {
     pub(super) const fn new() -> Self {
-        Self { nodes: Vec::new(), items: Vec::new() }
+        Self { nodes: Vec::new(), items: Vec::new(), draws_many: false, draws_anew: false }
     }
 
     /// Adds a node without items, to be filled by [`fill`](Self::fill).
     pub(super) fn add(&mut self, policy: Policy, count: usize) -> usize {
-        self.nodes.push(DrawNode { policy, count, items: 0..0 });
+        self.nodes.push(DrawNode { policy, count, items: 0..0, weight: 0 });
+        self.draws_many |= count > 1;
         self.nodes.len() - 1
     }
 
@@ -128,7 +135,16 @@ impl<T> DrawTree<T> {
         self.items.extend(
             items.into_iter().map(|item| Item { weight: (item.weight >> shift).max(1), ..item }),
         );
-        self.nodes[node].items = start..self.items.len();
+        let items = start..self.items.len();
+        let weight = self.items[items.clone()].iter().map(|item| u64::from(item.weight)).sum();
+        self.draws_anew |= items.len() > 1 && self.nodes[node].policy.draws_anew();
+        self.nodes[node] = DrawNode { items, weight, ..self.nodes[node] };
+    }
+
+    /// Whether two answers to one client may differ: whether random numbers and turns count.
+    #[must_use]
+    pub const fn draws_anew(&self) -> bool {
+        self.draws_anew
     }
 
     /// The things that an answer may name.
@@ -173,14 +189,38 @@ impl<T> DrawTree<T> {
             };
             Item { weight: item.weight, seed: item.seed, to }
         };
-        DrawTree { nodes: self.nodes.clone(), items: self.items.iter().map(&mut item).collect() }
+        let items = self.items.iter().map(&mut item).collect();
+        let Self { nodes, draws_many, draws_anew, .. } = self;
+        DrawTree { nodes: nodes.clone(), items, draws_many: *draws_many, draws_anew: *draws_anew }
     }
 
     /// Draws, and hands everything drawn to `name` in the order in which an answer names it: at most
     /// [`ANSWERS_MAX`] things in all.
+    #[inline]
     pub fn draw<'t>(&'t self, dice: Draw, name: &mut impl FnMut(&'t T)) {
-        let mut left = usize::from(ANSWERS_MAX);
-        self.draw_node(0, dice, &mut left, name);
+        if self.draws_many {
+            let mut left = usize::from(ANSWERS_MAX);
+            self.draw_node(0, dice, &mut left, name);
+        } else if let Some(leaf) = self.draw_one(dice) {
+            name(leaf);
+        }
+    }
+
+    /// The same where every node draws one, as nearly all do.
+    #[inline]
+    fn draw_one(&self, mut dice: Draw) -> Option<&T> {
+        let mut node = self.nodes.first()?;
+        loop {
+            let items = self.items.get(node.items.clone())?;
+            let pick = policy::pick_one(node.policy, items, node.weight, dice);
+            match &items.get(pick)?.to {
+                ItemTo::Leaf(leaf) => return Some(leaf),
+                ItemTo::Node(below) => {
+                    dice = node.dice_below(dice);
+                    node = self.nodes.get(*below)?;
+                }
+            }
+        }
     }
 
     fn draw_node<'t>(
@@ -190,27 +230,34 @@ impl<T> DrawTree<T> {
         left: &mut usize,
         name: &mut impl FnMut(&'t T),
     ) {
-        let Some(DrawNode { policy, count, items }) = self.nodes.get(node) else { return };
-        let items = &self.items[items.clone()];
-        // A draw below must not go with the draw here: another number, and a turn that moves on
-        // only when every item has had its own.
-        let len = u32::try_from(items.len()).unwrap_or(1).max(1);
-        let turn = if *count == 1 { dice.turn / len } else { dice.turn };
-        let below = Draw { random: policy::mix(dice.random), turn, key: dice.key };
-        let mut take = |pick: usize| match items.get(pick).map(|item| &item.to) {
-            Some(ItemTo::Leaf(leaf)) if *left > 0 => {
-                *left -= 1;
-                name(leaf);
+        let Some(node) = self.nodes.get(node) else { return };
+        let items = &self.items[node.items.clone()];
+        let below = node.dice_below(dice);
+        for pick in policy::pick(node.policy, items, node.count, dice).iter() {
+            match items.get(pick).map(|item| &item.to) {
+                Some(ItemTo::Leaf(leaf)) if *left > 0 => {
+                    *left -= 1;
+                    name(leaf);
+                }
+                Some(ItemTo::Node(node)) => self.draw_node(*node, below, left, name),
+                Some(ItemTo::Leaf(_)) | None => {}
             }
-            Some(ItemTo::Node(node)) => self.draw_node(*node, below, left, name),
-            Some(ItemTo::Leaf(_)) | None => {}
-        };
-        // Nearly every answer names one.
-        if *count == 1 {
-            take(policy::pick_one(*policy, items, dice));
-        } else {
-            policy::pick(*policy, items, *count, dice).iter().for_each(take);
         }
+    }
+}
+
+impl DrawNode {
+    /// With what is drawn at the nodes below. That must not go with the draw here: another number, and
+    /// a turn that moves on only when every item has had its own. Where there is but one item, nothing
+    /// was drawn.
+    #[inline]
+    fn dice_below(&self, dice: Draw) -> Draw {
+        let len = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+        if len <= 1 {
+            return dice;
+        }
+        let turn = if self.count == 1 { dice.turn / len } else { dice.turn };
+        Draw { random: policy::mix(dice.random), turn, key: dice.key }
     }
 }
 

@@ -174,8 +174,17 @@ impl ClassMap {
     }
 
     /// The class of a client subnet (or a whole address) and the scope of an answer for it.
+    #[inline]
     #[must_use]
     pub fn find(&self, subnet: Prefix) -> Hit {
+        // What `normalise` would find as well.
+        if let IpAddr::V4(address) = subnet.address() {
+            return self.v4.find(address.into(), subnet.len()).hit(0);
+        }
+        self.find_v6(subnet)
+    }
+
+    fn find_v6(&self, subnet: Prefix) -> Hit {
         match normalise::read(subnet) {
             Reading::Plain(plain) => self.find_plain(plain).hit(0),
             Reading::Embedded { subnet, offset } => self.find_plain(subnet).hit(offset),

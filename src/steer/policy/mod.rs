@@ -42,12 +42,13 @@ pub(super) fn pick(policy: Policy, items: &[impl Weighted], count: usize, dice: 
     }
 }
 
-/// [`pick`] of one item: its place. There is at least one.
-pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], dice: Draw) -> usize {
+/// [`pick`] of one item: its place. There is at least one, and all their weights come to `weight`.
+#[inline]
+pub(super) fn pick_one(policy: Policy, items: &[impl Weighted], weight: u64, dice: Draw) -> usize {
     match policy {
         _ if items.len() <= 1 => 0,
         Policy::Nearest | Policy::Latency | Policy::Failover | Policy::Map => 0,
-        Policy::Weighted | Policy::Load(_) => weighted::pick_one(items, dice.random),
+        Policy::Weighted | Policy::Load(_) => weighted::pick_one(items, weight, dice.random),
         Policy::Sticky => sticky::pick_one(items, dice.key),
         Policy::RoundRobin | Policy::All => dice.turn as usize % items.len(),
         Policy::Random => usize::try_from(below(dice.random, items.len() as u64)).unwrap_or(0),

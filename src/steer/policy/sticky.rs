@@ -10,13 +10,15 @@ use super::{Weighted, mix};
 use crate::steer::draw::Picks;
 
 /// The item that scores best for `key`: the first of [`pick`].
+#[inline]
 pub(super) fn pick_one(items: &[impl Weighted], key: u64) -> usize {
-    let (mut best, mut best_cost, mut best_weight) = (0, u64::MAX, 0);
-    for (index, item) in items.iter().enumerate() {
-        let (cost, weight) = (neg_log2(mix(key ^ item.seed())), u64::from(item.weight()));
-        // The first of all beats none; products as below.
-        if best_weight == 0 || cost * best_weight < best_cost * weight {
-            (best, best_cost, best_weight) = (index, cost, weight);
+    let score = |item: &_| score(item, key);
+    let Some((first, others)) = items.split_first() else { return 0 };
+    let (mut best, mut best_score) = (0, score(first));
+    for (item, place) in others.iter().zip(1..) {
+        let score = score(item);
+        if score.is_better_than(best_score) {
+            (best, best_score) = (place, score);
         }
     }
     best
@@ -26,24 +28,34 @@ pub(super) fn pick_one(items: &[impl Weighted], key: u64) -> usize {
 pub(super) fn pick(items: &[impl Weighted], count: usize, key: u64) -> Picks {
     let mut picks = Picks::EMPTY;
     for _ in 0..count {
-        let mut best: Option<(usize, u64, u64)> = None;
-        for (index, item) in items.iter().enumerate() {
-            if picks.contains(index) {
-                continue;
-            }
-            let (cost, weight) = (neg_log2(mix(key ^ item.seed())), u64::from(item.weight()));
-            // cost / weight < best_cost / best_weight; both products stay below 2⁶³.
-            if best
-                .is_none_or(|(_, best_cost, best_weight)| cost * best_weight < best_cost * weight)
-            {
-                best = Some((index, cost, weight));
-            }
-        }
-        if let Some((index, _, _)) = best {
-            picks.push(index);
+        let left = items.iter().enumerate().filter(|(place, _)| !picks.contains(*place));
+        let scores = left.map(|(place, item)| (place, score(item, key)));
+        let best =
+            scores.reduce(|best, other| if other.1.is_better_than(best.1) { other } else { best });
+        if let Some((place, _)) = best {
+            picks.push(place);
         }
     }
     picks
+}
+
+/// What an item draws for a key: −log₂(u), and its weight.
+#[derive(Clone, Copy)]
+struct Score {
+    cost: u64,
+    weight: u64,
+}
+
+impl Score {
+    /// cost / weight < other.cost / other.weight; both products stay below 2⁶³.
+    fn is_better_than(self, other: Self) -> bool {
+        self.cost * other.weight < other.cost * self.weight
+    }
+}
+
+#[inline]
+fn score(item: &impl Weighted, key: u64) -> Score {
+    Score { cost: neg_log2(mix(key ^ item.seed())), weight: item.weight().into() }
 }
 
 /// Bits of a mantissa that choose a table entry; between entries it is interpolated.

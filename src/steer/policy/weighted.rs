@@ -3,16 +3,17 @@
 use super::{Weighted, below, mix};
 use crate::steer::draw::Picks;
 
-/// One item, drawn in proportion to its weight: the first of [`pick`].
-pub(super) fn pick_one(items: &[impl Weighted], random: u64) -> usize {
-    let mut point = below(random, items.iter().map(|item| u64::from(item.weight())).sum());
-    let is_drawn = |item: &_| {
-        let weight = u64::from(Weighted::weight(item));
-        let is_drawn = point < weight;
-        point = point.wrapping_sub(weight);
-        is_drawn
-    };
-    items.iter().position(is_drawn).unwrap_or(0)
+/// One item, drawn in proportion to its weight out of `total`: the first of [`pick`].
+#[inline]
+pub(super) fn pick_one(items: &[impl Weighted], total: u64, random: u64) -> usize {
+    let point = below(random, total);
+    let (mut place, mut end) = (0, 0);
+    // To stop at the right one would be a branch that nobody can foretell.
+    for item in &items[..items.len() - 1] {
+        end += u64::from(item.weight());
+        place += usize::from(end <= point);
+    }
+    place
 }
 
 /// `count` different items, each drawn in proportion to its weight among those that are left.

@@ -38,6 +38,7 @@ use crate::probe::Schedule;
 use crate::snapshot::demand::Estimator;
 use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
+use crate::turns::Pace;
 
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
 /// them.
@@ -163,17 +164,19 @@ impl Publisher {
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let (loads, aliases) = (Arc::clone(&self.loads), self.aliases.book().aliases());
-        let moment = self.clock.moment();
+        let (clock, moment) = (self.clock, self.clock.moment());
         let mut estimator = std::mem::take(&mut self.estimator);
         let next = spawn_blocking(move || {
             let now = moment.time;
             intake.end_overdue(now);
             let (of_target, overrides) = (intake.health(), intake.overrides());
             let load_of = |zone: &Zone, endpoint| loads.load(zone, endpoint, now);
+            let pace = Pace::start(clock);
             let demands = estimator.step(&current, now, moment.unix, &load_of);
             let conditions = Conditions {
                 demands: demands.as_ref(),
                 aliases: Some(&aliases),
+                breathe: &|| pace.breathe(),
                 ..Conditions::new(now, &of_target).with_overrides(&overrides)
             };
             let mut next = match intake.take_news() {

@@ -62,6 +62,8 @@ pub struct Conditions<'a> {
     /// What was found of the hosts of aliases, where somebody knows better than the snapshot. A first one
     /// takes them for found where nobody does.
     pub aliases: Option<&'a Arc<Aliases>>,
+    /// Called between one rule and the next, so that whoever compiles keeps no processor from others.
+    pub breathe: &'a dyn Fn(),
 }
 
 /// Tells what a pool has been through, by the zone's apex and its own name.
@@ -79,6 +81,7 @@ impl<'a> Conditions<'a> {
             past: None,
             demands: None,
             aliases: None,
+            breathe: &|| {},
         }
     }
 

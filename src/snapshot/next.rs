@@ -47,6 +47,7 @@ impl Snapshot {
         let observed = self.next_observed(&seen_anew, conditions);
         let mut rules = self.rules.clone();
         for place in places {
+            (conditions.breathe)();
             let rule = &mut rules[place as usize];
             let source = &rule.source;
             let zone = &self.fixed.blueprint.zones[source.zone];

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's layer. DESIGN.md §4, but that the command line stands above the server that it runs.
-const LAYERS: [(&str, u8); 25] = [
+const LAYERS: [(&str, u8); 26] = [
     ("model", 0),
     ("zone", 1),
     ("geo", 1),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 25] = [
     ("dns", 2),
     ("clock", 3),
     ("memory", 3),
+    ("turns", 3),
     ("metrics", 3),
     ("listen", 3),
     ("probe", 3),

@@ -23,9 +23,13 @@ mod compare;
 #[path = "../differential/message.rs"]
 mod message;
 mod program;
+#[path = "../programs.rs"]
+mod programs;
 mod questions;
 mod regions;
 mod resolvers;
+#[path = "../server.rs"]
+mod server;
 mod tools;
 mod world;
 
@@ -38,8 +42,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use compare::{Comparison, compare};
-use program::{find_program, pause};
+use programs::find_program;
 use resolvers::{Kind, Resolver};
+use server::pause;
 use tokio::signal::unix::{SignalKind, signal};
 use windrose::clock::Clock;
 use world::World;

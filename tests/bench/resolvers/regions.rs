@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::ask::{Asker, address};
-use crate::program::pause;
 use crate::resolvers::Resolver;
+use crate::server::pause;
 use crate::world::{CLIENT_FIRST, CLIENTS, NODES, PLACES, World, region_of};
 use windrose::clock::Clock;
 use windrose::model::RecordType;

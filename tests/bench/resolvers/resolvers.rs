@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::ask::Asker;
-use crate::program::{Server, find_program};
+use crate::programs::find_program;
+use crate::server::Server;
 use crate::world::{resolver_v4, resolver_v6};
 use windrose::model::RecordType;
 

@@ -14,7 +14,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::ask::Asker;
-use crate::program::{Server, pause, run};
+use crate::program::run;
+use crate::server::{Server, pause};
 use windrose::model::RecordType;
 
 /// A windrose: what it is called, its zones' directory, and its addresses.

@@ -59,7 +59,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        // The number of one that has ended already may be another's by now.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        }
         for _ in 0..END_TRIES {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

@@ -32,9 +32,10 @@ const REGISTRIES: [u128; 5] = [0x240, 0x260, 0x280, 0x2a0, 0x2c0];
 const LANGUAGES: [&str; 8] = ["de", "en", "es", "fr", "ja", "pt-BR", "ru", "zh-CN"];
 
 /// Code, continent, middle, how far its cities are from there at most, and a weight.
-type Country = (&'static str, &'static str, (f64, f64), f64, usize);
+pub(crate) type Country = (&'static str, &'static str, (f64, f64), f64, usize);
 
-const COUNTRIES: [Country; 32] = [
+/// Where networks are.
+pub(crate) const COUNTRIES: [Country; 32] = [
     ("US", "NA", (39.8, -98.6), 18.0, 300),
     ("CN", "AS", (34.0, 108.0), 12.0, 90),
     ("JP", "AS", (36.2, 138.3), 4.0, 60),

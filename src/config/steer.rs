@@ -12,7 +12,7 @@ use super::reader::{Key, Keys, Table, Value, list_words};
 use super::region::BIAS;
 use super::text;
 use super::wheres::WhereReader;
-use crate::model::topology::{ANSWERS_MAX, AllDown, ClientMap, KeyBits, Pick, Policy};
+use crate::model::topology::{ANSWERS_MAX, AllDown, ClientMap, KeyBits, Pick, Policy, TtlJitter};
 use crate::model::{Diagnostic, Name, PoolId, RegionId, Steer};
 
 pub(super) const KEYS: Keys = Keys {
@@ -31,6 +31,7 @@ pub(super) const KEYS: Keys = Keys {
         "all-down",
         "ttl",
         "ttl-min",
+        "ttl-jitter",
         "key-bits",
         "affinity",
         "sticky",
@@ -51,10 +52,11 @@ pub(super) const KEY_BITS_KEYS: Keys =
     Keys { place: "steer.NAME.key-bits", known: &["v4", "v6"], unbuilt: &[] };
 
 /// Keys that only a name that is asked for can have a use for.
-const NAME_KEYS: [&str; 10] = [
+const NAME_KEYS: [&str; 11] = [
     "all-down",
     "ttl",
     "ttl-min",
+    "ttl-jitter",
     "key-bits",
     "velocity",
     "observe-only",
@@ -88,11 +90,22 @@ pub(super) struct SteerReader<'a, 'd> {
     pub(super) biases: &'a [(RegionId, i8)],
     /// The zone's `ttl`.
     pub(super) ttl: Duration,
+    /// The zone's `ttl-jitter`.
+    pub(super) ttl_jitter: TtlJitter,
 }
 
 /// Reads a TTL of the zone or of a steer.
 pub(super) fn read_ttl(value: Value<'_>) -> Option<Duration> {
     value.seconds(Duration::ZERO..=TTL_MAX)
+}
+
+/// Reads how much shorter TTLs of the zone or of a steer are made. What is asked for is done always.
+pub(super) fn read_ttl_jitter(value: Value<'_>) -> Option<TtlJitter> {
+    let share = value.parsed("a share such as `\"10%\"`, or `\"0%\"`", |text| match text {
+        "0%" => Ok(0),
+        _ => text::per_mille(text),
+    })?;
+    Some(TtlJitter { share, is_always: true })
 }
 
 impl<'d> SteerReader<'_, 'd> {
@@ -138,6 +151,7 @@ impl<'d> SteerReader<'_, 'd> {
             is_branch_only: owner.is_none(),
             ttl: self.ttl,
             ttl_min: Steer::TTL_MIN.min(self.ttl),
+            ttl_jitter: self.ttl_jitter,
             ..Steer::new(owner.unwrap_or_else(Name::root), policy)
         }
     }
@@ -161,6 +175,7 @@ impl<'d> SteerReader<'_, 'd> {
         });
         table.read_into("ttl", &mut steer.ttl, read_ttl);
         steer.ttl_min = read_ttl_min(table, steer.ttl);
+        table.read_into("ttl-jitter", &mut steer.ttl_jitter, read_ttl_jitter);
         steer.velocity = read_velocity(table);
         table.read_into("observe-only", &mut steer.is_observe_only, Value::boolean);
     }

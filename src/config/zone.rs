@@ -18,7 +18,7 @@ use super::steer::{self, SteerReader};
 use super::{
     ZoneFiles, by_load, capacity, check, failback, feed, master, region, rtt, server, wheres,
 };
-use crate::model::topology::{AllDown, EndpointAt};
+use crate::model::topology::{AllDown, EndpointAt, TtlJitter};
 use crate::model::{
     Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
     Report, Severity, SourceId, Sources, Span, Zone,
@@ -33,6 +33,7 @@ const ROOT: Keys = Keys {
         "nameservers",
         "records",
         "ttl",
+        "ttl-jitter",
         "soa",
         "regions",
         "checks",
@@ -169,6 +170,8 @@ fn read_body(
 
     let mut ttl = TTL;
     root.read_into("ttl", &mut ttl, steer::read_ttl);
+    let mut ttl_jitter = TtlJitter::default();
+    root.read_into("ttl-jitter", &mut ttl_jitter, steer::read_ttl_jitter);
     let regions: Vec<Region> =
         regions.into_iter().map(|entry| region::read(entry, &region_names)).collect();
     let biased = regions.iter().enumerate().filter(|(_, region)| region.bias != 0);
@@ -181,6 +184,7 @@ fn read_body(
         regions: &region_names,
         biases: &biases,
         ttl,
+        ttl_jitter,
     };
     let mut steers: Vec<_> = steers.into_iter().map(|entry| reader.read(entry)).collect();
     branches::judge(root, &mut steers);

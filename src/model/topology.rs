@@ -233,6 +233,8 @@ pub struct Steer {
     pub ttl: Duration,
     /// The shortest, however soon a change may come.
     pub ttl_min: Duration,
+    /// How much shorter TTLs are made, differently for each name and class.
+    pub ttl_jitter: TtlJitter,
 }
 
 impl Steer {
@@ -267,6 +269,7 @@ impl Steer {
             forms: Vec::new(),
             ttl: Duration::from_secs(30),
             ttl_min: Self::TTL_MIN,
+            ttl_jitter: TtlJitter::default(),
         }
     }
 
@@ -295,6 +298,22 @@ impl Steer {
         self.policy.is_by_distance()
             || self.wheres.iter().any(clause_asks)
             || self.map.entries.iter().any(entry_asks)
+    }
+}
+
+/// How much shorter TTLs are made, so that answers do not expire in step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct TtlJitter {
+    /// By so many of a thousand at most.
+    pub share: u16,
+    /// Whether those are as well that nothing has made shorter than the rule's `ttl`.
+    pub is_always: bool,
+}
+
+impl Default for TtlJitter {
+    /// A tenth of what something has made shorter; what nothing has is what the operator wrote.
+    fn default() -> Self {
+        Self { share: 100, is_always: false }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::{
     Target, TargetHealth, Zone,
 };
 use crate::steer::capacity::Setup;
+use crate::steer::jitter::{SLOTS, slot_of};
 use crate::steer::outline::{Node, To};
 use crate::steer::prefer::{Seen, Sight, prefer_seen};
 use crate::steer::{Evidence, Outline, Preference};
@@ -297,12 +298,13 @@ impl Targets {
     }
 }
 
-/// The rules met so far. Rules that say the same share one entry, and rules that order branches in
-/// the same places by the same evidence share one map.
+/// The rules met so far. Rules that say the same of names in the same slot share one entry, and rules
+/// that order branches in the same places by the same evidence share one map.
 #[derive(Default)]
 struct RuleTable<'b> {
     sources: Vec<Arc<RuleSource>>,
-    by_content: HashMap<(usize, Steer), u32>,
+    /// By the slot of a name.
+    by_content: HashMap<(usize, Steer), [Option<u32>; SLOTS]>,
     maps: HashMap<MapKey, Arc<RuleMap>>,
     /// Has maps, of the same geo data, that are not among `maps` yet.
     before: Option<&'b Fixed>,
@@ -402,8 +404,9 @@ impl RuleTable<'_> {
     ) -> Result<u32, CompileError> {
         let steer = &zone.steers[steer_id.index()];
         let content = (zone_place, Steer { owner: Name::root(), ..steer.clone() });
-        if let Some(place) = self.by_content.get(&content) {
-            return Ok(*place);
+        let slot = slot_of(&steer.owner);
+        if let Some(place) = self.by_content.get(&content).and_then(|places| places[slot]) {
+            return Ok(place);
         }
         let outline = Outline::new(zone, steer_id);
         let map = self.map(atlas, zone, &outline);
@@ -415,7 +418,14 @@ impl RuleTable<'_> {
         let tally = is_counted.then(|| Arc::new(Tally::new(map.preferences.len())));
         let source = RuleSource { zone: zone_place, outline, map, tally };
         self.sources.push(Arc::new(source));
-        self.by_content.insert(content, place);
+        let places = self.by_content.entry(content).or_default();
+        // Without jitter slots make no difference, and what names under a capacity ask for is best known
+        // of all together.
+        if is_counted || steer.ttl_jitter.share == 0 {
+            *places = [Some(place); SLOTS];
+        } else {
+            places[slot] = Some(place);
+        }
         Ok(place)
     }
 }

@@ -345,11 +345,11 @@ impl Decided<'_> {
         drawn.iter().filter_map(host).collect()
     }
 
-    /// How long the answer lives, and what makes it so long.
-    fn ttl(&self) -> (u32, TtlBy) {
-        let Selection { ttl, ttl_by, .. } = self.choice.selection;
-        let rungs = self.rungs.iter().map(|rung| (rung.ttl, rung.ttl_by));
-        rungs.fold((ttl, ttl_by), |least, rung| if rung.0 < least.0 { rung } else { least })
+    /// How long the answer lives, what makes it so long, and by how much it is shorter than that.
+    fn ttl(&self) -> (u32, TtlBy, u32) {
+        let Selection { ttl, ttl_by, jitter, .. } = self.choice.selection;
+        let rungs = self.rungs.iter().map(|rung| (rung.ttl, rung.ttl_by, rung.jitter));
+        rungs.fold((ttl, ttl_by, jitter), |least, rung| if rung.0 < least.0 { rung } else { least })
     }
 
     /// The pools that would answer in another scene.
@@ -461,7 +461,7 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
     };
     let rung_pools = |rung: &walk::Decision| once_each(rung.outcome.pools(outline));
     let selection = &choice.selection;
-    let (ttl, ttl_by) = decided.ttl();
+    let (ttl, ttl_by, jitter) = decided.ttl();
     let notes = trail(zone, outline, decided.preference, &decided.acted, decided.family, selection);
     Decision {
         policy: steer.policy.word().to_owned(),
@@ -475,7 +475,7 @@ fn decision_of(decided: &Decided<'_>, located: &Located<'_>) -> Decision {
         endpoints: endpoints.iter().map(named).collect(),
         shares: shares_of(zone, selection),
         ttl,
-        ttl_by: ttl_text(zone, steer, ttl_by),
+        ttl_by: ttl_text(zone, steer, ttl_by, jitter),
         why: why_text(decided, &notes),
         next: names(decided.next_pools()),
         ladder: decided.rungs.iter().map(|rung| names(rung_pools(rung))).collect(),
@@ -545,8 +545,8 @@ fn why_text(decided: &Decided<'_>, notes: &[PoolNote]) -> String {
     text
 }
 
-fn ttl_text(zone: &Zone, steer: &Steer, ttl_by: TtlBy) -> String {
-    match ttl_by {
+fn ttl_text(zone: &Zone, steer: &Steer, ttl_by: TtlBy, jitter: u32) -> String {
+    let mut text = match ttl_by {
         TtlBy::Rule => "the rule's ttl: nothing that counts can change sooner".to_owned(),
         TtlBy::Change(pool) => {
             format!("pool {} could change by then", zone.pools[pool.index()].name)
@@ -563,7 +563,11 @@ fn ttl_text(zone: &Zone, steer: &Steer, ttl_by: TtlBy) -> String {
             format!("the host of an alias in pool {pool} is to be looked up again by then")
         }
         TtlBy::Thaw => "the freeze ends then".to_owned(),
+    };
+    if jitter > 0 {
+        text.push_str(&format!(", less {jitter} s of jitter: answers are not to expire in step"));
     }
+    text
 }
 
 fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> PoolFate {

@@ -90,13 +90,13 @@ impl Grower<'_> {
     }
 }
 
-/// A number that stands for a name: FNV-1a, which will be the same for ever on every node.
+/// A number that stands for a name.
 pub(super) fn seed_of(parts: &[&str]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        for byte in part.bytes().chain(std::iter::once(0)) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    hash
+    fnv(parts.iter().flat_map(|part| part.bytes().chain(std::iter::once(0))))
+}
+
+/// A number that stands for some octets: FNV-1a, which will be the same for ever on every node.
+pub(super) fn fnv(octets: impl Iterator<Item = u8>) -> u64 {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    octets.fold(BASIS, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3))
 }

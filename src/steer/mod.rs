@@ -18,6 +18,7 @@ pub mod draw;
 mod fitness;
 pub mod flow;
 mod grow;
+pub mod jitter;
 pub(crate) mod ladder;
 pub mod load;
 pub mod outline;

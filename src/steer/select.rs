@@ -22,7 +22,8 @@
 //! The TTL is the least time in which anything that this answer depends on could change, within the
 //! rule's bounds: the pools that it comes from and all that would be preferred if they could serve. What
 //! operators say of them changes when it ends; while one of them is being drained, answers live
-//! [`DRAIN_TTL`] at most.
+//! [`DRAIN_TTL`] at most. What comes out is made a little shorter, differently for each name and class
+//! ([`jitter`](super::jitter)).
 
 use std::fmt;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Selection {
     pub ttl: u32,
     /// What makes it so long.
     pub ttl_by: TtlBy,
+    /// By how many seconds it is shorter than that, to keep answers out of step.
+    pub jitter: u32,
     /// Why it is this.
     pub why: Why,
     /// What was looked at for it.
@@ -216,6 +219,6 @@ pub fn select(
         draft.leaves(&mut kept);
     }
     let selected = decision.outcome.selected(zone, outline, scene, family);
-    let Decision { ttl, ttl_by, why, looked_at, due, .. } = decision;
-    Selection { selected, ttl, ttl_by, why, looked_at, kept, due }
+    let Decision { ttl, ttl_by, jitter, why, looked_at, due, .. } = decision;
+    Selection { selected, ttl, ttl_by, jitter, why, looked_at, kept, due }
 }

@@ -11,6 +11,7 @@ use super::draw::FULL_SHARE;
 use super::fitness::{Stage, fitness_of};
 use super::flow::SHARES;
 use super::grow::seed_of;
+use super::jitter;
 use super::load::static_weight;
 use super::outline::{Outline, To};
 use super::prefer::Preference;
@@ -26,6 +27,8 @@ pub(crate) struct Decision {
     pub(crate) outcome: Outcome,
     pub(crate) ttl: u32,
     pub(crate) ttl_by: TtlBy,
+    /// By how many seconds the TTL is shorter than that, to keep answers out of step.
+    pub(crate) jitter: u32,
     pub(crate) why: Why,
     pub(crate) looked_at: Leaves,
     pub(crate) due: Option<Duration>,
@@ -262,10 +265,12 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         // Aliases may come to have it.
         (0..leaves.len()).for_each(|leaf| walk.looked_at.add(leaf));
         let ttl = whole_secs(outline.rule(zone).ttl);
+        let jitter = jitter::cut(outline.rule(zone), preference, ttl);
         return Decision {
             outcome: Outcome::NoData,
-            ttl,
+            ttl: ttl - jitter,
             ttl_by: TtlBy::Rule,
+            jitter,
             why: Why::NoFamily,
             looked_at: walk.looked_at,
             due: None,
@@ -328,7 +333,9 @@ impl<'a> Walk<'a> {
             _ => TtlBy::Rule,
         };
         let ttl = whole_secs(ttl);
-        Decision { outcome, ttl, ttl_by, why, looked_at: self.looked_at, due: self.due }
+        let jitter = jitter::cut(rule, self.preference, ttl);
+        let (ttl, looked_at, due) = (ttl - jitter, self.looked_at, self.due);
+        Decision { outcome, ttl, ttl_by, jitter, why, looked_at, due }
     }
 
     fn steer(&self, node: usize) -> &'a Steer {

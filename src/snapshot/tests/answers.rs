@@ -11,11 +11,11 @@ use crate::geo::Atlas;
 use crate::model::topology::{AllDown, EndpointAt};
 use crate::model::{
     EndpointHealth, EndpointId, Override, OverrideKind, Overrides, PoolId, RecordType, Report,
-    Said, Span, Steer, Subject, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
+    Said, Span, Steer, SteerId, Subject, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
 };
 use crate::snapshot::rules::{Answer, CompiledRule};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, targets_of};
-use crate::steer::{Choice, Draw, Drawn, Selected, Why, choose};
+use crate::steer::{Choice, Draw, Drawn, Family, Outline, Selected, Why, choose};
 use crate::testing;
 use crate::zone::rdata_from_text;
 
@@ -453,4 +453,49 @@ fn rules_that_do_not_look_at_a_change_are_shared() {
     assert_eq!(is_shared("192.0.2.5"), [false, true, true], "`api` does not lead there");
     assert_eq!(is_shared("192.0.2.7"), [true, true, true], "only `sorry` has it");
     assert!(snapshot.next(&at(9, &down("203.0.113.1"))).is_none(), "nobody has it");
+}
+
+#[test]
+fn names_that_say_the_same_are_compiled_once_for_each_slot() {
+    let zone = |head: &str, capacity: &str| {
+        let steers: String = (0..100)
+            .map(|n| format!("[steer.n{n}]\npolicy = 'failover'\npools = ['eu', 'us']\n"))
+            .collect();
+        format!(
+            "zone = 't'\nnameservers = ['ns.example.net.']\nttl = '60s'\n{head}
+            [regions.eu]\nlocation = [50, 10]\n[checks.web]\nkind = 'tcp'\nport = 80
+            [pools.eu]\nregion = 'eu'\ncheck = 'web'\n{capacity}
+            endpoints = [{{ address = '192.0.2.1' }}]
+            [pools.us]\nregion = 'eu'\nendpoints = [{{ address = '192.0.2.2' }}]\n{steers}"
+        )
+    };
+    let next_change = Duration::from_secs(50);
+    let down = |_: &Target| TargetHealth {
+        verdict: Verdict::Down,
+        next_change,
+        ..TargetHealth::UNCHECKED
+    };
+    let table = [
+        ("", "", 8),
+        ("ttl-jitter = '5%'", "", 8),
+        ("ttl-jitter = '0%'", "", 1),
+        ("", "capacity = 10", 1), // What they ask for is known of all together.
+    ];
+    for (head, capacity, count) in table {
+        let blueprint = blueprint(&zone(head, capacity));
+        let snapshot = Snapshot::compile(blueprint, 1, &at(0, &down)).unwrap();
+        assert_eq!(snapshot.rules_of(0).count(), count, "{head} {capacity}");
+        let zone = snapshot.zones()[0].clone();
+        for steer in (0..zone.steers.len()).map(SteerId::new).filter(|_| capacity.is_empty()) {
+            let owner = &zone.steers[steer.index()].owner;
+            let record = snapshot.names().get(owner.as_wire()).unwrap();
+            let rule = snapshot.rule(snapshot.rule_of(record));
+            let preference = &rule.source.map.preferences[0];
+            let (scene, outline) = (snapshot.scene(0), Outline::new(&zone, steer));
+            let own = crate::steer::select(&zone, &outline, preference, scene, Family::V4);
+            let dice = Draw { random: 0, turn: 0, key: 0 };
+            let answered = compiled(rule.answer(0, 0), dice).unwrap();
+            assert_eq!(answered[0].1, own.ttl, "{owner}: as if it were the only name");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod draw;
+mod jitter;
 mod overrides;
 mod prefer;
 mod select;

@@ -14,7 +14,8 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use crate::model::topology::{
-    AllDown, Branch, BranchTo, EndpointAt, Facts, MinHealthy, Pick, Policy, Region, Where,
+    AllDown, Branch, BranchTo, EndpointAt, Facts, MinHealthy, Pick, Policy, Region, TtlJitter,
+    Where,
 };
 use crate::model::{
     Coordinates, Endpoint, EndpointHealth, EndpointId, Location, Name, Pool, PoolId, RegionId,
@@ -26,7 +27,7 @@ use crate::steer::{
     prefer, select,
 };
 
-/// The longest and the shortest TTL of every rule here.
+/// The longest and the shortest TTL of every rule here. What comes out is not made shorter unless told.
 pub(super) const TTL: u32 = 60;
 pub(super) const TTL_MIN: u32 = 2;
 
@@ -240,6 +241,7 @@ fn empty_zone(policy: Policy) -> Zone {
         pick: Pick { policy: Policy::All, is_sticky: false, answers: NonZeroU8::new(32).unwrap() },
         ttl: Duration::from_secs(TTL.into()),
         ttl_min: Duration::from_secs(TTL_MIN.into()),
+        ttl_jitter: TtlJitter { share: 0, is_always: false },
         ..Steer::new("www.test.".parse().unwrap(), policy)
     };
     Zone { steers: vec![steer], ..Zone::empty("test.".parse().unwrap()) }

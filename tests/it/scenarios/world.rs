@@ -321,7 +321,7 @@ impl World {
             return String::new();
         };
         let reasons = decision.pools.into_iter().map(|pool| pool.reason);
-        [decision.why].into_iter().chain(reasons).collect::<Vec<_>>().join(" | ")
+        [decision.why, decision.ttl_by].into_iter().chain(reasons).collect::<Vec<_>>().join(" | ")
     }
 
     fn name(&self, ask: &Ask) -> Name {

@@ -292,7 +292,8 @@ impl Publisher {
         let demands = self.estimator.demands(&snapshot);
         let compiled = spawn_blocking(move || {
             let (of_target, overrides) = (intake.health(), intake.overrides());
-            let past = |apex: &Name, pool: &str| before.past(apex, pool);
+            let past =
+                |apex: &Name, pool: &str, endpoint: Option<&str>| before.past(apex, pool, endpoint);
             let conditions = Conditions {
                 past: Some(&past),
                 aliases: Some(&aliases),

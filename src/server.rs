@@ -468,7 +468,7 @@ fn with_what_is_known(
     intake.hold(&targets);
     let (of_target, overrides) = (intake.health(), intake.overrides());
     let conditions = Conditions {
-        past: Some(&|apex, pool| before.past(apex, pool)),
+        past: Some(&|apex, pool, endpoint| before.past(apex, pool, endpoint)),
         aliases: Some(aliases),
         ..Conditions::new(clock.now(), &of_target).with_overrides(&overrides)
     };

@@ -1,6 +1,7 @@
 //! How fast a steer gives up what is lost and how it comes back to it: `velocity`, `failback`, `hold-down`,
 //! `ramp`, `trickle`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::reader::{Keys, Table, Value};
@@ -23,6 +24,8 @@ enum Kind {
 /// has been seen by all.
 const HOLD_DOWN: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long growing may take.
+pub(super) const RAMP: RangeInclusive<Duration> = Duration::from_secs(10)..=DAY;
 
 /// Reads the keys of one steer.
 pub(super) fn read_failback(table: &Table<'_>, policy: Option<Policy>, steer: &mut Steer) {
@@ -40,8 +43,7 @@ pub(super) fn read_failback(table: &Table<'_>, policy: Option<Policy>, steer: &m
         Kind::Delayed => Failback::Delayed(hold),
         Kind::Manual => Failback::Manual,
     };
-    let ramp_range = Duration::from_secs(10)..=DAY;
-    table.read_into("ramp", &mut steer.ramp, |value| value.seconds(ramp_range.clone()));
+    table.read_into("ramp", &mut steer.ramp, |value| value.seconds(RAMP));
     let has_shares = |p: &Policy| {
         p.is_ordered() || matches!(p, Policy::Weighted | Policy::Sticky | Policy::Load(_))
     };

@@ -34,6 +34,7 @@ mod reader;
 mod region;
 mod rtt;
 mod server;
+mod slow_start;
 mod steer;
 mod template;
 mod text;

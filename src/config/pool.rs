@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
+use super::failback::RAMP;
 use super::names::Names;
 use super::reader::{Key, Keys, Table, Value};
 use super::text;
@@ -15,8 +17,8 @@ use crate::model::{
 
 pub(super) const KEYS: Keys = Keys {
     place: "pools.NAME",
-    known: &["region", "check", "feed", "capacity", "min-healthy", "endpoints"],
-    unbuilt: &["slow-start"],
+    known: &["region", "check", "feed", "capacity", "min-healthy", "slow-start", "endpoints"],
+    unbuilt: &[],
 };
 pub(super) const ENDPOINT_KEYS: Keys = Keys {
     place: "pools.NAME.endpoints",
@@ -65,6 +67,7 @@ impl<'d> PoolReader<'_, 'd> {
             feeds: Vec::new(),
             capacity: None,
             min_healthy: MinHealthy::Count(1),
+            slow_start: Duration::ZERO,
             endpoints: first..first,
         };
         let Some(table) = value.table(format!("pool `{}`", key.text), &KEYS) else { return pool };
@@ -83,6 +86,11 @@ impl<'d> PoolReader<'_, 'd> {
         table.read_into("min-healthy", &mut pool.min_healthy, |value| {
             read_min_healthy(&table.what, value, pool.endpoints.len())
         });
+        table.read_into("slow-start", &mut pool.slow_start, |value| value.seconds(RAMP));
+        if let (Some(value), 1) = (table.get("slow-start"), pool.endpoints.len()) {
+            let message = format!("{} has one endpoint only, which gets all there is", table.what);
+            value.push(value.error(message).hint("`ramp` is for pools that come back"));
+        }
         pool
     }
 

@@ -16,7 +16,8 @@ use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
 use super::{
-    ZoneFiles, by_load, capacity, check, failback, feed, master, region, rtt, server, wheres,
+    ZoneFiles, by_load, capacity, check, failback, feed, master, region, rtt, server, slow_start,
+    wheres,
 };
 use crate::model::topology::{AllDown, EndpointAt, TtlJitter};
 use crate::model::{
@@ -200,6 +201,7 @@ fn read_body(
     }
     branches::warn_families(root, &steers, &families);
     capacity::judge(root, &steers, &pools, &feeds);
+    slow_start::judge(root, &steers, &pools);
     let of_entries: Vec<_> = steers.iter().map(|entry| &entry.steer).collect();
     let rtts = rtt::read(root, &region_names, &of_entries);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);

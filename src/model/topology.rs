@@ -94,6 +94,8 @@ pub struct Pool {
     pub capacity: Option<NonZeroU32>,
     /// How many endpoints must be usable for the pool to be.
     pub min_healthy: MinHealthy,
+    /// How long an endpoint that comes back takes to its whole weight; zero for no time.
+    pub slow_start: Duration,
     /// Its endpoints in [`Zone::endpoints`]; never empty.
     pub endpoints: Range<usize>,
 }

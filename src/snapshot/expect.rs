@@ -16,7 +16,7 @@ use crate::model::topology::{AnswerClaim, Claim, Expectation, Outage, Want};
 use crate::model::{
     Diagnostic, EndpointHealth, Prefix, RecordType, RegionId, Report, Span, Time, Zone,
 };
-use crate::steer::{Family, Outline, Preference, Scene, Selected, Why, select};
+use crate::steer::{Family, Outline, Pasts, Preference, Scene, Selected, Why, select};
 
 /// Runs every expectation of every zone; findings go to `report`.
 pub fn check(snapshot: &Snapshot, report: &mut Report) {
@@ -244,7 +244,7 @@ fn fatal_regions(
     while regions.len() <= count {
         let outages: Vec<Outage> = regions.iter().copied().map(Outage::Region).collect();
         let health = with_outages(zone, &all_up, &outages);
-        let scene = Scene::new(zone, &|id| health[id.index()], &[], Time::ZERO);
+        let scene = Scene::new(zone, &|id| health[id.index()], &Pasts::default(), Time::ZERO);
         let selection = select(zone, outline, class, &scene, family);
         match selection.selected {
             _ if selection.why == Why::AllDown => return Some(regions),

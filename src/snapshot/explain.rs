@@ -25,8 +25,8 @@ use crate::steer::prefer::{NamedBy, rtts};
 use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
 use crate::steer::{
-    Choice, Draw, Drawn, Evidence, Family, Outline, PoolPast, Preference, Scene, Selected,
-    Selection, Why, choose, trail, walk,
+    Choice, Draw, Drawn, Evidence, Family, Outline, Preference, Scene, Selected, Selection, Why,
+    choose, trail, walk,
 };
 
 /// A question to be explained.
@@ -277,7 +277,7 @@ pub(super) fn decide<'a>(
     let preference = &rule.source.map.preferences[class];
     let health = with_outages(zone, &state.health, question.down);
     let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
-    let scene = scene.supposed(&state.past).with_freeze(state.freeze);
+    let scene = scene.supposed(&state.past.pools).with_freeze(state.freeze);
     let scene = scene.with_loads(state.loads.clone()).with_aliases(state.aliases.clone());
     let plans = state.plan.is_some().then_some((snapshot, rule.source.zone));
     let scene = match (&state.plan, plans) {
@@ -364,9 +364,9 @@ impl Decided<'_> {
         let own = self.pools();
         let lost: Vec<Outage> = own.iter().copied().map(Outage::Pool).collect();
         let health = with_outages(self.zone, &self.health, &lost);
-        let past: Vec<PoolPast> = self.scene.past().collect();
+        let past = self.scene.pasts();
         let next = Scene::new(self.zone, &|id| health[id.index()], &past, self.scene.now);
-        let next = next.supposed(&past).with_freeze(self.scene.freeze);
+        let next = next.supposed(&past.pools).with_freeze(self.scene.freeze);
         let next = next.with_aliases(self.scene.aliases.clone());
         let next = next.with_loads(self.scene.loads.clone());
         let next = match self.plans {
@@ -656,6 +656,10 @@ fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
     let verdict = verdict_of(decided.zone, id, &decided.health);
     let verdict =
         if is_stale(decided, id) { format!("{verdict}, at its last addresses") } else { verdict };
+    let verdict = match decided.acted.percent_of(decided.zone.endpoints[id.index()].pool, id) {
+        100 => verdict,
+        percent => format!("{verdict}, with {percent} % of its weight as it starts slowly"),
+    };
     match decided.said[id.index()].map(|said| said.kind) {
         None => verdict,
         Some(OverrideKind::Drain) => format!("{verdict} but drained"),

@@ -32,12 +32,12 @@ use crate::geo::ClassMap;
 use crate::model::names::NameRecord;
 use crate::model::topology::EndpointAt;
 use crate::model::{
-    AliasHealth, Aliases, EndpointHealth, EndpointId, Name, Override, Overrides, Target,
-    TargetHealth, Time, Zone,
+    AliasHealth, Aliases, Endpoint, EndpointHealth, EndpointId, Name, Override, Overrides, Pool,
+    PoolId, Target, TargetHealth, Time, Zone,
 };
 use crate::steer::capacity::{self, Demand, Plan, PoolLoad, Setup};
 use crate::steer::overrides::{by_endpoint, overridden};
-use crate::steer::{Freeze, LoadWeights, PoolPast, Scene};
+use crate::steer::{Freeze, LoadWeights, Pasts, PoolPast, Scene};
 use compile::{Carried, Fixed};
 use demand::Demands;
 use gate::Gate;
@@ -55,7 +55,7 @@ pub struct Conditions<'a> {
     pub news: News<'a>,
     /// What operators say over that.
     pub overrides: &'a Overrides,
-    /// What pools have been through, by zone and name, where somebody knows better than the snapshot.
+    /// What pools and endpoints have been through, where somebody knows better than the snapshot.
     pub past: Option<&'a Past<'a>>,
     /// What clients ask for, zone by zone, where somebody knows better than the snapshot.
     pub demands: Option<&'a Demands>,
@@ -66,8 +66,9 @@ pub struct Conditions<'a> {
     pub breathe: &'a dyn Fn(),
 }
 
-/// Tells what a pool has been through, by the zone's apex and its own name.
-pub type Past<'a> = dyn Fn(&Name, &str) -> PoolPast + 'a;
+/// Tells what a pool has been through, by the zone's apex and its own name, or what one of its endpoints
+/// has, by that name as well.
+pub type Past<'a> = dyn Fn(&Name, &str, Option<&str>) -> PoolPast + 'a;
 
 impl<'a> Conditions<'a> {
     /// The health of targets at a moment, of which no operator has said anything.
@@ -108,9 +109,20 @@ impl<'a> Conditions<'a> {
         Some(Freeze { since: said.at, until: said.until })
     }
 
-    fn past(&self, zone: &Zone) -> Option<Vec<PoolPast>> {
+    fn past(&self, zone: &Zone) -> Option<Pasts> {
         let past = self.past?;
-        Some(zone.pools.iter().map(|pool| past(&zone.apex, &pool.name)).collect())
+        let of_pool = |pool: &Pool| past(&zone.apex, &pool.name, None);
+        let of_endpoint = |endpoint: &Endpoint| {
+            let Pool { name, slow_start, .. } = &zone.pools[endpoint.pool.index()];
+            if slow_start.is_zero() {
+                return PoolPast::New;
+            }
+            past(&zone.apex, name, Some(&endpoint.name))
+        };
+        Some(Pasts {
+            pools: zone.pools.iter().map(of_pool).collect(),
+            endpoints: zone.endpoints.iter().map(of_endpoint).collect(),
+        })
     }
 }
 
@@ -165,8 +177,8 @@ pub(crate) struct ZoneState<'a> {
     pub(crate) observed: Option<Arc<Scene>>,
     /// Of the hosts of aliases.
     pub(crate) aliases: Option<Arc<Aliases>>,
-    /// Of its pools, by id.
-    pub(crate) past: Vec<PoolPast>,
+    /// Of its pools and their endpoints.
+    pub(crate) past: Pasts,
     /// The weights that follow load.
     pub(crate) loads: Option<Arc<LoadWeights>>,
     /// Where its clients go while pools can carry only so much.
@@ -187,7 +199,7 @@ impl ZoneState<'_> {
             freeze: None,
             observed: None,
             aliases: None,
-            past: Vec::new(),
+            past: Pasts::default(),
             loads: None,
             plan: None,
             now: Time::ZERO,
@@ -312,20 +324,32 @@ impl Snapshot {
         self.due
     }
 
-    /// What each pool of each zone has been through.
-    pub fn pasts(&self) -> impl Iterator<Item = (&Name, &str, PoolPast)> {
+    /// What each pool of each zone has been through, and each endpoint of those that start slowly, which is
+    /// named besides.
+    pub fn pasts(&self) -> impl Iterator<Item = (&Name, &str, Option<&str>, PoolPast)> {
         self.zones().iter().zip(&self.scenes).flat_map(|(zone, scene)| {
             let pools = zone.pools.iter().zip(scene.past());
-            pools.map(|(pool, past)| (&zone.apex, &*pool.name, past))
+            let pools = pools.map(|(pool, past)| (&zone.apex, &*pool.name, None, past));
+            let endpoints = zone.endpoints.iter().zip(scene.pasts().endpoints);
+            let endpoints = endpoints.map(|(endpoint, past)| {
+                let pool = &*zone.pools[endpoint.pool.index()].name;
+                (&zone.apex, pool, Some(&*endpoint.name), past)
+            });
+            pools.chain(endpoints)
         })
     }
 
-    /// What a pool of a zone has been through.
+    /// What a pool of a zone has been through, or the endpoint of it that is named.
     #[must_use]
-    pub fn past(&self, apex: &Name, pool: &str) -> PoolPast {
-        let found = self.place_of(apex).and_then(|zone| {
-            let place = self.zone(zone).pools.iter().position(|own| own.name == pool)?;
-            self.scenes[zone].past().nth(place)
+    pub fn past(&self, apex: &Name, pool: &str, endpoint: Option<&str>) -> PoolPast {
+        let found = self.place_of(apex).and_then(|place| {
+            let zone = self.zone(place);
+            let pool = zone.pools.iter().position(|own| own.name == pool)?;
+            let scene = &self.scenes[place];
+            let Some(endpoint) = endpoint else { return scene.past().nth(pool) };
+            let mut own = zone.endpoints_of(PoolId::new(pool));
+            let (id, _) = own.find(|(_, own)| own.name == endpoint)?;
+            Some(scene.endpoint_past(PoolId::new(pool), id))
         });
         found.unwrap_or_default()
     }
@@ -406,7 +430,7 @@ impl Snapshot {
             freeze: self.freeze,
             observed: self.observed[zone].clone(),
             aliases: scene.aliases.clone(),
-            past: scene.past().collect(),
+            past: scene.pasts(),
             loads: scene.loads.clone(),
             plan: scene.plan().cloned(),
             now: scene.now,
@@ -621,7 +645,8 @@ fn observed_scene(zone: &Zone, conditions: &Conditions<'_>) -> Option<Scene> {
         let alias = alias_health(zone, id, aliases.map(|aliases| &**aliases));
         overridden(EndpointHealth { alias, ..EndpointHealth::default() }, said[id.index()])
     };
-    Some(Scene::new(zone, &health, &[], conditions.now).with_aliases(aliases.cloned()))
+    let scene = Scene::new(zone, &health, &Pasts::default(), conditions.now);
+    Some(scene.with_aliases(aliases.cloned()))
 }
 
 /// When the first of these rules is due, or what operators say ends.

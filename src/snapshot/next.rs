@@ -211,10 +211,10 @@ impl Snapshot {
             }
         }
         for (place, (zone, scene)) in self.zones().iter().zip(&self.scenes).enumerate() {
-            let Some(past) = conditions.past(zone) else { break };
-            let both = past.iter().zip(scene.past()).enumerate();
-            let differing = both.filter(|(_, (new, old))| *new != old).map(|(n, _)| n);
-            let differing: Vec<PoolId> = differing.map(PoolId::new).collect();
+            let (Some(past), own) = (conditions.past(zone), scene.pasts()) else { break };
+            let all = (0..zone.pools.len()).map(PoolId::new);
+            let differing = all.filter(|pool| past.of(zone, *pool) != own.of(zone, *pool));
+            let differing: Vec<PoolId> = differing.collect();
             if !differing.is_empty() {
                 changed.entry(place).or_default().extend(differing);
             }
@@ -267,7 +267,7 @@ impl Snapshot {
             let health = |id| counting_health(&self.fixed, place, id, target_health, found, &said);
             let past = conditions.past(zone);
             let pools = pools.into_iter().flatten().copied();
-            let next = scene.next(zone, &health, past.as_deref(), pools, conditions.now);
+            let next = scene.next(zone, &health, past.as_ref(), pools, conditions.now);
             *scene = Arc::new(next.with_freeze(conditions.freeze()).with_aliases(aliases.cloned()));
         }
         scenes
@@ -316,15 +316,15 @@ impl Snapshot {
     /// The next snapshot, in which a pool that waits to fail back is used; `None` when it does not wait.
     #[must_use]
     pub fn released(&self, zone: &Name, pool: &str, conditions: &Conditions<'_>) -> Option<Self> {
-        let before = self.past(zone, pool);
+        let before = self.past(zone, pool, None);
         if !matches!(before, PoolPast::Back { is_released: false, .. }) {
             return None;
         }
-        let past = |apex: &Name, name: &str| {
-            if apex == zone && name == pool {
+        let past = |apex: &Name, name: &str, endpoint: Option<&str>| {
+            if apex == zone && name == pool && endpoint.is_none() {
                 PoolPast::Back { since: conditions.now, is_released: true }
             } else {
-                self.past(apex, name)
+                self.past(apex, name, endpoint)
             }
         };
         self.next(&Conditions { past: Some(&past), ..*conditions })

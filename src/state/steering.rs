@@ -39,7 +39,7 @@ struct Content {
     freeze: Option<SaidLine>,
     /// While answers are frozen: the verdicts that they keep to.
     held: Vec<HeldLine>,
-    /// Pools that were lost.
+    /// Pools that were lost, and endpoints of pools that start slowly.
     pools: Vec<PoolLine>,
     /// What follows load.
     #[serde(default)]
@@ -82,6 +82,8 @@ struct HeldLine {
 struct PoolLine {
     zone: String,
     pool: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
     /// Since when it has been lost, if it is and that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<u64>,
@@ -132,21 +134,25 @@ impl Document for SteeringDocument {
     }
 }
 
+/// A zone, a pool in it and perhaps an endpoint in that, by name.
+type Place = (Name, String, Option<String>);
+
 /// What an earlier life knew of steering.
 #[derive(Debug, Default)]
 pub struct Steering {
     /// What operators had said and what has not ended since.
     pub overrides: Overrides,
     held: HashMap<String, TargetHealth>,
-    pools: HashMap<(Name, String), PoolPast>,
+    pools: HashMap<Place, PoolPast>,
     controllers: HashMap<Name, Vec<SavedControl>>,
 }
 
 impl Steering {
-    /// What a pool had been through.
+    /// What a pool had been through, or the endpoint of it that is named.
     #[must_use]
-    pub fn past(&self, zone: &Name, pool: &str) -> PoolPast {
-        self.pools.get(&(zone.clone(), pool.to_owned())).copied().unwrap_or_default()
+    pub fn past(&self, zone: &Name, pool: &str, endpoint: Option<&str>) -> PoolPast {
+        let place = (zone.clone(), pool.to_owned(), endpoint.map(str::to_owned));
+        self.pools.get(&place).copied().unwrap_or_default()
     }
 
     /// The controllers of what is split by load, by zone.
@@ -214,8 +220,10 @@ fn encode(watched: &Watched, now: Moment) -> serde_json::Result<Vec<u8>> {
     let held = held.iter().map(|(target, known)| HeldLine::new(target, *known, now));
     let mut held: Vec<HeldLine> = held.collect();
     held.sort_unstable_by(|a, b| a.target.cmp(&b.target));
-    let pools =
-        snapshot.pasts().filter_map(|(zone, pool, past)| PoolLine::new(zone, pool, past, now));
+    let pools = snapshot.pasts().filter_map(|(zone, pool, endpoint, past)| {
+        let endpoint = endpoint.map(str::to_owned);
+        PoolLine::new((zone.clone(), pool.to_owned(), endpoint), past, now)
+    });
     let content = Content {
         overrides: overrides.all.iter().map(|one| OverrideLine::new(one, now)).collect(),
         freeze: overrides.freeze.as_ref().map(|said| SaidLine::new(said, now)),
@@ -284,25 +292,25 @@ impl HeldLine {
 }
 
 impl PoolLine {
-    /// Nothing of a pool that was never lost.
-    fn new(zone: &Name, pool: &str, past: PoolPast, now: Moment) -> Option<Self> {
+    /// Nothing of what was never lost.
+    fn new((zone, pool, endpoint): Place, past: PoolPast, now: Moment) -> Option<Self> {
         let (lost, back, is_released) = match past {
             PoolPast::New | PoolPast::Whole => return None,
             PoolPast::Lost { since } => (since, None, false),
             PoolPast::Back { since, is_released } => (None, Some(since), is_released),
         };
         let unix = |since: Option<Time>| since.map(|since| unix(since, now));
-        let (zone, pool) = (zone.to_string(), pool.to_owned());
-        Some(Self { zone, pool, lost: unix(lost), back: unix(back), is_released })
+        let (zone, lost, back) = (zone.to_string(), unix(lost), unix(back));
+        Some(Self { zone, pool, endpoint, lost, back, is_released })
     }
 
-    fn read(self, now: Moment) -> Result<((Name, String), PoolPast), String> {
-        let Self { zone, pool, lost, back, is_released } = self;
+    fn read(self, now: Moment) -> Result<(Place, PoolPast), String> {
+        let Self { zone, pool, endpoint, lost, back, is_released } = self;
         let past = match back {
             Some(since) => PoolPast::Back { since: past_time(since, now), is_released },
             None => PoolPast::Lost { since: lost.map(|since| past_time(since, now)) },
         };
-        Ok(((read_zone(&zone)?, pool), past))
+        Ok(((read_zone(&zone)?, pool, endpoint), past))
     }
 }
 

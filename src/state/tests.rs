@@ -221,7 +221,8 @@ port = 80
 [pools.eu]
 region = "eu"
 check = "web"
-endpoints = [{ name = "a", address = "192.0.2.1" }]
+slow-start = "2m"
+endpoints = [{ name = "a", address = "192.0.2.1" }, { name = "b", address = "192.0.2.2" }]
 [steer.www]
 policy = "failover"
 pools = ["eu"]
@@ -278,8 +279,9 @@ fn what_operators_said_and_pools_went_through_comes_back() {
         steering::save(dir.path(), &watched(&intake, after_a_loss(99_000, back)), NOW).unwrap();
         let (Recalled { steering, .. }, problems) = load(dir.path(), later(0), AGE_MAX);
         assert_eq!(problems, Vec::<String>::new());
-        assert_eq!(steering.past(&"t.".parse().unwrap(), "eu"), past);
-        assert_eq!(steering.past(&"t.".parse().unwrap(), "us"), PoolPast::New);
+        assert_eq!(steering.past(&"t.".parse().unwrap(), "eu", None), past);
+        assert_eq!(steering.past(&"t.".parse().unwrap(), "eu", Some("b")), past, "starts slowly");
+        assert_eq!(steering.past(&"t.".parse().unwrap(), "us", None), PoolPast::New);
         let moved = |said: Said| Said {
             at: said.at + Duration::from_secs(800_000),
             until: said.until.map(|until| until + Duration::from_secs(800_000)),
@@ -303,7 +305,7 @@ fn words_outlast_a_long_time_off_and_what_pools_went_through_does_not() {
     let watched = watched(&Arc::new(spoken_to()), after_a_loss(99_000, None));
     steering::save(dir.path(), &watched, NOW).unwrap();
     let (Recalled { steering, .. }, problems) = load(dir.path(), later(7200), AGE_MAX);
-    assert_eq!(steering.past(&"t.".parse().unwrap(), "eu"), PoolPast::New);
+    assert_eq!(steering.past(&"t.".parse().unwrap(), "eu", None), PoolPast::New);
     assert_eq!(steering.overrides.all.len(), 3);
     let in_force = steering.overrides.in_force(later(7200).time).count();
     assert_eq!(in_force, 1, "two have ended meanwhile");

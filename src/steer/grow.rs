@@ -6,7 +6,7 @@ use super::outline::Outline;
 use super::scene::{Family, Scene};
 use super::select::Selected;
 use super::walk::{Draft, DraftItem, Outcome};
-use crate::model::topology::LoadPolicy;
+use crate::model::topology::{LoadPolicy, Policy};
 use crate::model::{EndpointId, Pool, PoolId, Zone};
 
 impl Outcome {
@@ -47,8 +47,14 @@ impl Grower<'_> {
             Draft::Pool { pool, node, .. } => {
                 let steer = self.outline.steer(self.zone, *node);
                 let [_, policy] = steer.draws();
+                let Items { items, is_uneven } = self.items_of(*pool, steer.pick.policy.load());
+                let policy = match policy {
+                    // While some have less of their weight than others it is weights that count.
+                    Policy::RoundRobin | Policy::Random if is_uneven => Policy::Weighted,
+                    policy => policy,
+                };
                 let place = self.tree.add(policy, steer.pick.answers.get().into());
-                self.tree.fill(place, self.items_of(*pool, steer.pick.policy.load()));
+                self.tree.fill(place, items);
                 place
             }
             Draft::Many { policy, count, items } => {
@@ -66,11 +72,9 @@ impl Grower<'_> {
     }
 
     /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
-    fn items_of(&self, pool: PoolId, load: Option<LoadPolicy>) -> Vec<Item<EndpointId>> {
-        let view = self.scene.pool(pool).family(self.family);
-        let lists = [&view.alive, &view.drained, &view.open, &view.having];
-        let candidates = lists.into_iter().find(|list| !list.is_empty());
-        let candidates = candidates.map_or(&[][..], Vec::as_slice);
+    fn items_of(&self, pool: PoolId, load: Option<LoadPolicy>) -> Items {
+        let view = self.scene.pool(pool);
+        let candidates = view.family(self.family).candidates();
         let Pool { name, endpoints, .. } = &self.zone.pools[pool.index()];
         let by_load = self.scene.loads.as_ref().zip(load);
         let by_load = by_load.and_then(|(loads, policy)| loads.of_endpoints(pool, policy));
@@ -86,8 +90,24 @@ impl Grower<'_> {
             seed: seed_of(&[name, &endpoint(id).name]),
             to: ItemTo::Leaf(*id),
         };
-        candidates.map(item).collect()
+        let share = |id: &EndpointId| view.growth(*id, self.scene.stage_time()).share;
+        let shares: Vec<u16> = candidates.clone().map(share).collect();
+        let mut items: Vec<_> = candidates.map(item).collect();
+        // Those that came back together start alike.
+        let is_uneven = shares.iter().any(|share| *share != shares[0]);
+        if is_uneven {
+            let grown = items.iter_mut().zip(shares);
+            grown.for_each(|(item, share)| item.weight *= u32::from(share));
+        }
+        Items { items, is_uneven }
     }
+}
+
+/// The endpoints of a pool that may be drawn.
+struct Items {
+    items: Vec<Item<EndpointId>>,
+    /// Whether some get less of their weight than others, for they have come back of late.
+    is_uneven: bool,
 }
 
 /// A number that stands for a name.

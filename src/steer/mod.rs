@@ -38,7 +38,7 @@ pub use load::{LoadControl, LoadWeights, SavedControl, Split, SplitPart};
 pub use outline::Outline;
 pub(crate) use policy::{GOLDEN_GAMMA, mix};
 pub use prefer::{Evidence, Preference, prefer};
-pub use scene::{Family, Freeze, PoolPast, Scene};
+pub use scene::{Family, Freeze, Pasts, PoolPast, Scene};
 pub use select::{Selected, Selection, Why, select};
 pub use trail::trail;
 

@@ -11,7 +11,7 @@ use super::capacity::Plan;
 use super::load::LoadWeights;
 use crate::model::topology::EndpointAt;
 use crate::model::{
-    AliasHealth, Aliases, Endpoint, EndpointHealth, EndpointId, PoolId, TargetHealth, Time,
+    AliasHealth, Aliases, Endpoint, EndpointHealth, EndpointId, Pool, PoolId, TargetHealth, Time,
     Verdict, Zone,
 };
 
@@ -39,7 +39,8 @@ impl Family {
     }
 }
 
-/// What a pool has been through, as far as failback and ramps ask.
+/// What a pool has been through, as far as failback and ramps ask; or an endpoint, as far as a slow start
+/// does.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum PoolPast {
     /// Nobody has looked at it yet.
@@ -72,6 +73,25 @@ impl PoolPast {
             (Self::New, false) => Self::Lost { since: None },
             (Self::Whole | Self::Back { .. }, false) => Self::Lost { since: Some(now) },
         }
+    }
+}
+
+/// What the pools of a zone have been through, and the endpoints of those that start slowly, by id. Those
+/// beyond the end are new.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Pasts {
+    /// The pools.
+    pub pools: Vec<PoolPast>,
+    /// The endpoints; of no meaning in pools that do not start slowly.
+    pub endpoints: Vec<PoolPast>,
+}
+
+impl Pasts {
+    /// What a pool has been through, and its endpoints by place in it.
+    pub(crate) fn of(&self, zone: &Zone, pool: PoolId) -> (PoolPast, &[PoolPast]) {
+        let own = self.pools.get(pool.index()).copied().unwrap_or_default();
+        let endpoints = zone.pools[pool.index()].endpoints.clone();
+        (own, self.endpoints.get(endpoints).unwrap_or_default())
     }
 }
 
@@ -111,6 +131,12 @@ pub(super) struct PoolViews {
     pub(super) wanted: usize,
     pub(super) total: usize,
     pub(super) past: PoolPast,
+    /// How long its endpoints take to their whole weight; zero for no time.
+    pub(super) slow_start: Duration,
+    /// Its first endpoint.
+    first: EndpointId,
+    /// What its endpoints have been through, by place; empty when they do not start slowly.
+    endpoint_pasts: Vec<PoolPast>,
     /// The least time in which any of its endpoints could change.
     pub(super) next_change: Duration,
     /// When its last endpoint went down, if none is alive: the latest is `last-good`.
@@ -162,16 +188,30 @@ impl PoolViews {
     pub(super) const fn family(&self, family: Family) -> &FamilyView {
         &self.families[family.place()]
     }
+
+    /// What one of its endpoints has been through, where that is looked at.
+    pub(super) fn endpoint_past(&self, id: EndpointId) -> PoolPast {
+        let place = id.index().checked_sub(self.first.index());
+        place.and_then(|place| self.endpoint_pasts.get(place)).copied().unwrap_or_default()
+    }
+}
+
+impl FamilyView {
+    /// Those of which answers may name any: the first list that is not empty.
+    pub(super) fn candidates(&self) -> &[EndpointId] {
+        let lists = [&self.alive, &self.drained, &self.open, &self.having];
+        lists.into_iter().find(|list| !list.is_empty()).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Scene {
-    /// What is known of `zone`'s pools when this is the health of its endpoints, and `past` what its
-    /// pools have been through, by id.
+    /// What is known of `zone`'s pools when this is the health of its endpoints, and `past` what they
+    /// have been through.
     #[must_use]
-    pub fn new(zone: &Zone, health: &HealthOf<'_>, past: &[PoolPast], now: Time) -> Self {
+    pub fn new(zone: &Zone, health: &HealthOf<'_>, past: &Pasts, now: Time) -> Self {
         let view = |n| {
-            let past = past.get(n).copied().unwrap_or_default();
-            Arc::new(view_of(zone, PoolId::new(n), health, past, now))
+            let pool = PoolId::new(n);
+            Arc::new(view_of(zone, pool, health, past.of(zone, pool), now))
         };
         let pools = (0..zone.pools.len()).map(view).collect();
         Self { now, freeze: None, loads: None, plan: None, aliases: None, pools }
@@ -216,24 +256,25 @@ impl Scene {
     /// The zone with every endpoint up and nothing remembered.
     #[must_use]
     pub fn all_up(zone: &Zone) -> Self {
-        Self::new(zone, &|_| EndpointHealth::default(), &[], Time::ZERO)
+        Self::new(zone, &|_| EndpointHealth::default(), &Pasts::default(), Time::ZERO)
     }
 
     /// The next scene, in which `changed` pools are seen anew and the others as before. `past` is what
-    /// pools have been through, by id, where that is not what this scene says.
+    /// they have been through, where that is not what this scene says.
     #[must_use]
     pub fn next(
         &self,
         zone: &Zone,
         health: &HealthOf<'_>,
-        past: Option<&[PoolPast]>,
+        past: Option<&Pasts>,
         changed: impl Iterator<Item = PoolId>,
         now: Time,
     ) -> Self {
         let mut pools = self.pools.clone();
         for pool in changed {
             let view = &mut pools[pool.index()];
-            let past = past.map_or(view.past, |past| past[pool.index()]);
+            let own = (view.past, &*view.endpoint_pasts);
+            let past = past.map_or(own, |past| past.of(zone, pool));
             *view = Arc::new(view_of(zone, pool, health, past, now));
         }
         let (freeze, loads, plan) = (self.freeze, self.loads.clone(), self.plan.clone());
@@ -256,6 +297,23 @@ impl Scene {
     /// What each pool has been through, by id.
     pub fn past(&self) -> impl Iterator<Item = PoolPast> {
         self.pools.iter().map(|pool| pool.past)
+    }
+
+    /// What pools and endpoints have been through.
+    #[must_use]
+    pub fn pasts(&self) -> Pasts {
+        let of_pool = |view: &Arc<PoolViews>| {
+            let mut own = view.endpoint_pasts.clone();
+            own.resize(view.total, PoolPast::New);
+            own
+        };
+        let endpoints = self.pools.iter().flat_map(of_pool).collect();
+        Pasts { pools: self.past().collect(), endpoints }
+    }
+
+    /// What an endpoint of `pool` has been through, where that is looked at.
+    pub(crate) fn endpoint_past(&self, pool: PoolId, endpoint: EndpointId) -> PoolPast {
+        self.pool(pool).endpoint_past(endpoint)
     }
 
     /// The moment by which pools come back: under a freeze none does.
@@ -295,15 +353,19 @@ fn view_of(
     zone: &Zone,
     pool: PoolId,
     health: &HealthOf<'_>,
-    past: PoolPast,
+    (past, endpoint_pasts): (PoolPast, &[PoolPast]),
     now: Time,
 ) -> PoolViews {
-    let total = zone.pools[pool.index()].endpoints.len();
+    let Pool { min_healthy, slow_start, endpoints, .. } = &zone.pools[pool.index()];
+    let total = endpoints.len();
     let mut view = PoolViews {
         usable: 0,
-        wanted: zone.pools[pool.index()].min_healthy.count(total),
+        wanted: min_healthy.count(total),
         total,
         past,
+        slow_start: *slow_start,
+        first: EndpointId::new(endpoints.start),
+        endpoint_pasts: Vec::new(),
         next_change: Duration::MAX,
         down_since: Time::ZERO,
         forced_down: 0,
@@ -322,6 +384,10 @@ fn view_of(
         let is_there = named_by(health.alias, Family::Either);
         let is_usable = is_there && ways().any(|(_, way)| way.verdict.is_usable());
         view.usable += usize::from(is_usable);
+        if !slow_start.is_zero() {
+            let before = endpoint_pasts.get(view.endpoint_pasts.len()).copied();
+            view.endpoint_pasts.push(before.unwrap_or_default().next(is_usable, now));
+        }
         whole += u64::from(endpoint.weight);
         sound += u64::from(endpoint.weight) * u64::from(is_usable && !health.is_drained);
         view.forced_down += usize::from(!is_usable && health.is_forced);

@@ -92,7 +92,7 @@ struct LeafState {
     /// How much of its share it gets, of [`FULL_SHARE`].
     share: u16,
     outlook: Outlook,
-    /// In which time it gets more of its share.
+    /// In which time it, or one of its endpoints, gets more of its share.
     grows_in: Option<Duration>,
 }
 
@@ -153,7 +153,8 @@ impl LeafState {
             let stage_ends = stage.left.map(|left| scene.now + left);
             outlook.ends_at(scene, stage_ends.filter(|_| stage.is_held), TtlBy::Change(pool));
             // An answer that gives a pool less than it could have soon does no harm.
-            grows_in = stage.left.filter(|_| !stage.is_held);
+            let ramp = stage.left.filter(|_| !stage.is_held);
+            grows_in = [ramp, view.grows_in(family, scene.now)].into_iter().flatten().min();
         }
         let is_held = held_until.is_some();
         let fitness = fitness_of(view, steer, family, scene.stage_time(), is_held);

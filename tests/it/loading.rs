@@ -141,7 +141,7 @@ fn directory() -> (Files, Place) {
 /// All that a node could be asked, and its answers, with every endpoint up.
 fn answers(snapshot: &Snapshot) -> Vec<(String, Vec<u8>)> {
     let of_target = |_: &Target| TargetHealth::UNCHECKED;
-    let past = |_: &Name, _: &str| PoolPast::default();
+    let past = |_: &Name, _: &str, _: Option<&str>| PoolPast::default();
     let up = Conditions { past: Some(&past), ..Conditions::new(Time::ZERO, &of_target) };
     let up = snapshot.next(&up);
     let snapshot = up.as_ref().unwrap_or(snapshot);

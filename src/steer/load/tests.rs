@@ -1,10 +1,13 @@
 //! Weights that follow load: what is split, by what, and what comes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::model::{EndpointHealth, EndpointId, TargetHealth, Time, Verdict, Zone};
-use crate::steer::Scene;
+use crate::steer::draw::WHOLE;
+use crate::steer::prefer::{NamedBy, Order};
+use crate::steer::{Family, Outline, Pasts, PoolPast, Preference, Scene, Selected, select};
 
 /// A zone whose names go by load between pools and inside them.
 const ZONE: &str = "zone = 't'\nnameservers = ['ns.example.net.']\nttl = '20s'\n\
@@ -35,7 +38,7 @@ fn scene(zone: &Zone, down: &[usize]) -> Scene {
         let v4 = Some(TargetHealth { verdict, ..TargetHealth::UNCHECKED });
         EndpointHealth { v4, ..Default::default() }
     };
-    Scene::new(zone, &health, &[], Time::ZERO)
+    Scene::new(zone, &health, &Pasts::default(), Time::ZERO)
 }
 
 /// Minutes of the clock in which endpoints report these loads, and these are down.
@@ -187,4 +190,36 @@ fn a_pool_is_as_busy_as_its_endpoints_by_weight_or_in_sum() {
     assert_eq!(told(pooled(&endpoints, true)), Some((500, 0, 9, 0)));
     assert_eq!(told(pooled(&endpoints, false)), Some((1200, 0, 9, 0)));
     assert_eq!(pooled(&[(1, None)], true), None);
+}
+
+#[test]
+fn a_slow_start_leaves_a_part_of_what_load_leaves() {
+    let mut zone = zone();
+    zone.pools[0].slow_start = Duration::from_secs(100);
+    let mut control = LoadControl::new(&zone).unwrap();
+    run(&mut control, &zone, 30, [800, 400, 500], &[]);
+    let [a, b] = of_eu(&control, LoadPolicy::LeastConnections)[..] else { panic!("two endpoints") };
+    assert!(a < b, "the second has more room: {a} {b}");
+    let since = Time::from_secs(1000);
+    let back = PoolPast::Back { since, is_released: false };
+    let past = Pasts { pools: Vec::new(), endpoints: vec![PoolPast::Whole, back, PoolPast::Whole] };
+    let up = |_| EndpointHealth { v4: Some(TargetHealth::UNCHECKED), ..Default::default() };
+    let shares = |secs| {
+        let scene = Scene::new(&zone, &up, &past, since + Duration::from_secs(secs));
+        let scene = scene.with_loads(Some(Arc::clone(control.weights())));
+        let outline = Outline::new(&zone, SteerId::new(1));
+        let orders = Box::new([Order {
+            named: NamedBy::Policy,
+            branches: Box::new([0, 1]),
+            preferred: 2,
+            is_strict: false,
+        }]);
+        let selection = select(&zone, &outline, &Preference { orders }, &scene, Family::V4);
+        let Selected::Among(tree) = selection.selected else { panic!("both are up") };
+        tree.shares().into_iter().map(|(_, share)| share).collect::<Vec<_>>()
+    };
+    let parts = |a: u64, b: u64| vec![WHOLE * a / (a + b), WHOLE * b / (a + b)];
+    assert_eq!(shares(0), parts(u64::from(a) * 10, b.into()));
+    assert_eq!(shares(45), parts(u64::from(a) * 10, u64::from(b) * 5));
+    assert_eq!(shares(100), parts(a.into(), b.into()));
 }

@@ -7,5 +7,6 @@ mod overrides;
 mod prefer;
 mod select;
 mod select_everything;
+mod slow_start;
 mod velocity;
 pub(super) mod world;

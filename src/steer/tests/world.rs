@@ -23,8 +23,8 @@ use crate::model::{
 };
 use crate::steer::trail::{PoolNote, trail};
 use crate::steer::{
-    Draw, Drawn, Evidence, Family, Outline, PoolPast, Preference, Scene, Selected, Selection, draw,
-    prefer, select,
+    Draw, Drawn, Evidence, Family, Outline, Pasts, PoolPast, Preference, Scene, Selected,
+    Selection, draw, prefer, select,
 };
 
 /// The longest and the shortest TTL of every rule here. What comes out is not made shorter unless told.
@@ -44,6 +44,8 @@ pub(in crate::steer) struct World {
     pub(in crate::steer) zone: Zone,
     pub(in crate::steer) health: Vec<EndpointHealth>,
     pub(in crate::steer) past: Vec<PoolPast>,
+    /// What endpoints have been through, where their pools start slowly.
+    pub(in crate::steer) endpoint_past: Vec<PoolPast>,
     pub(in crate::steer) now: Time,
 }
 
@@ -65,7 +67,8 @@ impl World {
             }
         });
         let past = vec![PoolPast::Whole; zone.pools.len()];
-        Self { health: health.collect(), zone, past, now: Time::ZERO }
+        let endpoint_past = vec![PoolPast::Whole; zone.endpoints.len()];
+        Self { health: health.collect(), zone, past, endpoint_past, now: Time::ZERO }
     }
 
     pub(in crate::steer) fn rule(&mut self) -> &mut Steer {
@@ -173,7 +176,8 @@ impl World {
     }
 
     pub(in crate::steer) fn scene(&self) -> Scene {
-        Scene::new(&self.zone, &|id| self.health[id.index()], &self.past, self.now)
+        let past = Pasts { pools: self.past.clone(), endpoints: self.endpoint_past.clone() };
+        Scene::new(&self.zone, &|id| self.health[id.index()], &past, self.now)
     }
 
     pub(in crate::steer) fn select_for(
@@ -281,6 +285,7 @@ fn add_pool(zone: &mut Zone, line: &str) {
         capacity: None,
         feeds: Vec::new(),
         min_healthy,
+        slow_start: Duration::ZERO,
         endpoints: first..zone.endpoints.len(),
     });
 }

@@ -320,7 +320,11 @@ impl World {
         let Some(decision) = explain(&self.snapshot, &question).decision else {
             return String::new();
         };
-        let reasons = decision.pools.into_iter().map(|pool| pool.reason);
+        let reasons = decision.pools.into_iter().flat_map(|pool| {
+            let endpoints = pool.endpoints.into_iter();
+            let endpoints = endpoints.map(|(endpoint, verdict)| format!("{endpoint} {verdict}"));
+            [pool.reason].into_iter().chain(endpoints)
+        });
         [decision.why, decision.ttl_by].into_iter().chain(reasons).collect::<Vec<_>>().join(" | ")
     }
 

@@ -34,8 +34,9 @@ pub fn slot_of(owner: &Name) -> usize {
     usize::try_from(mix(fnv(octets)) % SLOTS as u64).expect("there are few slots")
 }
 
-/// How many seconds a TTL of the rule is made shorter for a class. `ttl` is within the rule's bounds.
-pub(super) fn cut(rule: &Steer, preference: &Preference, ttl: u32) -> u32 {
+/// How many seconds a TTL of the rule is made shorter for a class, or without one for everybody, as NODATA
+/// is. `ttl` is within the rule's bounds.
+pub(super) fn cut(rule: &Steer, class: Option<&Preference>, ttl: u32) -> u32 {
     let TtlJitter { share, is_always } = rule.ttl_jitter;
     let [longest, shortest] = [rule.ttl, rule.ttl_min].map(|bound| bound.as_secs());
     if share == 0 || (u64::from(ttl) >= longest && !is_always) {
@@ -45,7 +46,7 @@ pub(super) fn cut(rule: &Steer, preference: &Preference, ttl: u32) -> u32 {
     let spare = spare.min(u64::from(ttl).saturating_sub(shortest));
     let step = u64::MAX / SLOTS as u64 + 1;
     let place =
-        class_place(preference).wrapping_add(step.wrapping_mul(slot_of(&rule.owner) as u64));
+        class.map_or(0, class_place).wrapping_add(step.wrapping_mul(slot_of(&rule.owner) as u64));
     u32::try_from(below(place, spare + 1)).unwrap_or(0)
 }
 

@@ -266,7 +266,7 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         // Aliases may come to have it.
         (0..leaves.len()).for_each(|leaf| walk.looked_at.add(leaf));
         let ttl = whole_secs(outline.rule(zone).ttl);
-        let jitter = jitter::cut(outline.rule(zone), preference, ttl);
+        let jitter = jitter::cut(outline.rule(zone), None, ttl);
         return Decision {
             outcome: Outcome::NoData,
             ttl: ttl - jitter,
@@ -334,7 +334,8 @@ impl<'a> Walk<'a> {
             _ => TtlBy::Rule,
         };
         let ttl = whole_secs(ttl);
-        let jitter = jitter::cut(rule, self.preference, ttl);
+        let class = (outcome != Outcome::NoData).then_some(self.preference);
+        let jitter = jitter::cut(rule, class, ttl);
         let (ttl, looked_at, due) = (ttl - jitter, self.looked_at, self.due);
         Decision { outcome, ttl, ttl_by, jitter, why, looked_at, due }
     }
@@ -578,7 +579,7 @@ impl<'a> Walk<'a> {
     fn all_down(&mut self) -> Outcome {
         let draft = match &self.outline.rule(self.zone).all_down {
             AllDown::Host(name) => return Outcome::Host(name.clone()),
-            AllDown::NoData => return Outcome::NoData,
+            AllDown::NoData => return self.no_data(),
             AllDown::ServFail => return Outcome::ServFail,
             AllDown::AsUp => None,
             AllDown::LastGood => {
@@ -597,6 +598,15 @@ impl<'a> Walk<'a> {
         let as_up = as_up.or_else(|| self.serve_node(0, Fitness::DeadAndDrained));
         // Without any there are aliases whose hosts are not found: there is nothing to say yet.
         as_up.map_or(Outcome::ServFail, |(draft, _)| Outcome::Among(draft))
+    }
+
+    /// NODATA, which caches take to be everybody's (RFC 7871 §7.4): while others of the rule's clients can
+    /// be answered, those whom their clause confines to what is dead get an error.
+    fn no_data(&mut self) -> Outcome {
+        (0..self.leaves.len()).for_each(|leaf| self.look_at(leaf));
+        let is_alive =
+            |leaf: &LeafState| leaf.fitness.is_some_and(|own| Fitness::ALIVE.contains(&own));
+        if self.leaves.iter().any(is_alive) { Outcome::ServFail } else { Outcome::NoData }
     }
 
     /// The pool that `all-down` names, if it has the family and the client may have it.

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::world::{TTL, TTL_MIN, World};
 use crate::model::Name;
-use crate::model::topology::{Policy, TtlJitter};
+use crate::model::topology::{AllDown, Policy, TtlJitter};
 use crate::steer::jitter::{SLOTS, slot_of};
 use crate::steer::select::TtlBy;
-use crate::steer::{Family, Preference, Selection};
+use crate::steer::{Family, Preference, Selected, Selection};
 
 /// Five pools, each of a region, so that there are 120 classes.
 fn five() -> World {
@@ -109,6 +109,19 @@ fn a_type_that_no_pool_has_is_out_of_step_where_that_is_asked_for() {
     assert_eq!((nodata(false).ttl, nodata(false).jitter), (TTL, 0));
     assert!(nodata(true).ttl >= TTL / 2);
     assert_eq!(nodata(true).ttl + nodata(true).jitter, TTL);
+}
+
+#[test]
+fn nodata_is_everybodys_and_lives_equally_long_for_all() {
+    let mut ttls = std::collections::BTreeSet::new();
+    for n in 0..20 {
+        let world = of_name(changing_in(50).all_down(AllDown::NoData), &format!("n{n}.test."));
+        let of_name = all(&jittered(world, 100, false));
+        assert!(of_name.iter().all(|own| own.selected == Selected::NoData));
+        assert!(of_name.iter().all(|own| own.ttl == of_name[0].ttl));
+        ttls.insert(of_name[0].ttl);
+    }
+    assert!(ttls.len() > 1, "names are still told apart: {ttls:?}");
 }
 
 /// How many of `ttls` are each.

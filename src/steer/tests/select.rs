@@ -257,6 +257,19 @@ fn the_last_resort_of_a_clause_looks_at_all_pools_it_may_use() {
 // ---- TTL ----
 
 #[test]
+fn nodata_is_given_only_when_nobody_can_be_answered() {
+    // Caches take it to be everybody's; clients of the clause get pool `a` or nothing.
+    let world = World::new(Policy::Failover, "a: a\nb: b/4").all_down(AllDown::NoData);
+    let world = world.clause("a", true);
+    let confined = |world: &World, family| world.words(&world.select(family));
+    assert_eq!(confined(&world.clone().down("a"), Family::V4), "servfail");
+    assert_eq!(confined(&world.clone().down("a"), Family::V6), "nodata", "nobody else has it");
+    assert_eq!(confined(&world.clone().down("a b"), Family::V4), "nodata");
+    let selection = world.down("a").select(Family::V4);
+    assert!(selection.looked_at.has(1), "it changes when the others are lost as well");
+}
+
+#[test]
 fn a_ttl_lasts_until_something_that_matters_could_change() {
     let table = [
         // (soon to change, down, ttl, why)

@@ -23,6 +23,7 @@ mod oracles;
 mod probing;
 mod reloading;
 mod scenarios;
+mod scopes;
 mod sockets;
 mod tidy;
 mod types;

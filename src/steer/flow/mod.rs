@@ -156,12 +156,13 @@ impl<'a> Flow<'a> {
             let ways = self.ways(class);
             let Some(end) = self.nearest_with_room(&ways) else {
                 if !self.grow(&ways, left) {
-                    return;
+                    break;
                 }
                 continue;
             };
             left -= self.push(class, end, &ways, left);
         }
+        self.take_back();
     }
 
     /// Bellman-Ford over the pools: moving somebody on may cost less than nothing, but no circle does.
@@ -248,8 +249,6 @@ impl<'a> Flow<'a> {
 
     /// Makes room for `left` in the full pools within reach, in proportion to their capacity. Returns
     /// whether there is any such pool.
-    ///
-    /// All of the new room is used at once, so no class that was placed before could do better by it.
     fn grow(&mut self, ways: &Ways, left: u64) -> bool {
         let within: Vec<usize> =
             (0..self.pools).filter(|pool| ways.costs[*pool].is_some()).collect();
@@ -266,6 +265,17 @@ impl<'a> Flow<'a> {
             self.add_room(pool, more);
         }
         true
+    }
+
+    /// Takes away what was made in vain: on the way there may be less to push on than there is room for.
+    /// So no class that was placed before could do better by it.
+    fn take_back(&mut self) {
+        let pools = self.problem.capacities.iter().zip(&mut self.capacities).zip(&mut self.room);
+        for ((own, capacity), room) in pools {
+            let vain = (*room).min(*capacity - (*own).min(AMOUNT_MAX));
+            *capacity -= vain;
+            *room -= vain;
+        }
     }
 
     fn add_room(&mut self, pool: usize, more: u64) {

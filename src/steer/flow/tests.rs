@@ -56,6 +56,16 @@ fn overload_of_some_does_not_touch_those_who_can_do_without() {
 }
 
 #[test]
+fn room_that_was_made_in_vain_is_nobodys() {
+    // Room for the last is made in all pools, but only one unit can be pushed on to those in front.
+    let mut bound = class(3, &[0, 0, 0, 0]);
+    (bound.costs[0], bound.costs[1]) = (None, None);
+    let spill = solve(&[4, 2, 1, 0], &[class(3, &[0, 1, 0, 0]), class(4, &[0, 1, 0, 0]), bound]);
+    assert!(spill.is_overloaded);
+    assert_eq!(spill.loads, [5, 2, 3, 0]);
+}
+
+#[test]
 fn pools_without_any_room_serve_when_there_is_no_other() {
     let spill = solve(&[0, 0], &[class(10, &[3, 2])]);
     assert_eq!((spill.shares, spill.is_overloaded), (vec![0, SHARES], true));

@@ -235,7 +235,7 @@ pub struct Steer {
     pub ttl: Duration,
     /// The shortest, however soon a change may come.
     pub ttl_min: Duration,
-    /// How much shorter TTLs are made, differently for each name and class.
+    /// How much shorter TTLs are made, so that answers do not expire in step.
     pub ttl_jitter: TtlJitter,
 }
 
@@ -308,7 +308,8 @@ impl Steer {
 pub struct TtlJitter {
     /// By so many of a thousand at most.
     pub share: u16,
-    /// Whether those are as well that nothing has made shorter than the rule's `ttl`.
+    /// Whether an operator asks for it: then those are as well that nothing has made shorter than the rule's
+    /// `ttl`, differently for each class.
     pub is_always: bool,
 }
 

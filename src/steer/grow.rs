@@ -90,9 +90,12 @@ impl Grower<'_> {
             seed: seed_of(&[name, &endpoint(id).name]),
             to: ItemTo::Leaf(*id),
         };
+        let mut items: Vec<_> = candidates.clone().map(item).collect();
+        if view.slow_start.is_zero() {
+            return Items { items, is_uneven: false };
+        }
         let share = |id: &EndpointId| view.growth(*id, self.scene.stage_time()).share;
-        let shares: Vec<u16> = candidates.clone().map(share).collect();
-        let mut items: Vec<_> = candidates.map(item).collect();
+        let shares: Vec<u16> = candidates.map(share).collect();
         // Those that came back together start alike.
         let is_uneven = shares.iter().any(|share| *share != shares[0]);
         if is_uneven {

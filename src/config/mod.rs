@@ -17,6 +17,7 @@ mod branches;
 mod by_load;
 mod capacity;
 mod check;
+mod check_kinds;
 mod clash;
 mod client_map;
 mod document;

@@ -16,8 +16,8 @@ use super::pool::{self, Families, PoolReader};
 use super::reader::{Key, Keys, Table, Value};
 use super::steer::{self, SteerReader};
 use super::{
-    ZoneFiles, by_load, capacity, check, failback, feed, master, region, rtt, server, slow_start,
-    wheres,
+    ZoneFiles, by_load, capacity, check, check_kinds, failback, feed, master, region, rtt, server,
+    slow_start, wheres,
 };
 use crate::model::topology::{AllDown, EndpointAt, TtlJitter};
 use crate::model::{
@@ -48,12 +48,13 @@ const ROOT: Keys = Keys {
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 19] = [
+pub(super) const KEYS: [&Keys; 20] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
     &check::KEYS,
-    &check::EXPECT_KEYS,
+    &check_kinds::QUERY_KEYS,
+    &check_kinds::EXPECT_KEYS,
     &feed::KEYS,
     &feed::PER_KEYS,
     &pool::KEYS,
@@ -208,9 +209,9 @@ fn read_body(
 
     let mut zone = Zone {
         names: Arc::default(),
+        checks: read_checks(checks, &apex, &pools, &endpoints),
         apex,
         regions,
-        checks: read_checks(checks, &pools, &endpoints),
         feeds,
         pools,
         endpoints,
@@ -242,6 +243,7 @@ fn read_pools<'d>(
 
 fn read_checks(
     entries: Vec<(Key<'_>, Value<'_>)>,
+    apex: &Name,
     pools: &[Pool],
     endpoints: &[Endpoint],
 ) -> Vec<Check> {
@@ -253,7 +255,7 @@ fn read_checks(
         pools.iter().filter(|pool| is_addressed(pool)).filter_map(|pool| pool.check).collect();
     let entries = entries.into_iter().enumerate();
     let checks = entries.map(|(index, entry)| {
-        let check = check::read(entry);
+        let check = check::read(entry, apex);
         check::warn_unnamed(entry, &check, addressed.contains(&CheckId::new(index)));
         check
     });

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Name;
+use super::{Name, RecordType};
 
 /// A named check of a zone file (`[checks.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ pub struct Check {
 pub struct CheckSpec {
     /// What is tried.
     pub kind: CheckKind,
-    /// The TCP port that is connected to.
+    /// The port that is asked, TCP or UDP.
     pub port: u16,
     /// Time between the starts of two probes of a target that is steady.
     pub interval: Duration,
@@ -46,9 +46,73 @@ pub struct CheckSpec {
 pub enum CheckKind {
     /// A TCP connection can be opened.
     Tcp,
+    /// A text is answered as expected, over TCP or UDP.
+    Text(TextCheck),
+    /// A TLS handshake comes to its end.
+    Tls(TlsCheck),
     /// An HTTP request is answered as expected.
     Http(HttpCheck),
+    /// A DNS query is answered as expected.
+    Dns(DnsCheck),
 }
+
+/// What is said first, and what must be heard.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TextCheck {
+    /// What carries it.
+    pub over: Carrier,
+    /// What is sent. Over TCP nothing when absent: many servers speak first. Over UDP always there.
+    pub send: Option<String>,
+    /// Text that the first 64 KiB of the answer must contain; any octet will do when absent.
+    pub expect: Option<String>,
+}
+
+/// What carries texts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Carrier {
+    /// A TCP connection; the answer is what comes until it is closed.
+    Tcp,
+    /// One datagram each way.
+    Udp,
+}
+
+/// One TLS handshake.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TlsCheck {
+    /// The name asked for (SNI) and verified. The endpoint's address when absent.
+    pub host: Option<String>,
+    /// Whether the certificate chain and name are verified.
+    pub verify: bool,
+}
+
+/// One DNS query over UDP and the answer that counts as healthy.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DnsCheck {
+    /// The name asked for.
+    pub qname: Name,
+    /// The type asked for.
+    pub qtype: RecordType,
+    /// The response code that counts as healthy.
+    pub rcode: u8,
+    /// Data, in wire form, that one of the answer's records of that type must have.
+    pub answer: Option<Box<[u8]>>,
+}
+
+/// Response codes that a server without EDNS may give, with their mnemonics (RFC 1035 §4.1.1, RFC 2136
+/// §2.2).
+pub const RCODES: [(&str, u8); 11] = [
+    ("NOERROR", 0),
+    ("FORMERR", 1),
+    ("SERVFAIL", 2),
+    ("NXDOMAIN", 3),
+    ("NOTIMP", 4),
+    ("REFUSED", 5),
+    ("YXDOMAIN", 6),
+    ("YXRRSET", 7),
+    ("NXRRSET", 8),
+    ("NOTAUTH", 9),
+    ("NOTZONE", 10),
+];
 
 /// One HTTP request and the answer that counts as healthy.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -89,11 +153,14 @@ pub enum TargetHost {
 }
 
 impl CheckKind {
-    /// The word in zone files: `tcp`, `http`, `https`.
+    /// The word in zone files: `tcp`, `http`, `dns`, …
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Tcp => "tcp",
+            Self::Tcp | Self::Text(TextCheck { over: Carrier::Tcp, .. }) => "tcp",
+            Self::Text(TextCheck { over: Carrier::Udp, .. }) => "udp",
+            Self::Tls(_) => "tls",
+            Self::Dns(_) => "dns",
             Self::Http(HttpCheck { tls: false, .. }) => "http",
             Self::Http(HttpCheck { tls: true, .. }) => "https",
         }
@@ -120,8 +187,9 @@ impl fmt::Display for Target {
             host => write!(f, "{host}:{}", self.spec.port)?,
         }
         match &self.spec.kind {
-            CheckKind::Tcp => Ok(()),
+            CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Tls(_) => Ok(()),
             CheckKind::Http(http) => write!(f, " {}", http.path),
+            CheckKind::Dns(dns) => write!(f, " {} {}", dns.qname, dns.qtype),
         }
     }
 }

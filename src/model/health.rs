@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::check::RCODES;
 use super::{AliasHealth, Target, Time};
 
 /// The agreed state of a target.
@@ -71,7 +72,11 @@ pub enum FailureReason {
     Status(u16),
     /// The body does not contain the expected text.
     Body,
-    /// The answer was not HTTP, or broke off.
+    /// The answer, or its records, are not those expected.
+    Answer,
+    /// The DNS response code is not the expected one.
+    Rcode(u8),
+    /// The answer does not keep to the protocol, or broke off.
     Protocol,
     /// The host's name could not be resolved.
     Resolve,
@@ -87,7 +92,12 @@ impl fmt::Display for FailureReason {
             Self::Certificate => f.write_str("certificate not valid"),
             Self::Status(code) => write!(f, "status {code}"),
             Self::Body => f.write_str("body without the expected text"),
-            Self::Protocol => f.write_str("not an HTTP answer"),
+            Self::Answer => f.write_str("answer without what is expected"),
+            Self::Rcode(code) => match RCODES.iter().find(|(_, known)| known == code) {
+                Some((word, _)) => write!(f, "rcode {word}"),
+                None => write!(f, "rcode {code}"),
+            },
+            Self::Protocol => f.write_str("answer breaks the protocol"),
             Self::Resolve => f.write_str("host name not resolved"),
         }
     }

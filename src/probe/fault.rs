@@ -42,8 +42,8 @@ impl Fault {
         }
     }
 
-    /// A connection to `address` that could not be opened.
-    pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Self {
+    /// A connection to `address` that could not be opened, or used.
+    pub(super) fn of_socket(error: &io::Error, address: SocketAddr) -> Self {
         Self::of_io(error, || has_route(address)).unwrap_or(Self::Local(LocalError::Other))
     }
 
@@ -56,31 +56,42 @@ impl Fault {
         }
     }
 
-    /// An HTTP request to `address` that was not answered, or not to the end. Whatever explains
-    /// itself somewhere down the chain of causes is believed; the rest is named after the phase.
+    /// An HTTP request to `address` that was not answered, or not to the end; what does not explain itself is
+    /// named after the phase.
     pub(super) fn of_request(error: &reqwest::Error, address: SocketAddr, is_tls: bool) -> Self {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        let is_handshake = is_tls && error.is_connect();
+        let of_phase = || {
+            Self::Failure(match error.is_timeout() {
+                true => FailureReason::Timeout,
+                false if is_handshake => FailureReason::Tls,
+                false => FailureReason::Protocol,
+            })
+        };
+        Self::of_causes(error, address).unwrap_or_else(of_phase)
+    }
+
+    /// A TLS handshake with `address` that did not come to its end.
+    pub(super) fn of_handshake(error: &io::Error, address: SocketAddr) -> Self {
+        Self::of_causes(error, address).unwrap_or(Self::Failure(FailureReason::Tls))
+    }
+
+    /// Whatever explains itself somewhere down the chain of causes is believed.
+    fn of_causes(error: &(dyn Error + 'static), address: SocketAddr) -> Option<Self> {
+        let mut cause = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
-                return Self::of_tls(error);
+                return Some(Self::of_tls(error));
             }
             cause = match error.downcast_ref::<io::Error>() {
                 None => error.source(),
                 Some(error) => match Self::of_io(error, || has_route(address)) {
-                    Some(fault) => return fault,
+                    Some(fault) => return Some(fault),
                     // `source` would skip the very error that is wrapped.
                     None => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
                 },
             };
         }
-        let is_handshake = is_tls && error.is_connect();
-        Self::Failure(if error.is_timeout() {
-            FailureReason::Timeout
-        } else if is_handshake {
-            FailureReason::Tls
-        } else {
-            FailureReason::Protocol
-        })
+        None
     }
 
     fn of_tls(error: &rustls::Error) -> Self {

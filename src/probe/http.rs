@@ -5,20 +5,19 @@
 //! a new client would be served, and that the certificate is good now.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
 
 use reqwest::header::{CONNECTION, HOST, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Response, Url};
 use rustls::ClientConfig;
-use rustls::client::Resumption;
-use rustls_platform_verifier::Verifier;
 
+use super::answer::Answer;
 use super::fault::Fault;
+use super::tls;
 use crate::model::check::HttpCheck;
 use crate::model::{FailureReason, TargetHost};
 
-/// How much of a body is read in search of the expected text.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The protocol as TLS names it.
+const ALPN: &str = "http/1.1";
 
 /// Who asks. Operators find it in their logs and exclude it from their statistics.
 const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
@@ -96,26 +95,18 @@ pub(super) async fn probe(client: &Client, request: Request<'_>) -> Result<(), F
         return Err(Fault::Failure(FailureReason::Status(status)));
     }
     let Some(text) = &check.body else { return Ok(()) };
-    match contains(response, text.as_bytes()).await.map_err(fault)? {
-        true => Ok(()),
-        false => Err(Fault::Failure(FailureReason::Body)),
-    }
+    let mut answer = Answer::new(text);
+    read(response, &mut answer).await.map_err(fault)?;
+    answer.judge(FailureReason::Body)
 }
 
-/// Whether the beginning of the body contains `text`. Reads no further than needed.
-async fn contains(mut response: Response, text: &[u8]) -> reqwest::Result<bool> {
-    let mut body = Vec::new();
-    while body.len() < BODY_BYTES_MAX {
+/// Reads no more of the body than is needed.
+async fn read(mut response: Response, answer: &mut Answer<'_>) -> reqwest::Result<()> {
+    while !answer.is_enough() {
         let Some(chunk) = response.chunk().await? else { break };
-        // The text may have begun in what was searched before.
-        let from = body.len().saturating_sub(text.len());
-        let room = BODY_BYTES_MAX - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body[from..].windows(text.len().max(1)).any(|window| window.starts_with(text)) {
-            return Ok(true);
-        }
+        answer.push(&chunk);
     }
-    Ok(text.is_empty())
+    Ok(())
 }
 
 // ---- Clients ----
@@ -125,9 +116,6 @@ async fn contains(mut response: Response, text: &[u8]) -> reqwest::Result<bool> 
 pub(super) struct Clients {
     /// For plain HTTP: its requests go to addresses, so one client does for all targets.
     plain: Client,
-    /// TLS that trusts what the machine trusts, or why there is none. Made when first needed; a
-    /// change of the machine's roots is seen after a restart.
-    verified: OnceLock<Result<ClientConfig, String>>,
 }
 
 /// The client of one HTTPS target. A client is bound to the address that its name leads to, so
@@ -140,12 +128,16 @@ impl Clients {
         let plain = builder().tls_danger_accept_invalid_certs(true).build();
         Self {
             plain: plain.expect("a client without roots, proxies and files has nothing to lack"),
-            verified: OnceLock::new(),
         }
     }
 
     /// The client that `request` is to be sent by.
-    pub(super) fn client(&self, request: &Request<'_>, kept: &mut Kept) -> Result<Client, Fault> {
+    pub(super) fn client(
+        &self,
+        configs: &tls::Configs,
+        request: &Request<'_>,
+        kept: &mut Kept,
+    ) -> Result<Client, Fault> {
         if !request.check.tls {
             return Ok(self.plain.clone());
         }
@@ -154,30 +146,26 @@ impl Clients {
         {
             return client.clone();
         }
-        let client = self.https(request).map_err(Fault::Unable);
+        let client = https(configs, request).map_err(Fault::Unable);
         kept.0 = Some((request.address, client.clone()));
         client
     }
+}
 
-    fn https(&self, request: &Request<'_>) -> Result<Client, String> {
-        let name = request.url.host_str().unwrap_or_default();
-        let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
-        let builder = match literal {
-            None => builder().resolve(name, request.address),
-            Some(address) if address == request.address.ip() => builder(),
-            Some(other) => {
-                let at = request.address.ip();
-                return Err(format!("a certificate for {other} cannot be asked for at {at}"));
-            }
-        };
-        let builder = if request.check.verify {
-            let verified = self.verified.get_or_init(verified_by_the_machine);
-            builder.tls_backend_preconfigured(verified.clone()?)
-        } else {
-            builder.tls_danger_accept_invalid_certs(true)
-        };
-        builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
-    }
+fn https(configs: &tls::Configs, request: &Request<'_>) -> Result<Client, String> {
+    let name = request.url.host_str().unwrap_or_default();
+    let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+    let builder = match literal {
+        None => builder().resolve(name, request.address),
+        Some(address) if address == request.address.ip() => builder(),
+        Some(other) => {
+            let at = request.address.ip();
+            return Err(format!("a certificate for {other} cannot be asked for at {at}"));
+        }
+    };
+    let config = configs.config(request.check.verify, Some(ALPN))?;
+    let builder = builder.tls_backend_preconfigured(config);
+    builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
 }
 
 /// What probes of all kinds have in common.
@@ -198,24 +186,9 @@ pub(crate) fn client_builder(user_agent: &str) -> ClientBuilder {
 
 /// TLS for HTTP/1.1 that trusts what the machine trusts, or why there is none.
 pub(crate) fn verified_by_the_machine() -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier::new(provider.clone()).map_err(|error| {
-        format!("no trusted roots: {error}; install CA certificates or set SSL_CERT_FILE")
-    })?;
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(for_probes(config))
-}
-
-/// A resumed session would not show the certificate again.
-fn for_probes(mut config: ClientConfig) -> ClientConfig {
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = Resumption::disabled();
-    config
+    let mut config = tls::verified_by_the_machine()?;
+    config.alpn_protocols = vec![ALPN.into()];
+    Ok(config)
 }
 
 #[cfg(test)]

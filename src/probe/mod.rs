@@ -6,10 +6,14 @@
 //! outcomes mean is not known here: the schedule hands them to whoever started it and is told when to
 //! ask again.
 
+mod answer;
+mod dns;
 mod fault;
 mod http;
 mod schedule;
 mod tcp;
+mod tls;
+mod udp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +29,7 @@ pub(crate) use self::http::{
 pub(crate) use self::schedule::Place;
 pub use self::schedule::Schedule;
 use crate::clock::Clock;
+use crate::model::check::{Carrier, TextCheck};
 use crate::model::health::ProbeOutcome;
 use crate::model::{CheckKind, FailureReason, Target, TargetHost};
 
@@ -40,6 +45,7 @@ pub fn install_crypto() {
 pub struct Prober {
     clock: Clock,
     http: Arc<http::Clients>,
+    tls: Arc<tls::Configs>,
 }
 
 /// One target, ready to be probed again and again.
@@ -57,7 +63,7 @@ impl Prober {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         install_crypto();
-        Self { clock, http: Arc::new(http::Clients::new()) }
+        Self { clock, http: Arc::new(http::Clients::new()), tls: Arc::default() }
     }
 
     /// Makes a target ready.
@@ -104,12 +110,23 @@ impl Probe {
     async fn attempt_at(&mut self, address: SocketAddr) -> Result<Duration, Fault> {
         let started = self.prober.clock.now();
         match &self.target.spec.kind {
-            CheckKind::Tcp => tcp::probe(address).await?,
+            CheckKind::Tcp => tcp::connect(address).await.map(drop)?,
+            CheckKind::Text(check @ TextCheck { over: Carrier::Tcp, .. }) => {
+                tcp::probe(check, address).await?;
+            }
+            CheckKind::Text(check @ TextCheck { over: Carrier::Udp, .. }) => {
+                udp::probe(check, address).await?;
+            }
+            CheckKind::Tls(check) => {
+                tls::probe(&self.prober.tls, check, &self.target.host, address).await?;
+            }
             CheckKind::Http(check) => {
+                let Prober { http, tls, .. } = &self.prober;
                 let request = http::Request::new(check, &self.target.host, address)?;
-                let client = self.prober.http.client(&request, &mut self.https)?;
+                let client = http.client(tls, &request, &mut self.https)?;
                 http::probe(&client, request).await?;
             }
+            CheckKind::Dns(check) => dns::probe(check, address).await?,
         }
         Ok(self.prober.clock.now().since(started))
     }
@@ -128,3 +145,6 @@ async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Fault> {
         Err(_) => Err(Fault::of_resolve()),
     }
 }
+
+#[cfg(test)]
+mod tests;

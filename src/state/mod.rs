@@ -24,7 +24,7 @@ use crate::feed::LoadBoard;
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
-use crate::model::check::HttpCheck;
+use crate::model::check::{DnsCheck, HttpCheck, TextCheck, TlsCheck};
 use crate::model::{CheckKind, CheckSpec, Target, Verdict};
 use file::{Document, FORMAT, millis};
 pub use steering::Steering;
@@ -211,22 +211,42 @@ fn key(target: &Target) -> String {
     let common = format!(
         "{word} {host} port={port} interval={interval}ns timeout={timeout}ns rise={rise} fall={fall}"
     );
-    let http = match kind {
-        CheckKind::Tcp => return common,
-        CheckKind::Http(http) => http,
-    };
-    // `word` says whether it is over TLS.
-    let HttpCheck { tls: _, method, path, host, verify, status, body } = http;
-    // Quoted and escaped, so that no text can pass for another field.
+    match own_key(kind) {
+        own if own.is_empty() => common,
+        own => format!("{common} {own}"),
+    }
+}
+
+/// What a check's kind has of its own. Texts are quoted and escaped, so that none can pass for another
+/// field.
+fn own_key(kind: &CheckKind) -> String {
     let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
-    let host = quoted(host).unwrap_or_default();
-    let body = quoted(body).unwrap_or_default();
-    let status: Vec<String> =
-        status.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
-    let status = status.join(",");
-    format!(
-        "{common} method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}"
-    )
+    match kind {
+        CheckKind::Tcp => String::new(),
+        // The word says what carries it.
+        CheckKind::Text(TextCheck { over: _, send, expect }) => {
+            let [send, expect] = [send, expect].map(|text| quoted(text).unwrap_or_default());
+            format!("send={send} expect={expect}")
+        }
+        CheckKind::Tls(TlsCheck { host, verify }) => {
+            format!("host={} verify={verify}", quoted(host).unwrap_or_default())
+        }
+        // The word says whether it is over TLS.
+        CheckKind::Http(HttpCheck { tls: _, method, path, host, verify, status, body }) => {
+            let [host, body] = [host, body].map(|text| quoted(text).unwrap_or_default());
+            let status: Vec<String> =
+                status.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+            let status = status.join(",");
+            format!(
+                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}"
+            )
+        }
+        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer }) => {
+            let answer = answer.as_ref().map(|answer| format!("{answer:02x?}"));
+            let answer = answer.unwrap_or_default();
+            format!("qname={qname} qtype={qtype} rcode={rcode} answer={answer}")
+        }
+    }
 }
 
 // ---- Keeping it written ----

@@ -9,10 +9,11 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
+use crate::model::check::Carrier;
 use crate::model::health::ProbeOutcome;
 use crate::model::{
-    FailureReason, Observation, Override, OverrideKind, Overrides, Said, Subject, TargetHealth,
-    TargetHost, Time,
+    FailureReason, Observation, Override, OverrideKind, Overrides, RecordType, Said, Subject,
+    TargetHealth, TargetHost, Time,
 };
 use crate::snapshot::{Blueprint, Conditions, Snapshot};
 use crate::steer::PoolPast;
@@ -189,6 +190,33 @@ fn every_part_of_a_target_is_part_of_its_key() {
     ] {
         let mut target = base.clone();
         Arc::make_mut(&mut target.spec).kind = CheckKind::Http(http);
+        targets.push(target);
+    }
+    let says = |over, send, expect| CheckKind::Text(TextCheck { over, send, expect });
+    let tls = |host, verify| CheckKind::Tls(TlsCheck { host, verify });
+    let asks = |qname: &str, qtype, rcode, answer: Option<&[u8]>| {
+        let (qname, answer) = (qname.parse().unwrap(), answer.map(Into::into));
+        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer })
+    };
+    for kind in [
+        says(Carrier::Tcp, None, None),
+        says(Carrier::Udp, None, None),
+        says(Carrier::Tcp, text("a"), None),
+        says(Carrier::Tcp, None, text("a")),
+        says(Carrier::Tcp, text("a\" expect=\"b"), None),
+        says(Carrier::Tcp, text("a"), text("b")),
+        tls(None, true),
+        tls(None, false),
+        tls(text("a.test"), true),
+        asks("a.test.", RecordType::A, 0, None),
+        asks("b.test.", RecordType::A, 0, None),
+        asks("a.test.", RecordType::TXT, 0, None),
+        asks("a.test.", RecordType::A, 3, None),
+        asks("a.test.", RecordType::A, 0, Some(&[])),
+        asks("a.test.", RecordType::A, 0, Some(&[192, 0, 2, 1])),
+    ] {
+        let mut target = base.clone();
+        Arc::make_mut(&mut target.spec).kind = kind;
         targets.push(target);
     }
     let keys: std::collections::HashSet<String> = targets.iter().map(key).collect();

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use windrose::config::{self, Encrypted, ServerConfig, Transport, ZoneFiles};
-use windrose::model::{Diagnostic, Limits, Name, RecordType, Report, Sources, Zone};
+use windrose::model::check::{Carrier, DnsCheck, TextCheck, TlsCheck};
+use windrose::model::{CheckKind, Diagnostic, Limits, Name, RecordType, Report, Sources, Zone};
 
 /// A zone directory in memory.
 struct Files(BTreeMap<String, String>);
@@ -178,6 +179,45 @@ fn encrypted_listeners_are_read_from_their_tables() {
         table(Transport::Quic, &["[::]:853"]),
     ];
     assert_eq!(config.unwrap().fixed.dns.encrypted, expected);
+}
+
+/// The kinds of the checks of a zone, by their names.
+fn checks(text: &str) -> BTreeMap<String, CheckKind> {
+    let text = [HEAD, "nameservers = ['ns1.example.net.']\n", text].concat();
+    let (report, mut zones) = zones(&Files::of([("example.com.toml", &text)]));
+    assert!(!report.has_errors(), "{report}");
+    let checks = zones.remove(0).checks.clone().into_iter();
+    checks.map(|check| (check.name, check.spec.kind.clone())).collect()
+}
+
+#[test]
+fn checks_of_all_kinds_are_read() {
+    let checks = checks(
+        "[checks]\n\
+         open = { kind = 'tcp', port = 22 }\n\
+         banner = { kind = 'tcp', port = 22, expect = { text = 'SSH-2.0' } }\n\
+         game = { kind = 'udp', port = 27015, send = 'ping' }\n\
+         tls = { kind = 'tls' }\n\
+         mx = { kind = 'dns', query = { name = 'www', type = 'mx' }, expect = { answer = '10 mail' } }\n\
+         gone = { kind = 'dns', query = { name = 'gone.' }, expect = { rcode = 'NXDOMAIN' } }\n",
+    );
+    let text = |text: &str| Some(text.to_owned());
+    let says = |over, send, expect| CheckKind::Text(TextCheck { over, send, expect });
+    let asks = |qname: &str, qtype, rcode, answer: Option<&[u8]>| {
+        let (qname, answer) = (qname.parse().unwrap(), answer.map(Into::into));
+        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer })
+    };
+    let mail = b"\x00\x0a\x04mail\x07example\x03com\x00";
+    for (name, expected) in [
+        ("open", CheckKind::Tcp),
+        ("banner", says(Carrier::Tcp, None, text("SSH-2.0"))),
+        ("game", says(Carrier::Udp, text("ping"), None)),
+        ("tls", CheckKind::Tls(TlsCheck { host: None, verify: true })),
+        ("mx", asks("www.example.com.", RecordType::MX, 0, Some(mail))),
+        ("gone", asks("gone.", RecordType::A, 3, None)),
+    ] {
+        assert_eq!(checks[name], expected, "{name}");
+    }
 }
 
 // ---- The reference files ----

@@ -1,24 +1,23 @@
 //! Probes of real servers on the loopback address, written by hand so that they can misbehave.
 
-use std::num::NonZeroU8;
 use std::time::Duration;
 
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rcgen::{CertifiedKey, KeyPair};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::clock::Clock;
 use crate::model::health::{LocalError, ProbeOutcome};
-use crate::model::{CheckKind, CheckSpec, Name, Target};
+use crate::model::{CheckKind, Name, Target};
 use crate::probe::Prober;
+use crate::probe::answer::ANSWER_OCTETS_MAX;
+use crate::probe::tests::{
+    self, PATIENT, failure, is_success, probe_target, prober_trusting, self_signed, tls_listener,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
-const PATIENT: Duration = Duration::from_secs(20);
 
 fn check() -> HttpCheck {
     HttpCheck {
@@ -33,35 +32,15 @@ fn check() -> HttpCheck {
 }
 
 fn target(host: TargetHost, port: u16, timeout: Duration, check: HttpCheck) -> Target {
-    let spec = CheckSpec {
-        kind: CheckKind::Http(check),
-        port,
-        interval: timeout,
-        timeout,
-        rise: NonZeroU8::MIN,
-        fall: NonZeroU8::MIN,
-    };
-    Target { host, spec: Arc::new(spec) }
+    tests::target(host, port, timeout, CheckKind::Http(check))
 }
 
 fn target_at(address: SocketAddr, check: HttpCheck) -> Target {
-    target(TargetHost::Address(address.ip()), address.port(), PATIENT, check)
-}
-
-async fn probe_target(prober: &Prober, target: Target) -> ProbeOutcome {
-    prober.prepare(target).run().await
+    tests::target_at(address, CheckKind::Http(check))
 }
 
 async fn probe_at(address: SocketAddr, check: HttpCheck) -> ProbeOutcome {
     probe_target(&Prober::new(Clock::start()), target_at(address, check)).await
-}
-
-fn failure(reason: FailureReason) -> ProbeOutcome {
-    ProbeOutcome::Failure(reason)
-}
-
-fn is_success(outcome: ProbeOutcome) -> bool {
-    matches!(outcome, ProbeOutcome::Success(took) if took > Duration::ZERO)
 }
 
 /// Reads a request to its empty line, answers, closes.
@@ -140,7 +119,7 @@ async fn answers_are_judged_by_status_and_body() {
 
 #[tokio::test]
 async fn only_the_beginning_of_a_body_is_searched() {
-    for (filler, is_found) in [(BODY_BYTES_MAX - 5, true), (BODY_BYTES_MAX - 4, false)] {
+    for (filler, is_found) in [(ANSWER_OCTETS_MAX - 5, true), (ANSWER_OCTETS_MAX - 4, false)] {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", filler + 5);
         let (address, _served) = serve(head + &"-".repeat(filler) + "ready").await;
         let check = HttpCheck { body: Some("ready".to_owned()), ..check() };
@@ -165,18 +144,6 @@ async fn silence_is_a_timeout_and_a_closed_port_a_refusal() {
     }
     drop(listener);
     assert_eq!(probe_at(address, check()).await, failure(FailureReason::Refused));
-}
-
-#[tokio::test]
-async fn tcp_checks_need_a_connection_and_no_more() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut target = target_at(address, check());
-    Arc::make_mut(&mut target.spec).kind = CheckKind::Tcp;
-    let prober = Prober::new(Clock::start());
-    assert!(is_success(probe_target(&prober, target.clone()).await));
-    drop(listener);
-    assert_eq!(probe_target(&prober, target).await, failure(FailureReason::Refused));
 }
 
 #[tokio::test]
@@ -211,26 +178,6 @@ async fn checks_that_cannot_be_made_are_no_fault_of_the_target() {
 
 // ---- TLS ----
 
-/// A certificate for `www.example.test` that nobody vouches for but itself.
-fn self_signed() -> CertifiedKey<KeyPair> {
-    generate_simple_self_signed(vec!["www.example.test".to_owned()]).unwrap()
-}
-
-/// A TLS server on a port of its own.
-async fn tls_listener(key: &CertifiedKey<KeyPair>) -> (TcpListener, TlsAcceptor) {
-    let chain = vec![key.cert.der().clone()];
-    let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    (listener, TlsAcceptor::from(Arc::new(config)))
-}
-
 /// Answers one connection; the handle gives the name that was asked for, or nothing if the
 /// handshake failed.
 async fn serve_tls(key: &CertifiedKey<KeyPair>) -> (SocketAddr, JoinHandle<Option<String>>) {
@@ -244,19 +191,6 @@ async fn serve_tls(key: &CertifiedKey<KeyPair>) -> (SocketAddr, JoinHandle<Optio
         name
     });
     (address, served)
-}
-
-/// A prober that trusts `roots` instead of what the machine trusts.
-fn prober_trusting(roots: Result<&CertificateDer<'static>, &str>) -> Prober {
-    let prober = Prober::new(Clock::start());
-    let config = roots.map_err(str::to_owned).map(|root| {
-        let mut store = RootCertStore::empty();
-        store.add(root.clone()).unwrap();
-        let config = ClientConfig::builder().with_root_certificates(store);
-        for_probes(config.with_no_client_auth())
-    });
-    prober.http.verified.set(config).unwrap();
-    prober
 }
 
 #[tokio::test]

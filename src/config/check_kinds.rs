@@ -1,0 +1,240 @@
+//! What checks of each kind have of their own: `method`, `send`, `query`, …, `expect`.
+//!
+//! A key that means nothing in a kind is an error there: it would be taken for a promise.
+
+use std::ops::RangeInclusive;
+
+use super::reader::{Keys, Table, Value};
+use super::text;
+use crate::model::check::{Carrier, DnsCheck, HttpCheck, RCODES, TextCheck, TlsCheck};
+use crate::model::{CheckKind, Name, RecordType};
+use crate::zone::rdata_from_text;
+
+pub(super) const EXPECT_KEYS: Keys = Keys {
+    place: "checks.NAME.expect",
+    known: &["status", "body", "text", "rcode", "answer"],
+    unbuilt: &[],
+};
+pub(super) const QUERY_KEYS: Keys =
+    Keys { place: "checks.NAME.query", known: &["name", "type"], unbuilt: &[] };
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tcp,
+    Udp,
+    Tls,
+    Http,
+    Https,
+    Dns,
+}
+
+/// All kinds with their words.
+pub(super) const KINDS: [(&str, Kind); 6] = [
+    ("tcp", Kind::Tcp),
+    ("udp", Kind::Udp),
+    ("tls", Kind::Tls),
+    ("http", Kind::Http),
+    ("https", Kind::Https),
+    ("dns", Kind::Dns),
+];
+pub(super) const KINDS_UNBUILT: [&str; 6] =
+    ["calculated", "exec", "grpc", "heartbeat", "icmp", "smtp"];
+
+/// A key and the kinds in which it means something.
+type OwnKey = (&'static str, &'static [Kind]);
+
+const OWN_KEYS: [OwnKey; 7] = [
+    ("method", &[Kind::Http, Kind::Https]),
+    ("path", &[Kind::Http, Kind::Https]),
+    ("host", &[Kind::Tls, Kind::Http, Kind::Https]),
+    ("verify", &[Kind::Tls, Kind::Https]),
+    ("send", &[Kind::Tcp, Kind::Udp]),
+    ("query", &[Kind::Dns]),
+    ("expect", &[Kind::Tcp, Kind::Udp, Kind::Http, Kind::Https, Kind::Dns]),
+];
+const OWN_EXPECT_KEYS: [OwnKey; 5] = [
+    ("status", &[Kind::Http, Kind::Https]),
+    ("body", &[Kind::Http, Kind::Https]),
+    ("text", &[Kind::Tcp, Kind::Udp]),
+    ("rcode", &[Kind::Dns]),
+    ("answer", &[Kind::Dns]),
+];
+
+const METHODS: [(&str, &str); 4] =
+    [("GET", "GET"), ("HEAD", "HEAD"), ("OPTIONS", "OPTIONS"), ("POST", "POST")];
+
+/// Octets of a text that is sent or expected: what goes into one datagram without being fragmented.
+const TEXT_LEN_MAX: usize = 1232;
+
+/// Reads what the kind has of its own; names are relative to `apex`.
+pub(super) fn read_kind(table: &Table<'_>, kind: Kind, apex: &Name) -> CheckKind {
+    refuse_others(table, kind, &OWN_KEYS);
+    let expect = table.get("expect").filter(|_| is_own(kind, "expect", &OWN_KEYS));
+    let expect = expect.and_then(|_| table.table("expect", &EXPECT_KEYS));
+    if let Some(expect) = &expect {
+        refuse_others(expect, kind, &OWN_EXPECT_KEYS);
+    }
+    let expect = expect.as_ref();
+    match kind {
+        Kind::Tcp => match read_text(table, Carrier::Tcp, expect) {
+            TextCheck { send: None, expect: None, .. } => CheckKind::Tcp,
+            text => CheckKind::Text(text),
+        },
+        Kind::Udp => {
+            table.require("send", "\"ping\"");
+            CheckKind::Text(read_text(table, Carrier::Udp, expect))
+        }
+        Kind::Tls => CheckKind::Tls(read_tls(table)),
+        Kind::Http | Kind::Https => CheckKind::Http(read_http(table, kind == Kind::Https, expect)),
+        Kind::Dns => CheckKind::Dns(read_dns(table, expect, apex)),
+    }
+}
+
+fn is_own(kind: Kind, key: &str, own: &[OwnKey]) -> bool {
+    own.iter().any(|(own, kinds)| *own == key && kinds.contains(&kind))
+}
+
+/// Records keys that mean nothing in a check of that kind.
+fn refuse_others(table: &Table<'_>, kind: Kind, own: &[OwnKey]) {
+    let word_of =
+        |kind| KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| *word);
+    for (key, kinds) in own.iter().filter(|(_, kinds)| !kinds.contains(&kind)) {
+        let Some(value) = table.get(key) else { continue };
+        let message = format!("`{key}` means nothing in a check of kind `{}`", word_of(kind));
+        let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", word_of(*kind))).collect();
+        let hint = format!("remove it, or use kind {}", words.join(" or "));
+        value.push(value.error(message).hint(hint));
+    }
+}
+
+// ---- Texts ----
+
+fn read_text(table: &Table<'_>, over: Carrier, expect: Option<&Table<'_>>) -> TextCheck {
+    TextCheck {
+        over,
+        send: table.get("send").and_then(read_line),
+        expect: expect.and_then(|expect| expect.get("text")).and_then(read_line),
+    }
+}
+
+fn read_line(value: Value<'_>) -> Option<String> {
+    value.parsed("a text", |text| match text.len() {
+        0 => Err("it is empty"),
+        1..=TEXT_LEN_MAX => Ok(text.to_owned()),
+        _ => Err("it is longer than 1232 octets"),
+    })
+}
+
+// ---- TLS ----
+
+fn read_tls(table: &Table<'_>) -> TlsCheck {
+    let mut tls = TlsCheck { host: table.get("host").and_then(read_host), verify: true };
+    table.read_into("verify", &mut tls.verify, Value::boolean);
+    tls
+}
+
+// ---- HTTP ----
+
+fn read_http(table: &Table<'_>, tls: bool, expect: Option<&Table<'_>>) -> HttpCheck {
+    let mut http = HttpCheck {
+        tls,
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        host: table.get("host").and_then(read_host),
+        verify: true,
+        status: vec![200..=299],
+        body: None,
+    };
+    table.read_into("method", &mut http.method, |value| {
+        value.choice(&METHODS, &[]).map(str::to_owned)
+    });
+    table.read_into("path", &mut http.path, read_path);
+    table.read_into("verify", &mut http.verify, Value::boolean);
+    if let Some(expect) = expect {
+        read_http_expect(expect, &mut http);
+    }
+    http
+}
+
+fn read_path(value: Value<'_>) -> Option<String> {
+    value.parsed("a path such as `\"/healthz\"`", |text| match text {
+        _ if !text.starts_with('/') => Err("it must begin with `/`"),
+        _ if text.contains(|c: char| !c.is_ascii_graphic() || c == '#') => {
+            Err("characters beside printable ASCII, and `#`, must be percent-encoded")
+        }
+        _ => Ok(text.to_owned()),
+    })
+}
+
+/// A host name, without a dot at its end, or an address.
+fn read_host(value: Value<'_>) -> Option<String> {
+    value.parsed("a host name", |text| {
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        match text {
+            _ if text.is_empty() => Err("it is empty"),
+            _ if text.contains("://") || text.contains('/') => Err("a name alone, not a URL"),
+            _ if !text.chars().all(is_fit) => Err("not a host name"),
+            _ => Ok(text.trim_end_matches('.').to_owned()),
+        }
+    })
+}
+
+fn read_http_expect(table: &Table<'_>, http: &mut HttpCheck) {
+    table.read_into("status", &mut http.status, |value| {
+        let expected = "status codes such as `\"2xx\"`, `\"301\"` or `\"200-204\"`";
+        let items = value.list("status codes");
+        if items.is_empty() && value.as_list().is_some() {
+            value.push(value.error("no status code would ever count as healthy"));
+        }
+        let ranges: Vec<RangeInclusive<u16>> =
+            items.into_iter().filter_map(|item| item.parsed(expected, text::status)).collect();
+        Some(ranges)
+    });
+    if let Some(value) = table.get("body") {
+        http.body = value.text("a text that the body must contain").map(str::to_owned);
+        if http.method == "HEAD" {
+            let error = value.error("a response to HEAD has no body that could be looked at");
+            value.push(error.hint("use `method = \"GET\"`"));
+        }
+        if http.body.as_deref() == Some("") {
+            value.push(value.error("every body contains the empty text").hint("remove it"));
+        }
+    }
+}
+
+// ---- DNS ----
+
+fn read_dns(table: &Table<'_>, expect: Option<&Table<'_>>, apex: &Name) -> DnsCheck {
+    let mut dns = DnsCheck { qname: apex.clone(), qtype: RecordType::A, rcode: 0, answer: None };
+    table.require("query", "{ name = \"www\", type = \"A\" }");
+    if let Some(query) = table.table("query", &QUERY_KEYS) {
+        if let Some(name) = query.require("name", "\"www\"") {
+            dns.qname = name.name(apex).unwrap_or(dns.qname);
+        }
+        query.read_into("type", &mut dns.qtype, read_type);
+    }
+    let Some(expect) = expect else { return dns };
+    expect.read_into("rcode", &mut dns.rcode, |value| value.choice(&RCODES, &[]));
+    let Some(value) = expect.get("answer") else { return dns };
+    if dns.rcode != 0 {
+        let error = value.error("an answer with an error has no records that could be looked at");
+        value.push(error.hint("remove `answer`, or expect `rcode = \"NOERROR\"`"));
+    }
+    let Some(text) = value.text("the data of a record, such as `\"192.0.2.1\"`") else {
+        return dns;
+    };
+    match rdata_from_text(dns.qtype, text, apex, value.span) {
+        Ok(rdata) => dns.answer = Some(rdata.into()),
+        Err(error) => value.push(*error),
+    }
+    dns
+}
+
+/// The type of a query that gets records of that type.
+fn read_type(value: Value<'_>) -> Option<RecordType> {
+    value.parsed("a record type such as `\"A\"`", |text| match text.parse::<RecordType>() {
+        Err(_) => Err("there is no such type"),
+        Ok(rtype) if rtype.is_meta() => Err("records of zones have no such type"),
+        Ok(rtype) => Ok(rtype),
+    })
+}

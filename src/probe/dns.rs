@@ -1,0 +1,79 @@
+//! The DNS check: a query over UDP is answered as expected.
+//!
+//! Recursion is asked for, which a resolver needs and an authoritative server ignores. There is no EDNS in
+//! the query, so that every server can answer it, in 512 octets.
+
+use std::net::SocketAddr;
+
+use hickory_proto::op::{Message, Query};
+use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, Restrict};
+
+use super::fault::Fault;
+use super::udp::Talk;
+use crate::model::FailureReason;
+use crate::model::check::DnsCheck;
+
+/// Octets of a message before its question (RFC 1035 §4.1.1).
+const HEADER_LEN: usize = 12;
+
+/// A query and what must come back.
+struct Exchange<'c> {
+    check: &'c DnsCheck,
+    query: Message,
+    /// The data that a record of the answer must have.
+    wanted: Option<RData>,
+}
+
+/// Sends a query and judges the first datagram that answers it.
+pub(super) async fn probe(check: &DnsCheck, address: SocketAddr) -> Result<(), Fault> {
+    let exchange = Exchange::new(check).map_err(Fault::Unable)?;
+    let query = exchange.query.to_vec().map_err(|error| Fault::Unable(error.to_string()))?;
+    let mut talk = Talk::with(address).await?;
+    talk.send(&query).await?;
+    loop {
+        let datagram = talk.receive().await?;
+        // Whatever answers another query is somebody's mistake or attack, and the answer still to come.
+        if datagram.len() >= HEADER_LEN && datagram[..2] == query[..2] {
+            return exchange.judge(datagram).map_err(Fault::Failure);
+        }
+    }
+}
+
+impl<'c> Exchange<'c> {
+    fn new(check: &'c DnsCheck) -> Result<Self, String> {
+        let qname = Name::from_bytes(check.qname.as_wire()).map_err(|error| error.to_string())?;
+        let qtype = RecordType::from(check.qtype.0);
+        let mut query = Message::query();
+        query.add_query(Query::query(qname, qtype)).metadata.recursion_desired = true;
+        let wanted = check.answer.as_ref().map(|rdata| {
+            let len = u16::try_from(rdata.len()).map_err(|error| error.to_string())?;
+            let mut decoder = BinDecoder::new(rdata);
+            let read = RData::read(&mut decoder, qtype, Restrict::new(len));
+            read.map_err(|error| error.to_string())
+        });
+        Ok(Self { check, query, wanted: wanted.transpose()? })
+    }
+
+    /// Names are compared without regard to case, other data octet by octet.
+    fn judge(&self, datagram: &[u8]) -> Result<(), FailureReason> {
+        let response = Message::from_vec(datagram).map_err(|_| FailureReason::Protocol)?;
+        let is_answer = response.metadata.message_type == hickory_proto::op::MessageType::Response;
+        let rcode = response.metadata.response_code.low();
+        // A server that did not understand the question need not repeat it.
+        let is_asked =
+            response.queries == self.query.queries || (response.queries.is_empty() && rcode != 0);
+        if !is_answer || !is_asked {
+            return Err(FailureReason::Protocol);
+        }
+        if rcode != self.check.rcode {
+            return Err(FailureReason::Rcode(rcode));
+        }
+        match &self.wanted {
+            Some(wanted) if !response.answers.iter().any(|record| record.data == *wanted) => {
+                Err(FailureReason::Answer)
+            }
+            _ => Ok(()),
+        }
+    }
+}

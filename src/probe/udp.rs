@@ -1,0 +1,62 @@
+//! Datagrams: the UDP check, and the socket that it shares with DNS.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::UdpSocket;
+
+use super::answer::{ANSWER_OCTETS_MAX, Answer};
+use super::fault::Fault;
+use crate::model::FailureReason;
+use crate::model::check::TextCheck;
+
+/// A socket that talks with one address alone, from a port of its own, so that no late answer to an earlier
+/// probe can reach it.
+#[derive(Debug)]
+pub(super) struct Talk {
+    socket: UdpSocket,
+    address: SocketAddr,
+    buffer: Vec<u8>,
+}
+
+impl Talk {
+    pub(super) async fn with(address: SocketAddr) -> Result<Self, Fault> {
+        let local = match address {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let opened = async {
+            let socket = UdpSocket::bind(local).await?;
+            socket.connect(address).await?;
+            io::Result::Ok(socket)
+        };
+        let socket = opened.await.map_err(|error| Fault::of_socket(&error, address))?;
+        Ok(Self { socket, address, buffer: vec![0; ANSWER_OCTETS_MAX] })
+    }
+
+    pub(super) async fn send(&self, datagram: &[u8]) -> Result<(), Fault> {
+        let sent = self.socket.send(datagram).await;
+        sent.map(drop).map_err(|error| Fault::of_socket(&error, self.address))
+    }
+
+    /// The next datagram. "Port unreachable" arrives here, as a connection refused.
+    pub(super) async fn receive(&mut self) -> Result<&[u8], Fault> {
+        let received = self.socket.recv(&mut self.buffer).await;
+        let len = received.map_err(|error| Fault::of_socket(&error, self.address))?;
+        Ok(&self.buffer[..len])
+    }
+}
+
+/// Sends one datagram and judges the first that comes back.
+pub(super) async fn probe(check: &TextCheck, address: SocketAddr) -> Result<(), Fault> {
+    let mut talk = Talk::with(address).await?;
+    talk.send(check.send.as_deref().unwrap_or_default().as_bytes()).await?;
+    let datagram = talk.receive().await?;
+    // An empty one is an answer, too, where any is.
+    if datagram.is_empty() && check.expect.is_none() {
+        return Ok(());
+    }
+    let mut answer = Answer::new(check.expect.as_deref().unwrap_or_default());
+    answer.push(datagram);
+    answer.judge(FailureReason::Answer)
+}

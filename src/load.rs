@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use crate::files::{DatabaseFile, KnownZones, ZoneDirectory, database_files, open
 use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
+use crate::model::topology::ProgramUse;
 use crate::model::{Diagnostic, Report, Severity, Steer, TargetHealth, Time, Zone};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, expect};
@@ -112,6 +114,51 @@ pub fn read_server(place: &Place, report: &mut Report) -> Option<ServerConfig> {
     }
 }
 
+/// The directory of the programs that checks may run, as an absolute path; none may be run without.
+#[must_use]
+pub fn programs(place: &Place, config: &ServerConfig) -> Option<PathBuf> {
+    let directory = place.resolve(config.fixed.probe.programs.as_deref()?);
+    Some(std::path::absolute(&directory).unwrap_or(directory))
+}
+
+/// Judges the programs that checks of `zones` run: the server file must allow them, and they must be there.
+/// Where nothing is probed nothing is run, and nothing is said.
+pub fn judge_programs(
+    place: &Place,
+    config: &ServerConfig,
+    zones: &[Arc<Zone>],
+    report: &mut Report,
+) {
+    if !config.fixed.probe.enabled {
+        return;
+    }
+    let directory = programs(place, config);
+    for zone in zones.iter().filter(|zone| !zone.programs.is_empty()) {
+        let moved = report.add_sources(&zone.written);
+        for ProgramUse { span, check, program } in &zone.programs {
+            let name = &zone.checks[check.index()].name;
+            let what = format!("check `{name}` runs the program `{program}`");
+            let (message, hint) = match &directory {
+                None => (
+                    format!("{what}, but this server lets checks run none"),
+                    "say where they lie: `programs = \"DIRECTORY\"` in `[probe]` of the server file".to_owned(),
+                ),
+                Some(directory) if !is_program(&directory.join(program)) => (
+                    format!("{what}, which is no program there"),
+                    format!("it must be an executable file in {}", directory.display()),
+                ),
+                Some(_) => continue,
+            };
+            report.push(Diagnostic::error(*span, message).hint(hint).moved(moved));
+        }
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
 /// Reads the certificates of all encrypted listeners, in the order of the server file's tables. What is
 /// wrong with them goes to `report`; then some are missing.
 pub fn load_certificates(
@@ -155,6 +202,7 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     let known = before.map(|before| Arc::clone(&before.known.zones)).unwrap_or_default();
     let files = ZoneDirectory::after(&directory, known, now);
     let Some(read) = read_zones(&files, &mut report) else { return Err(report) };
+    judge_programs(place, &config, &read.zones, &mut report);
     let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
         if zones.is_empty() {
             report.push(nothing_to_serve(files.directory(), before.is_some()));

@@ -36,7 +36,7 @@ use crate::listen::encrypted::{EncryptedService, EncryptedSocket};
 use crate::listen::tcp::{TcpLimits, TcpService};
 use crate::listen::udp::UdpThreads;
 use crate::listen::{Current, socket};
-use crate::load::{Loaded, Place, load, load_certificates, place_in_memory, read_server};
+use crate::load::{Loaded, Place, load, load_certificates, place_in_memory, programs, read_server};
 use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
@@ -283,8 +283,9 @@ impl Node {
         let mut aliases = Lookups::new(Arc::new(Book::new(Arc::clone(&metrics))), resolver, clock);
         aliases.set_hosts(&loaded.snapshot.alias_hosts());
         let book = Arc::clone(aliases.book());
+        let prober = Prober::new(clock).with_programs(programs(&place, config));
         let schedule =
-            first_verdicts(config, &loaded, &intake, &loads, &book, clock, &recalled).await;
+            first_verdicts(config, &loaded, &intake, &loads, &book, prober, &recalled).await;
 
         let Loaded { snapshot, known, .. } = loaded;
         let snapshot =
@@ -405,9 +406,10 @@ async fn first_verdicts(
     intake: &Arc<Intake>,
     loads: &Arc<LoadBoard>,
     book: &Book,
-    clock: Clock,
+    prober: Prober,
     recalled: &state::Recalled,
 ) -> Option<Schedule> {
+    let clock = prober.clock();
     let targets = loaded.snapshot.targets();
     intake.track(&targets, clock.now());
     let restored = intake.restore(|target| recalled.of(target));
@@ -421,7 +423,7 @@ async fn first_verdicts(
     }
     let (verdicts, loads) = (Arc::clone(intake), Arc::clone(loads));
     let in_flight = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
-    let mut schedule = Schedule::new(Prober::new(clock), in_flight, move |seen| {
+    let mut schedule = Schedule::new(prober, in_flight, move |seen| {
         loads.observe(&seen);
         verdicts.observe(&seen)
     });

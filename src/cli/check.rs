@@ -75,6 +75,7 @@ fn read_zones(
         if zones.is_empty() {
             report.push(no_zone(path));
         }
+        load::judge_programs(place, config, zones, report);
         load::load_geo(place, config, None, report)
     };
     let loaded = if path.is_file() {

@@ -15,8 +15,8 @@ use crate::model::{Check, CheckKind, CheckSpec, Name};
 pub(super) const KEYS: Keys = Keys {
     place: "checks.NAME",
     known: &[
-        "kind", "port", "method", "path", "host", "verify", "send", "query", "expect", "interval",
-        "timeout", "rise", "fall",
+        "kind", "port", "method", "path", "host", "verify", "send", "query", "tls", "service",
+        "command", "expect", "interval", "timeout", "rise", "fall",
     ],
     unbuilt: &["invert", "quorum", "certificate-expiry"],
 };
@@ -66,7 +66,8 @@ fn read_port(table: &Table<'_>, kind: Kind) -> u16 {
         (None, Kind::Http) => 80,
         (None, Kind::Https | Kind::Tls) => 443,
         (None, Kind::Dns) => 53,
-        (None, Kind::Tcp | Kind::Udp) => {
+        (None, Kind::Exec) => 0,
+        (None, Kind::Tcp | Kind::Udp | Kind::Grpc) => {
             table.require("port", "8080");
             0
         }
@@ -96,7 +97,8 @@ pub(super) fn warn_unnamed((key, value): (Key<'_>, Value<'_>), check: &Check, is
     let is_unnamed = match &check.spec.kind {
         CheckKind::Http(http) => http.tls && http.verify && http.host.is_none(),
         CheckKind::Tls(tls) => tls.verify && tls.host.is_none(),
-        CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Dns(_) => false,
+        CheckKind::Grpc(grpc) => grpc.tls && grpc.verify && grpc.host.is_none(),
+        CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => false,
     };
     if is_unnamed && is_addressed {
         let message = format!("check `{}` verifies certificates against addresses", key.text);

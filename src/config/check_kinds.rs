@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 
 use super::reader::{Keys, Table, Value};
 use super::text;
-use crate::model::check::{Carrier, DnsCheck, HttpCheck, RCODES, TextCheck, TlsCheck};
+use crate::model::check::{
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
+};
 use crate::model::{CheckKind, Name, RecordType};
 use crate::zone::rdata_from_text;
 
@@ -26,30 +28,36 @@ pub(super) enum Kind {
     Http,
     Https,
     Dns,
+    Grpc,
+    Exec,
 }
 
 /// All kinds with their words.
-pub(super) const KINDS: [(&str, Kind); 6] = [
+pub(super) const KINDS: [(&str, Kind); 8] = [
     ("tcp", Kind::Tcp),
     ("udp", Kind::Udp),
     ("tls", Kind::Tls),
     ("http", Kind::Http),
     ("https", Kind::Https),
     ("dns", Kind::Dns),
+    ("grpc", Kind::Grpc),
+    ("exec", Kind::Exec),
 ];
-pub(super) const KINDS_UNBUILT: [&str; 6] =
-    ["calculated", "exec", "grpc", "heartbeat", "icmp", "smtp"];
+pub(super) const KINDS_UNBUILT: [&str; 4] = ["calculated", "heartbeat", "icmp", "smtp"];
 
 /// A key and the kinds in which it means something.
 type OwnKey = (&'static str, &'static [Kind]);
 
-const OWN_KEYS: [OwnKey; 7] = [
+const OWN_KEYS: [OwnKey; 10] = [
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
-    ("host", &[Kind::Tls, Kind::Http, Kind::Https]),
-    ("verify", &[Kind::Tls, Kind::Https]),
+    ("host", &[Kind::Tls, Kind::Http, Kind::Https, Kind::Grpc]),
+    ("verify", &[Kind::Tls, Kind::Https, Kind::Grpc]),
     ("send", &[Kind::Tcp, Kind::Udp]),
     ("query", &[Kind::Dns]),
+    ("tls", &[Kind::Grpc]),
+    ("service", &[Kind::Grpc]),
+    ("command", &[Kind::Exec]),
     ("expect", &[Kind::Tcp, Kind::Udp, Kind::Http, Kind::Https, Kind::Dns]),
 ];
 const OWN_EXPECT_KEYS: [OwnKey; 5] = [
@@ -87,6 +95,8 @@ pub(super) fn read_kind(table: &Table<'_>, kind: Kind, apex: &Name) -> CheckKind
         Kind::Tls => CheckKind::Tls(read_tls(table)),
         Kind::Http | Kind::Https => CheckKind::Http(read_http(table, kind == Kind::Https, expect)),
         Kind::Dns => CheckKind::Dns(read_dns(table, expect, apex)),
+        Kind::Grpc => CheckKind::Grpc(read_grpc(table)),
+        Kind::Exec => CheckKind::Exec(read_exec(table)),
     }
 }
 
@@ -199,6 +209,59 @@ fn read_http_expect(table: &Table<'_>, http: &mut HttpCheck) {
         if http.body.as_deref() == Some("") {
             value.push(value.error("every body contains the empty text").hint("remove it"));
         }
+    }
+}
+
+// ---- gRPC ----
+
+/// Octets of a service's name.
+const SERVICE_LEN_MAX: usize = 255;
+
+fn read_grpc(table: &Table<'_>) -> GrpcCheck {
+    let host = table.get("host").and_then(read_host);
+    let mut grpc = GrpcCheck { tls: false, host, verify: true, service: String::new() };
+    table.read_into("tls", &mut grpc.tls, Value::boolean);
+    table.read_into("verify", &mut grpc.verify, Value::boolean);
+    if let Some(value) = table.get("verify").filter(|_| !grpc.tls) {
+        let error = value.error("there is no certificate to verify without TLS");
+        value.push(error.hint("remove `verify`, or add `tls = true`"));
+    }
+    table.read_into("service", &mut grpc.service, |value| {
+        value.parsed("a service such as `\"shop.Cart\"`", |text| match text.len() {
+            0..=SERVICE_LEN_MAX => Ok(text.to_owned()),
+            _ => Err("it is longer than 255 octets"),
+        })
+    });
+    grpc
+}
+
+// ---- Programs ----
+
+fn read_exec(table: &Table<'_>) -> ExecCheck {
+    let none = ExecCheck { program: String::new(), arguments: Vec::new() };
+    let Some(value) = table.require("command", "[\"database\", \"--deep\"]") else { return none };
+    let items = value.list("a program and its arguments");
+    let Some((program, arguments)) = items.split_first() else {
+        if value.as_list().is_some() {
+            value.push(value.error("a command begins with a program"));
+        }
+        return none;
+    };
+    let program = program.parsed("a text", |text| match text {
+        "" | "." | ".." => Err("it is no name of a file"),
+        _ if text.contains('/') => Err("a name alone: the server file says where programs lie"),
+        _ if text.contains('\0') => Err("it is no name of a file"),
+        _ => Ok(text.to_owned()),
+    });
+    let argument = |item: &Value<'_>| {
+        item.parsed("a text", |text| match text.contains('\0') {
+            true => Err("no program can be given this character"),
+            false => Ok(text.to_owned()),
+        })
+    };
+    ExecCheck {
+        program: program.unwrap_or_default(),
+        arguments: arguments.iter().filter_map(argument).collect(),
     }
 }
 

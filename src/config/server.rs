@@ -165,11 +165,14 @@ pub struct Probe {
     pub first_verdicts: Duration,
     /// Probes that may be under way at once.
     pub in_flight: u32,
+    /// The directory of the programs that checks may run; none may be run without.
+    pub programs: Option<String>,
 }
 
 impl Default for Probe {
     fn default() -> Self {
-        Self { enabled: true, first_verdicts: Duration::from_secs(5), in_flight: 1000 }
+        let first_verdicts = Duration::from_secs(5);
+        Self { enabled: true, first_verdicts, in_flight: 1000, programs: None }
     }
 }
 
@@ -304,7 +307,7 @@ const GEOIP: Keys =
     Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
 const PROBE: Keys = Keys {
     place: "probe",
-    known: &["enabled", "first-verdicts", "in-flight"],
+    known: &["enabled", "first-verdicts", "in-flight", "programs"],
     unbuilt: &["vantage", "quorum"],
 };
 const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
@@ -480,6 +483,7 @@ fn read_probe(table: &Table<'_>) -> Probe {
     table.read_into("enabled", &mut probe.enabled, Value::boolean);
     table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
     table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
+    probe.programs = table.get("programs").and_then(path);
     probe
 }
 

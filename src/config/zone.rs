@@ -19,10 +19,10 @@ use super::{
     ZoneFiles, by_load, capacity, check, check_kinds, failback, feed, master, region, rtt, server,
     slow_start, wheres,
 };
-use crate::model::topology::{AllDown, EndpointAt, TtlJitter};
+use crate::model::topology::{AllDown, EndpointAt, ProgramUse, TtlJitter};
 use crate::model::{
-    Check, CheckId, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region, RegionId,
-    Report, Severity, SourceId, Sources, Span, Zone,
+    Check, CheckId, CheckKind, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region,
+    RegionId, Report, Severity, SourceId, Sources, Span, Zone,
 };
 use crate::zone::NamesBuilder;
 
@@ -126,7 +126,7 @@ pub(super) fn read(
     let is_sound = apex.is_some() && report.count(Severity::Error) == errors;
     let zone = names.filter(|_| is_sound).map(|names| {
         zone.names = Arc::new(names.finish(zone.steered()));
-        if !zone.expectations.is_empty() {
+        if !zone.expectations.is_empty() || !zone.programs.is_empty() {
             zone.written = report.sources().first();
         }
         zone
@@ -165,6 +165,7 @@ fn read_body(
         feeds: &feed_names,
         feed_specs: &feeds,
     };
+    let check_keys: Vec<_> = checks.iter().map(|(key, _)| *key).collect();
     let pool_keys: Vec<_> = pools.iter().map(|(key, _)| *key).collect();
     let (mut pools, endpoints) = read_pools(&reader, pools);
     let families: Vec<_> =
@@ -207,9 +208,11 @@ fn read_body(
     let rtts = rtt::read(root, &region_names, &of_entries);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
+    let checks = read_checks(checks, &apex, &pools, &endpoints);
     let mut zone = Zone {
         names: Arc::default(),
-        checks: read_checks(checks, &apex, &pools, &endpoints),
+        programs: programs_of(&check_keys, &checks),
+        checks,
         apex,
         regions,
         feeds,
@@ -260,6 +263,20 @@ fn read_checks(
         check
     });
     checks.collect()
+}
+
+/// The programs that checks run; `keys` are the checks' names.
+fn programs_of(keys: &[Key<'_>], checks: &[Check]) -> Vec<ProgramUse> {
+    let of_checks = keys.iter().zip(checks).enumerate();
+    let used = of_checks.filter_map(|(index, (key, check))| match &check.spec.kind {
+        CheckKind::Exec(exec) => Some(ProgramUse {
+            span: key.span,
+            check: CheckId::new(index),
+            program: exec.program.clone(),
+        }),
+        _ => None,
+    });
+    used.collect()
 }
 
 fn judge_clashes(

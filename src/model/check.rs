@@ -29,7 +29,7 @@ pub struct Check {
 pub struct CheckSpec {
     /// What is tried.
     pub kind: CheckKind,
-    /// The port that is asked, TCP or UDP.
+    /// The port that is asked, TCP or UDP; 0 for a program that was told none.
     pub port: u16,
     /// Time between the starts of two probes of a target that is steady.
     pub interval: Duration,
@@ -54,6 +54,10 @@ pub enum CheckKind {
     Http(HttpCheck),
     /// A DNS query is answered as expected.
     Dns(DnsCheck),
+    /// A gRPC server says that it serves.
+    Grpc(GrpcCheck),
+    /// A program ends with success.
+    Exec(ExecCheck),
 }
 
 /// What is said first, and what must be heard.
@@ -96,6 +100,29 @@ pub struct DnsCheck {
     pub rcode: u8,
     /// Data, in wire form, that one of the answer's records of that type must have.
     pub answer: Option<Box<[u8]>>,
+}
+
+/// One question to a server's gRPC health service (`grpc.health.v1`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrpcCheck {
+    /// Over TLS.
+    pub tls: bool,
+    /// The authority that the request names and, over TLS, the name asked for (SNI) and verified. The
+    /// endpoint's address when absent.
+    pub host: Option<String>,
+    /// Whether the certificate chain and name are verified.
+    pub verify: bool,
+    /// The service that is asked about; the server as a whole when empty.
+    pub service: String,
+}
+
+/// One run of a program.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ExecCheck {
+    /// The name of a file in the directory that the server allows programs in.
+    pub program: String,
+    /// What it is called with.
+    pub arguments: Vec<String>,
 }
 
 /// Response codes that a server without EDNS may give, with their mnemonics (RFC 1035 §4.1.1, RFC 2136
@@ -161,6 +188,8 @@ impl CheckKind {
             Self::Text(TextCheck { over: Carrier::Udp, .. }) => "udp",
             Self::Tls(_) => "tls",
             Self::Dns(_) => "dns",
+            Self::Grpc(_) => "grpc",
+            Self::Exec(_) => "exec",
             Self::Http(HttpCheck { tls: false, .. }) => "http",
             Self::Http(HttpCheck { tls: true, .. }) => "https",
         }
@@ -180,16 +209,18 @@ impl fmt::Display for TargetHost {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.spec.kind.word())?;
-        match &self.host {
-            TargetHost::Address(IpAddr::V6(address)) => {
-                write!(f, "[{address}]:{}", self.spec.port)?
-            }
-            host => write!(f, "{host}:{}", self.spec.port)?,
+        match (&self.host, self.spec.port) {
+            (host, 0) => host.fmt(f)?,
+            (TargetHost::Address(IpAddr::V6(address)), port) => write!(f, "[{address}]:{port}")?,
+            (host, port) => write!(f, "{host}:{port}")?,
         }
         match &self.spec.kind {
             CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Tls(_) => Ok(()),
             CheckKind::Http(http) => write!(f, " {}", http.path),
             CheckKind::Dns(dns) => write!(f, " {} {}", dns.qname, dns.qtype),
+            CheckKind::Grpc(grpc) if grpc.service.is_empty() => Ok(()),
+            CheckKind::Grpc(grpc) => write!(f, " {}", grpc.service),
+            CheckKind::Exec(exec) => write!(f, " {}", exec.program),
         }
     }
 }

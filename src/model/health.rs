@@ -76,6 +76,14 @@ pub enum FailureReason {
     Answer,
     /// The DNS response code is not the expected one.
     Rcode(u8),
+    /// The gRPC status is not OK.
+    Grpc(u8),
+    /// The health that the server tells of itself or its service (`grpc.health.v1`) is not SERVING.
+    NotServing(u8),
+    /// The program ended with this status.
+    Exit(u8),
+    /// The program was ended by this signal.
+    Signal(u8),
     /// The answer does not keep to the protocol, or broke off.
     Protocol,
     /// The host's name could not be resolved.
@@ -97,11 +105,45 @@ impl fmt::Display for FailureReason {
                 Some((word, _)) => write!(f, "rcode {word}"),
                 None => write!(f, "rcode {code}"),
             },
+            Self::Grpc(code) => match GRPC_STATUSES.get(usize::from(*code)) {
+                Some(word) => write!(f, "gRPC status {word}"),
+                None => write!(f, "gRPC status {code}"),
+            },
+            Self::NotServing(code) => match GRPC_HEALTH.get(usize::from(*code)) {
+                Some(word) => write!(f, "gRPC health {word}"),
+                None => write!(f, "gRPC health {code}"),
+            },
+            Self::Exit(code) => write!(f, "exit status {code}"),
+            Self::Signal(number) => write!(f, "ended by signal {number}"),
             Self::Protocol => f.write_str("answer breaks the protocol"),
             Self::Resolve => f.write_str("host name not resolved"),
         }
     }
 }
+
+/// What gRPC calls its statuses, by number.
+const GRPC_STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// What `grpc.health.v1` calls the health of a service, by number.
+const GRPC_HEALTH: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
 /// One probe's result.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -41,6 +41,8 @@ pub struct Zone {
     pub rtts: Arc<[RttEntry]>,
     /// What must hold before this zone may be served.
     pub expectations: Vec<Expectation>,
+    /// The programs that checks run, which the server must allow.
+    pub programs: Vec<ProgramUse>,
     /// The file that the places of these lie in; none when there are none.
     pub written: Sources,
 }
@@ -60,6 +62,7 @@ impl Zone {
             steers: Vec::new(),
             rtts: Arc::default(),
             expectations: Vec::new(),
+            programs: Vec::new(),
             written: Sources::default(),
         }
     }
@@ -591,6 +594,17 @@ pub enum AllDown {
     NoData,
     /// SERVFAIL.
     ServFail,
+}
+
+/// A program that a check runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProgramUse {
+    /// Where the check was written.
+    pub span: super::Span,
+    /// The check.
+    pub check: CheckId,
+    /// The program.
+    pub program: String,
 }
 
 /// One `[[expect]]` block: a test of the zone.

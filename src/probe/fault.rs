@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 use crate::model::FailureReason;
 use crate::model::health::{LocalError, ProbeOutcome};
@@ -75,8 +76,17 @@ impl Fault {
         Self::of_causes(error, address).unwrap_or(Self::Failure(FailureReason::Tls))
     }
 
+    /// A program at `path` that could not be run.
+    pub(super) fn of_program(error: &io::Error, path: &Path) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::Local(LocalError::Descriptors),
+            Some(libc::EAGAIN | libc::ENOMEM) => Self::Local(LocalError::Other),
+            _ => Self::Unable(format!("{}: {error}", path.display())),
+        }
+    }
+
     /// Whatever explains itself somewhere down the chain of causes is believed.
-    fn of_causes(error: &(dyn Error + 'static), address: SocketAddr) -> Option<Self> {
+    pub(super) fn of_causes(error: &(dyn Error + 'static), address: SocketAddr) -> Option<Self> {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {

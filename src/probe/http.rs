@@ -20,7 +20,7 @@ use crate::model::{FailureReason, TargetHost};
 const ALPN: &str = "http/1.1";
 
 /// Who asks. Operators find it in their logs and exclude it from their statistics.
-const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
 
 /// A request to one address, ready to be sent.
 #[derive(Debug)]
@@ -48,11 +48,7 @@ impl<'a> Request<'a> {
         address: SocketAddr,
     ) -> Result<Self, String> {
         let (scheme, default_port) = if check.tls { ("https", 443) } else { ("http", 80) };
-        let name = match (&check.host, host) {
-            (Some(host), _) => bracketed(host),
-            (None, TargetHost::Address(address)) => bracketed(&address.to_string()),
-            (None, TargetHost::Name(name)) => name.to_string().trim_end_matches('.').to_owned(),
-        };
+        let name = name(check.host.as_deref(), host);
         let host = match (&check.host, address.port()) {
             (Some(as_written), _) => as_written.clone(),
             (None, port) if port == default_port => name.clone(),
@@ -73,6 +69,15 @@ impl<'a> Request<'a> {
             host: HeaderValue::from_str(&host)
                 .map_err(|_| format!("`{host}` cannot stand in a Host header"))?,
         })
+    }
+}
+
+/// What requests to `host` call it: as it was written, or else by what it is.
+pub(super) fn name(written: Option<&str>, host: &TargetHost) -> String {
+    match (written, host) {
+        (Some(written), _) => bracketed(written),
+        (None, TargetHost::Address(address)) => bracketed(&address.to_string()),
+        (None, TargetHost::Name(name)) => name.to_string().trim_end_matches('.').to_owned(),
     }
 }
 

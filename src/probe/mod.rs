@@ -8,7 +8,9 @@
 
 mod answer;
 mod dns;
+mod exec;
 mod fault;
+mod grpc;
 mod http;
 mod schedule;
 mod tcp;
@@ -16,6 +18,7 @@ mod tls;
 mod udp;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +49,8 @@ pub struct Prober {
     clock: Clock,
     http: Arc<http::Clients>,
     tls: Arc<tls::Configs>,
+    /// Where the programs lie that checks may run; none may without.
+    programs: Option<Arc<PathBuf>>,
 }
 
 /// One target, ready to be probed again and again.
@@ -63,7 +68,19 @@ impl Prober {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         install_crypto();
-        Self { clock, http: Arc::new(http::Clients::new()), tls: Arc::default() }
+        Self { clock, http: Arc::new(http::Clients::new()), tls: Arc::default(), programs: None }
+    }
+
+    /// The same, and it may run the programs that lie in `directory`, an absolute path.
+    #[must_use]
+    pub fn with_programs(self, directory: Option<PathBuf>) -> Self {
+        Self { programs: directory.map(Arc::new), ..self }
+    }
+
+    /// What it times its probes by.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Makes a target ready.
@@ -127,6 +144,18 @@ impl Probe {
                 http::probe(&client, request).await?;
             }
             CheckKind::Dns(check) => dns::probe(check, address).await?,
+            CheckKind::Grpc(check) => {
+                grpc::probe(&self.prober.tls, check, &self.target.host, address).await?;
+            }
+            CheckKind::Exec(check) => {
+                let Some(directory) = &self.prober.programs else {
+                    return Err(Fault::Unable("this process may run no programs".to_owned()));
+                };
+                let Target { host, spec } = &self.target;
+                let ended = exec::run((directory, check), spec, host, address).await?;
+                tracing::debug!("{} says: {}", self.target, ended.output().escape_ascii());
+                ended.judge()?;
+            }
         }
         Ok(self.prober.clock.now().since(started))
     }

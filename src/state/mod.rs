@@ -24,7 +24,7 @@ use crate::feed::LoadBoard;
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
-use crate::model::check::{DnsCheck, HttpCheck, TextCheck, TlsCheck};
+use crate::model::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck};
 use crate::model::{CheckKind, CheckSpec, Target, Verdict};
 use file::{Document, FORMAT, millis};
 pub use steering::Steering;
@@ -245,6 +245,13 @@ fn own_key(kind: &CheckKind) -> String {
             let answer = answer.as_ref().map(|answer| format!("{answer:02x?}"));
             let answer = answer.unwrap_or_default();
             format!("qname={qname} qtype={qtype} rcode={rcode} answer={answer}")
+        }
+        CheckKind::Grpc(GrpcCheck { tls, host, verify, service }) => {
+            let host = quoted(host).unwrap_or_default();
+            format!("tls={tls} host={host} verify={verify} service={service:?}")
+        }
+        CheckKind::Exec(ExecCheck { program, arguments }) => {
+            format!("program={program:?} arguments={arguments:?}")
         }
     }
 }

@@ -198,7 +198,23 @@ fn every_part_of_a_target_is_part_of_its_key() {
         let (qname, answer) = (qname.parse().unwrap(), answer.map(Into::into));
         CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer })
     };
+    let grpc = |tls, host, verify, service: &str| {
+        CheckKind::Grpc(GrpcCheck { tls, host, verify, service: service.to_owned() })
+    };
+    let runs = |program: &str, arguments: &[&str]| {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        CheckKind::Exec(ExecCheck { program: program.to_owned(), arguments })
+    };
     for kind in [
+        grpc(false, None, true, ""),
+        grpc(true, None, true, ""),
+        grpc(true, None, false, ""),
+        grpc(false, text("a.test"), true, ""),
+        grpc(false, None, true, "a.Test"),
+        runs("a", &[]),
+        runs("b", &[]),
+        runs("a", &["b", "c"]),
+        runs("a", &["b\", \"c"]),
         says(Carrier::Tcp, None, None),
         says(Carrier::Udp, None, None),
         says(Carrier::Tcp, text("a"), None),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use windrose::config::{self, Encrypted, ServerConfig, Transport, ZoneFiles};
-use windrose::model::check::{Carrier, DnsCheck, TextCheck, TlsCheck};
+use windrose::model::check::{Carrier, DnsCheck, ExecCheck, GrpcCheck, TextCheck, TlsCheck};
 use windrose::model::{CheckKind, Diagnostic, Limits, Name, RecordType, Report, Sources, Zone};
 
 /// A zone directory in memory.
@@ -199,6 +199,8 @@ fn checks_of_all_kinds_are_read() {
          game = { kind = 'udp', port = 27015, send = 'ping' }\n\
          tls = { kind = 'tls' }\n\
          mx = { kind = 'dns', query = { name = 'www', type = 'mx' }, expect = { answer = '10 mail' } }\n\
+         cart = { kind = 'grpc', port = 50051, service = 'shop.Cart', tls = true, host = 'cart.test' }\n\
+         database = { kind = 'exec', command = ['database', '--deep'] }\n\
          gone = { kind = 'dns', query = { name = 'gone.' }, expect = { rcode = 'NXDOMAIN' } }\n",
     );
     let text = |text: &str| Some(text.to_owned());
@@ -207,6 +209,10 @@ fn checks_of_all_kinds_are_read() {
         let (qname, answer) = (qname.parse().unwrap(), answer.map(Into::into));
         CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer })
     };
+    let service = "shop.Cart".to_owned();
+    let cart = GrpcCheck { tls: true, host: text("cart.test"), verify: true, service };
+    let arguments = vec!["--deep".to_owned()];
+    let database = ExecCheck { program: "database".to_owned(), arguments };
     let mail = b"\x00\x0a\x04mail\x07example\x03com\x00";
     for (name, expected) in [
         ("open", CheckKind::Tcp),
@@ -215,6 +221,8 @@ fn checks_of_all_kinds_are_read() {
         ("tls", CheckKind::Tls(TlsCheck { host: None, verify: true })),
         ("mx", asks("www.example.com.", RecordType::MX, 0, Some(mail))),
         ("gone", asks("gone.", RecordType::A, 3, None)),
+        ("cart", CheckKind::Grpc(cart)),
+        ("database", CheckKind::Exec(database)),
     ] {
         assert_eq!(checks[name], expected, "{name}");
     }

@@ -1,6 +1,7 @@
 //! A load that knows the one before comes to what a load from scratch comes to, and does less for it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -320,4 +321,48 @@ fn a_file_that_was_just_written_is_not_trusted() {
         let expected = format!("\x08{n:08}").into_bytes();
         assert!(texts.into_iter().any(|rdata| rdata == expected), "{n}");
     }
+}
+
+// ---- Programs ----
+
+const RUNS: &str = "zone = 'a.test'
+nameservers = ['ns1.test.']
+regions.eu.location = [50, 8]
+steer.www = { policy = 'failover', pools = ['eu'] }
+[checks.deep]
+kind = 'exec'
+command = ['database', '--deep']
+[pools.eu]
+region = 'eu'
+check = 'deep'
+endpoints = [{ name = 'e', address = '192.0.2.10' }]
+";
+
+/// What a load says of the zone that runs a program, under this section of the server file.
+fn told_of_programs(probe: &str, programs: &[(&str, u32)]) -> Result<(), String> {
+    let files = Files::new(&format!("[probe]\n{probe}\n"));
+    files.write("zones/a.test.toml", RUNS);
+    for (name, mode) in programs {
+        let name = format!("programs/{name}");
+        files.write(&name, "#!/bin/sh\n");
+        let mode = fs::Permissions::from_mode(*mode);
+        fs::set_permissions(files.path(&name), mode).expect("the file was just written");
+    }
+    let place = Place::new(Some(files.path("windrose.toml")));
+    let directory = files.path("").display().to_string();
+    load(&place, None).map(drop).map_err(|report| report.to_string().replace(&directory, ""))
+}
+
+#[test]
+fn checks_run_programs_only_where_the_server_file_lets_them() {
+    let allowed = "programs = 'programs'";
+    assert_eq!(told_of_programs(allowed, &[("database", 0o755)]), Ok(()));
+    // Nothing is run where nothing is probed.
+    assert_eq!(told_of_programs("enabled = false", &[]), Ok(()));
+    let refused = [
+        told_of_programs("", &[("database", 0o755)]),
+        told_of_programs(allowed, &[("other", 0o755)]),
+        told_of_programs(allowed, &[("database", 0o644)]),
+    ];
+    insta::assert_snapshot!(refused.map(Result::unwrap_err).join("\n"));
 }

@@ -1,6 +1,8 @@
 //! Probes of real servers on the loopback address; what the tests of all kinds share.
 
 mod dns;
+mod exec;
+mod grpc;
 mod text;
 mod tls;
 

@@ -14,6 +14,7 @@ mod demo;
 mod explain;
 mod geo;
 mod operate;
+mod probe;
 mod serve;
 mod status;
 mod table;
@@ -26,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::load::{self, Place};
 use crate::model::name::NameError;
-use crate::model::{Name, Report};
+use crate::model::{Name, Report, TargetHost};
 
 /// A global server load balancer that works through authoritative DNS.
 #[derive(Parser, Debug)]
@@ -65,6 +66,8 @@ enum Command {
     Unfreeze(ByArguments),
     /// Use a pool again that waits to fail back
     Failback(FailbackArguments),
+    /// Make a check now, from here, and say what it saw
+    Probe(ProbeArguments),
     /// Say where an address is, or which databases are used
     Geo(GeoArguments),
     /// Watch a failover on this machine: three regions, one of which dies and comes back
@@ -207,6 +210,21 @@ struct FailbackArguments {
 }
 
 #[derive(Args, Debug)]
+struct ProbeArguments {
+    /// A check of the zone files: its name, or ZONE/NAME where several zones have one of that name
+    check: String,
+    /// What to ask: an address or a host name [default: all endpoints that have the check]
+    #[arg(long, value_name = "ADDRESS", value_parser = target_host)]
+    target: Option<TargetHost>,
+    /// How often to ask each, one after the other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
 struct GeoArguments {
     /// An address to look up, or `info`: the databases with their dates and licences
     #[arg(default_value = "info", value_name = "ADDRESS")]
@@ -229,6 +247,15 @@ fn server_address(text: &str) -> Result<SocketAddr, String> {
     address
         .parse()
         .map_err(|_| "an address with a port is wanted, such as 127.0.0.1:5380".to_owned())
+}
+
+fn target_host(text: &str) -> Result<TargetHost, String> {
+    match text.parse() {
+        Ok(address) => Ok(TargetHost::Address(address)),
+        Err(_) => Name::parse(text, &Name::root())
+            .map(TargetHost::Name)
+            .map_err(|error| error.to_string()),
+    }
 }
 
 fn zone_name(text: &str) -> Result<Name, String> {
@@ -325,6 +352,7 @@ pub fn run(
         Command::Freeze(arguments) => operate::freeze(&mut console, &place, arguments),
         Command::Unfreeze(arguments) => operate::unfreeze(&mut console, &place, &arguments),
         Command::Failback(arguments) => operate::failback(&mut console, &place, arguments),
+        Command::Probe(arguments) => probe::run(&mut console, &place, &arguments),
         Command::Geo(arguments) => geo::run(&mut console, &place, &arguments),
         Command::Demo(arguments) => demo::run(&mut console, &arguments),
     };

@@ -10,6 +10,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, Restrict};
 
 use super::fault::Fault;
+use super::trace::Trace;
 use super::udp::Talk;
 use crate::model::FailureReason;
 use crate::model::check::DnsCheck;
@@ -26,7 +27,11 @@ struct Exchange<'c> {
 }
 
 /// Sends a query and judges the first datagram that answers it.
-pub(super) async fn probe(check: &DnsCheck, address: SocketAddr) -> Result<(), Fault> {
+pub(super) async fn probe(
+    check: &DnsCheck,
+    address: SocketAddr,
+    trace: &mut Trace,
+) -> Result<(), Fault> {
     let exchange = Exchange::new(check).map_err(Fault::Unable)?;
     let query = exchange.query.to_vec().map_err(|error| Fault::Unable(error.to_string()))?;
     let mut talk = Talk::with(address).await?;
@@ -35,7 +40,8 @@ pub(super) async fn probe(check: &DnsCheck, address: SocketAddr) -> Result<(), F
         let datagram = talk.receive().await?;
         // Whatever answers another query is somebody's mistake or attack, and the answer still to come.
         if datagram.len() >= HEADER_LEN && datagram[..2] == query[..2] {
-            return exchange.judge(datagram).map_err(Fault::Failure);
+            trace.step("answered");
+            return exchange.judge(datagram, trace).map_err(Fault::Failure);
         }
     }
 }
@@ -56,7 +62,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// Names are compared without regard to case, other data octet by octet.
-    fn judge(&self, datagram: &[u8]) -> Result<(), FailureReason> {
+    fn judge(&self, datagram: &[u8], trace: &mut Trace) -> Result<(), FailureReason> {
         let response = Message::from_vec(datagram).map_err(|_| FailureReason::Protocol)?;
         let is_answer = response.metadata.message_type == hickory_proto::op::MessageType::Response;
         let rcode = response.metadata.response_code.low();
@@ -65,6 +71,10 @@ impl<'c> Exchange<'c> {
             response.queries == self.query.queries || (response.queries.is_empty() && rcode != 0);
         if !is_answer || !is_asked {
             return Err(FailureReason::Protocol);
+        }
+        trace.fact(|| format!("rcode {:?}", response.metadata.response_code));
+        for record in &response.answers {
+            trace.fact(|| record.to_string());
         }
         if rcode != self.check.rcode {
             return Err(FailureReason::Rcode(rcode));

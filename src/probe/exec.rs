@@ -19,6 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::fault::Fault;
+use super::trace::Trace;
 use crate::model::check::ExecCheck;
 use crate::model::{CheckSpec, FailureReason, TargetHost};
 
@@ -41,8 +42,8 @@ pub(super) struct Ended {
 pub(super) async fn run(
     (directory, check): (&Path, &ExecCheck),
     spec: &CheckSpec,
-    host: &TargetHost,
-    address: SocketAddr,
+    (host, address): (&TargetHost, SocketAddr),
+    trace: &mut Trace,
 ) -> Result<Ended, Fault> {
     let path = directory.join(&check.program);
     let unable = |error: io::Error| Fault::of_program(&error, &path);
@@ -72,7 +73,7 @@ pub(super) async fn run(
     let mut reader = pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(unable)?;
     let mut output = Vec::new();
     let status = {
-        let reading = read_beginning(&mut reader, &mut output);
+        let reading = read_beginning(&mut reader, &mut output, trace);
         tokio::pin!(reading);
         tokio::select! {
             status = child.wait() => {
@@ -84,6 +85,7 @@ pub(super) async fn run(
             () = &mut reading => child.wait().await,
         }
     };
+    trace.step("ended");
     Ok(Ended { status: status.map_err(unable)?, output })
 }
 
@@ -105,9 +107,10 @@ impl Ended {
 }
 
 /// Reads to the end and keeps the beginning.
-async fn read_beginning(reader: &mut pipe::Receiver, kept: &mut Vec<u8>) {
+async fn read_beginning(reader: &mut pipe::Receiver, kept: &mut Vec<u8>, trace: &mut Trace) {
     let mut buffer = [0; OUTPUT_OCTETS_MAX];
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
+        trace.says(&buffer[..len]);
         let room = OUTPUT_OCTETS_MAX - kept.len();
         kept.extend_from_slice(&buffer[..len.min(room)]);
     }

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::fault::Fault;
+use super::trace::Trace;
 use super::{http as http_check, tcp, tls};
 use crate::model::check::{GrpcCheck, TlsCheck};
 use crate::model::{FailureReason, TargetHost};
@@ -34,6 +35,7 @@ pub(super) async fn probe(
     check: &GrpcCheck,
     host: &TargetHost,
     address: SocketAddr,
+    trace: &mut Trace,
 ) -> Result<(), Fault> {
     let GrpcCheck { tls: over_tls, host: written, verify, service } = check;
     let name = http_check::name(written.as_deref(), host);
@@ -51,24 +53,25 @@ pub(super) async fn probe(
     let body = encode(service);
     if *over_tls {
         let check = TlsCheck { host: written.clone(), verify: *verify };
-        let stream = tls::connect(configs, &check, Some(ALPN), host, address).await?;
-        exchange(stream, request, body, address).await
+        let stream = tls::connect(configs, &check, Some(ALPN), (host, address), trace).await?;
+        exchange(stream, (request, body), address, trace).await
     } else {
-        exchange(tcp::open(address).await?, request, body, address).await
+        let stream = tcp::open(address, trace).await?;
+        exchange(stream, (request, body), address, trace).await
     }
 }
 
 /// One request over a connection of its own.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: Request<()>,
-    body: Bytes,
+    (request, body): (Request<()>, Bytes),
     address: SocketAddr,
+    trace: &mut Trace,
 ) -> Result<(), Fault> {
     let fault = |error| of_http2(&error, address);
     let (sender, connection) =
         Builder::new().enable_push(false).handshake(stream).await.map_err(fault)?;
-    let asking = ask(sender, request, body);
+    let asking = ask(sender, request, body, trace);
     tokio::pin!(asking);
     let asked = tokio::select! {
         asked = &mut asking => asked,
@@ -103,11 +106,18 @@ impl From<FailureReason> for Ended {
     }
 }
 
-async fn ask(sender: SendRequest<Bytes>, request: Request<()>, body: Bytes) -> Result<(), Ended> {
+async fn ask(
+    sender: SendRequest<Bytes>,
+    request: Request<()>,
+    body: Bytes,
+    trace: &mut Trace,
+) -> Result<(), Ended> {
     let mut sender = sender.ready().await?;
     let (response, mut sending) = sender.send_request(request, false)?;
     sending.send_data(body, true)?;
     let response = response.await?;
+    trace.step("answered");
+    trace.fact(|| format!("status {}", response.status().as_u16()));
     judge_head(&response)?;
     let (head, mut body) = response.into_parts();
     let message = read(&mut body).await?;

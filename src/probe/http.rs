@@ -13,6 +13,7 @@ use rustls::ClientConfig;
 use super::answer::Answer;
 use super::fault::Fault;
 use super::tls;
+use super::trace::Trace;
 use crate::model::check::HttpCheck;
 use crate::model::{FailureReason, TargetHost};
 
@@ -90,25 +91,40 @@ fn bracketed(host: &str) -> String {
 }
 
 /// Sends a request and judges the answer.
-pub(super) async fn probe(client: &Client, request: Request<'_>) -> Result<(), Fault> {
+pub(super) async fn probe(
+    client: &Client,
+    request: Request<'_>,
+    trace: &mut Trace,
+) -> Result<(), Fault> {
     let Request { check, address, method, url, host } = request;
     let fault = |error| Fault::of_request(&error, address, check.tls);
     let sent = client.request(method, url).header(HOST, host).header(CONNECTION, "close").send();
     let response = sent.await.map_err(fault)?;
     let status = response.status().as_u16();
+    trace.step("answered");
+    trace.fact(|| format!("status {status}"));
     if !check.status.iter().any(|range| range.contains(&status)) {
+        trace.leave(response);
         return Err(Fault::Failure(FailureReason::Status(status)));
     }
-    let Some(text) = &check.body else { return Ok(()) };
+    let Some(text) = &check.body else {
+        trace.leave(response);
+        return Ok(());
+    };
     let mut answer = Answer::new(text);
-    read(response, &mut answer).await.map_err(fault)?;
+    read(response, &mut answer, trace).await.map_err(fault)?;
     answer.judge(FailureReason::Body)
 }
 
 /// Reads no more of the body than is needed.
-async fn read(mut response: Response, answer: &mut Answer<'_>) -> reqwest::Result<()> {
+async fn read(
+    mut response: Response,
+    answer: &mut Answer<'_>,
+    trace: &mut Trace,
+) -> reqwest::Result<()> {
     while !answer.is_enough() {
         let Some(chunk) = response.chunk().await? else { break };
+        trace.says(&chunk);
         answer.push(&chunk);
     }
     Ok(())

@@ -15,6 +15,7 @@ mod http;
 mod schedule;
 mod tcp;
 mod tls;
+mod trace;
 mod udp;
 
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ pub(crate) use self::http::{
 };
 pub(crate) use self::schedule::Place;
 pub use self::schedule::Schedule;
+pub use self::trace::Account;
+use self::trace::Trace;
 use crate::clock::Clock;
 use crate::model::check::{Carrier, TextCheck};
 use crate::model::health::ProbeOutcome;
@@ -93,10 +96,25 @@ impl Prober {
 impl Probe {
     /// Probes the target once, within its timeout.
     pub async fn run(&mut self) -> ProbeOutcome {
+        let mut trace = Trace::none(self.prober.clock);
+        self.run_noting(&mut trace).await
+    }
+
+    /// Probes the target once, within its timeout, and tells what it saw.
+    pub async fn run_telling(&mut self) -> (ProbeOutcome, Account) {
+        let mut trace = Trace::kept(self.prober.clock);
+        let outcome = self.run_noting(&mut trace).await;
+        (outcome, trace.into_account().await)
+    }
+
+    async fn run_noting(&mut self, trace: &mut Trace) -> ProbeOutcome {
         let limit = self.target.spec.timeout;
-        match timeout(limit, self.attempt()).await {
+        match timeout(limit, self.attempt(trace)).await {
             Ok(Ok(took)) => ProbeOutcome::Success(took),
             Ok(Err(fault)) => {
+                if let Fault::Unable(problem) = &fault {
+                    trace.fact(|| problem.clone());
+                }
                 self.complain(&fault);
                 fault.into()
             }
@@ -113,10 +131,11 @@ impl Probe {
     }
 
     /// Tries the host's addresses in the resolver's order until one answers as it should.
-    async fn attempt(&mut self) -> Result<Duration, Fault> {
+    async fn attempt(&mut self, trace: &mut Trace) -> Result<Duration, Fault> {
         let mut fault = None;
         for address in addresses(&self.target).await? {
-            match self.attempt_at(address).await {
+            trace.start(address);
+            match self.attempt_at(address, trace).await {
                 Ok(took) => return Ok(took),
                 Err(next) => fault = Some(next.after(fault)),
             }
@@ -124,35 +143,39 @@ impl Probe {
         Err(fault.unwrap_or(Fault::Failure(FailureReason::Resolve)))
     }
 
-    async fn attempt_at(&mut self, address: SocketAddr) -> Result<Duration, Fault> {
+    async fn attempt_at(
+        &mut self,
+        address: SocketAddr,
+        trace: &mut Trace,
+    ) -> Result<Duration, Fault> {
         let started = self.prober.clock.now();
         match &self.target.spec.kind {
-            CheckKind::Tcp => tcp::connect(address).await.map(drop)?,
+            CheckKind::Tcp => tcp::connect(address, trace).await.map(drop)?,
             CheckKind::Text(check @ TextCheck { over: Carrier::Tcp, .. }) => {
-                tcp::probe(check, address).await?;
+                tcp::probe(check, address, trace).await?;
             }
             CheckKind::Text(check @ TextCheck { over: Carrier::Udp, .. }) => {
-                udp::probe(check, address).await?;
+                udp::probe(check, address, trace).await?;
             }
             CheckKind::Tls(check) => {
-                tls::probe(&self.prober.tls, check, &self.target.host, address).await?;
+                tls::probe(&self.prober.tls, check, &self.target.host, address, trace).await?;
             }
             CheckKind::Http(check) => {
                 let Prober { http, tls, .. } = &self.prober;
                 let request = http::Request::new(check, &self.target.host, address)?;
                 let client = http.client(tls, &request, &mut self.https)?;
-                http::probe(&client, request).await?;
+                http::probe(&client, request, trace).await?;
             }
-            CheckKind::Dns(check) => dns::probe(check, address).await?,
+            CheckKind::Dns(check) => dns::probe(check, address, trace).await?,
             CheckKind::Grpc(check) => {
-                grpc::probe(&self.prober.tls, check, &self.target.host, address).await?;
+                grpc::probe(&self.prober.tls, check, &self.target.host, address, trace).await?;
             }
             CheckKind::Exec(check) => {
                 let Some(directory) = &self.prober.programs else {
                     return Err(Fault::Unable("this process may run no programs".to_owned()));
                 };
                 let Target { host, spec } = &self.target;
-                let ended = exec::run((directory, check), spec, host, address).await?;
+                let ended = exec::run((directory, check), spec, (host, address), trace).await?;
                 tracing::debug!("{} says: {}", self.target, ended.output().escape_ascii());
                 ended.judge()?;
             }

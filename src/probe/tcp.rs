@@ -9,17 +9,21 @@ use tokio::net::TcpStream;
 
 use super::answer::Answer;
 use super::fault::Fault;
+use super::trace::Trace;
 use crate::model::FailureReason;
 use crate::model::check::TextCheck;
 
 /// Opens a connection.
-pub(super) async fn open(address: SocketAddr) -> Result<TcpStream, Fault> {
-    TcpStream::connect(address).await.map_err(|error| Fault::of_socket(&error, address))
+pub(super) async fn open(address: SocketAddr, trace: &mut Trace) -> Result<TcpStream, Fault> {
+    let opened = TcpStream::connect(address).await;
+    let stream = opened.map_err(|error| Fault::of_socket(&error, address))?;
+    trace.step("connected");
+    Ok(stream)
 }
 
 /// Opens a connection that is closed by reset when it is dropped.
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Fault> {
-    let stream = open(address).await?;
+pub(super) async fn connect(address: SocketAddr, trace: &mut Trace) -> Result<TcpStream, Fault> {
+    let stream = open(address, trace).await?;
     // Closing by reset leaves nothing in TIME_WAIT: thousands of targets a second would use up
     // the local ports otherwise. That it could not be asked for is no reason to fail.
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
@@ -27,19 +31,29 @@ pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Fault> {
 }
 
 /// Opens a connection, says what is to be said and reads until the answer is as expected.
-pub(super) async fn probe(check: &TextCheck, address: SocketAddr) -> Result<(), Fault> {
+pub(super) async fn probe(
+    check: &TextCheck,
+    address: SocketAddr,
+    trace: &mut Trace,
+) -> Result<(), Fault> {
     let fault = |error| Fault::of_socket(&error, address);
-    let mut stream = connect(address).await?;
+    let mut stream = connect(address, trace).await?;
     if let Some(text) = &check.send {
         stream.write_all(text.as_bytes()).await.map_err(fault)?;
     }
     let mut answer = Answer::new(check.expect.as_deref().unwrap_or_default());
     let mut buffer = [0; 1024];
+    let mut is_first = true;
     while !answer.is_enough() {
-        match stream.read(&mut buffer).await.map_err(fault)? {
-            0 => break,
-            len => answer.push(&buffer[..len]),
+        let len = stream.read(&mut buffer).await.map_err(fault)?;
+        if len == 0 {
+            break;
         }
+        if std::mem::take(&mut is_first) {
+            trace.step("answered");
+        }
+        trace.says(&buffer[..len]);
+        answer.push(&buffer[..len]);
     }
     answer.judge(FailureReason::Answer)
 }

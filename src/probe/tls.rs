@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::fault::Fault;
 use super::tcp;
+use super::trace::Trace;
 use crate::model::TargetHost;
 use crate::model::check::TlsCheck;
 
@@ -50,8 +51,9 @@ pub(super) async fn probe(
     check: &TlsCheck,
     host: &TargetHost,
     address: SocketAddr,
+    trace: &mut Trace,
 ) -> Result<(), Fault> {
-    let mut stream = connect(configs, check, None, host, address).await?;
+    let mut stream = connect(configs, check, None, (host, address), trace).await?;
     // Our side is done before the server's (RFC 8446 §2): a reset would have it log a failed handshake.
     let _ = stream.shutdown().await;
     Ok(())
@@ -62,14 +64,19 @@ pub(super) async fn connect(
     configs: &Configs,
     check: &TlsCheck,
     alpn: Option<&str>,
-    host: &TargetHost,
-    address: SocketAddr,
+    (host, address): (&TargetHost, SocketAddr),
+    trace: &mut Trace,
 ) -> Result<TlsStream<TcpStream>, Fault> {
     let config = configs.config(check.verify, alpn).map_err(Fault::Unable)?;
     let name = server_name(check, host, address).map_err(Fault::Unable)?;
-    let stream = tcp::open(address).await?;
+    let stream = tcp::open(address, trace).await?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    connected.map_err(|error| Fault::of_handshake(&error, address))
+    let stream = connected.map_err(|error| Fault::of_handshake(&error, address))?;
+    trace.step("TLS");
+    if let Some(version) = stream.get_ref().1.protocol_version() {
+        trace.fact(|| format!("{version:?}"));
+    }
+    Ok(stream)
 }
 
 /// Whose certificate is asked for.

@@ -7,6 +7,7 @@ use tokio::net::UdpSocket;
 
 use super::answer::{ANSWER_OCTETS_MAX, Answer};
 use super::fault::Fault;
+use super::trace::Trace;
 use crate::model::FailureReason;
 use crate::model::check::TextCheck;
 
@@ -48,10 +49,16 @@ impl Talk {
 }
 
 /// Sends one datagram and judges the first that comes back.
-pub(super) async fn probe(check: &TextCheck, address: SocketAddr) -> Result<(), Fault> {
+pub(super) async fn probe(
+    check: &TextCheck,
+    address: SocketAddr,
+    trace: &mut Trace,
+) -> Result<(), Fault> {
     let mut talk = Talk::with(address).await?;
     talk.send(check.send.as_deref().unwrap_or_default().as_bytes()).await?;
     let datagram = talk.receive().await?;
+    trace.step("answered");
+    trace.says(datagram);
     // An empty one is an answer, too, where any is.
     if datagram.is_empty() && check.expect.is_none() {
         return Ok(());

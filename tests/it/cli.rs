@@ -294,3 +294,94 @@ fn the_demo_shows_a_failover() {
     assert!(!out.contains('\x1b'), "a pipe gets lines only");
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "nothing is left behind");
 }
+
+// ---- Probes ----
+
+const CHECKED: &str = "zone = 'ZONE'
+nameservers = ['ns1.test.']
+regions.eu.location = [50, 8]
+steer.www = { policy = 'failover', pools = ['eu'] }
+[checks.web]
+kind = 'tcp'
+port = PORT
+send = \"ping\\n\"
+expect = { text = 'pong' }
+[pools.eu]
+region = 'eu'
+check = 'web'
+endpoints = [{ name = 'e', address = '127.0.0.1' }]
+";
+
+/// A directory whose zones have a check `web` of that port.
+fn checked(test: &str, port: u16, zones: &[&str]) -> PathBuf {
+    let directory = scratch(test);
+    fs::create_dir(directory.join("zones")).unwrap();
+    for zone in zones {
+        let text = CHECKED.replace("ZONE", zone).replace("PORT", &port.to_string());
+        fs::write(directory.join(format!("zones/{zone}.toml")), text).unwrap();
+    }
+    directory
+}
+
+/// Answers every line with `answer` until the test is over.
+fn answering(answer: &'static str) -> u16 {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            if BufReader::new(&stream).read_line(&mut line).is_ok() && line == "ping\n" {
+                // Whoever has seen enough hangs up.
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        }
+    });
+    port
+}
+
+/// A text with its times and ports taken out.
+fn timeless(text: &str, port: u16) -> String {
+    let line = |line: &str| match line.trim_end().strip_suffix(" ms") {
+        Some(timed) => {
+            let what = timed.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
+            format!("{what} TIME\n")
+        }
+        None => format!("{line}\n"),
+    };
+    text.replace(&format!(":{port}"), ":PORT").lines().map(line).collect()
+}
+
+#[test]
+fn a_probe_says_what_it_asks_and_sees() {
+    let port = answering("pong 7\r\n");
+    let directory = checked("probe", port, &["a.test"]);
+    let all = windrose_in(&directory, ["probe", "web"]).ok();
+    insta::assert_snapshot!(timeless(&all, port));
+    let one = windrose_in(&directory, ["probe", "a.test/web", "--target", "127.0.0.1", "--json"]);
+    let one: serde_json::Value = serde_json::from_str(&one.ok()).unwrap();
+    assert_eq!((&one[0]["verdict"], &one[0]["said"]), (&"up".into(), &"pong 7\\r\\n".into()));
+    let often = windrose_in(&directory, ["probe", "web", "--count", "3", "--json"]).ok();
+    let often: Vec<serde_json::Value> = serde_json::from_str(&often).unwrap();
+    assert_eq!(often.len(), 3);
+}
+
+#[test]
+fn a_probe_that_is_no_success_has_its_reason_and_exit_code() {
+    let port = answering("busy\n");
+    let run = windrose_in(&checked("probe-down", port, &["a.test"]), ["probe", "web"]);
+    assert_eq!((run.code, &*run.err), (1, ""));
+    assert!(
+        run.out.ends_with("  says \"busy\\n\"\n  down: answer without what is expected\n"),
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_check_is_found_by_name_or_it_is_said_why_not() {
+    let directory = checked("probe-names", 9, &["a.test", "b.test"]);
+    let probe = |check: &str| windrose_in(&directory, ["probe", check]).failed(2);
+    insta::assert_snapshot!([probe("web"), probe("wbe"), probe("c.test/web")].concat());
+}

@@ -1,5 +1,6 @@
 //! Probes of real servers on the loopback address; what the tests of all kinds share.
 
+mod account;
 mod dns;
 mod exec;
 mod grpc;

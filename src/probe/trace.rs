@@ -1,0 +1,96 @@
+//! What a probe sees on its way, for whoever wants to know more than how it ended.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::Response;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::model::Time;
+
+/// How much of what a target says is kept.
+const SAID_OCTETS_MAX: usize = 512;
+/// How long the beginning of a body is waited for that the check did not ask for.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What one probe saw.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// What was done, and how long after the start of the attempt: `connected`, `answered`. Only of the last
+    /// address, if there were several.
+    pub steps: Vec<(&'static str, Duration)>,
+    /// The address that was asked last.
+    pub address: Option<SocketAddr>,
+    /// In words: `status 200`.
+    pub facts: Vec<String>,
+    /// The beginning of what the target, or the program, said.
+    pub said: Vec<u8>,
+}
+
+/// Where probes note what they see. The schedule's are told to nobody, and cost nothing.
+#[derive(Debug)]
+pub(super) struct Trace {
+    clock: Clock,
+    started: Time,
+    account: Option<Account>,
+    /// An answer whose body nobody has looked at.
+    rest: Option<Response>,
+}
+
+impl Trace {
+    /// Keeps nothing.
+    pub(super) const fn none(clock: Clock) -> Self {
+        Self { clock, started: Time::ZERO, account: None, rest: None }
+    }
+
+    pub(super) fn kept(clock: Clock) -> Self {
+        let account = Some(Account::default());
+        Self { clock, started: clock.now(), account, rest: None }
+    }
+
+    /// What was noted. Looks at the body of an answer that has been judged without, now that nothing can come
+    /// of it any more.
+    pub(super) async fn into_account(mut self) -> Account {
+        if let Some(mut response) = self.rest.take()
+            && let Ok(Ok(Some(chunk))) = timeout(BODY_PATIENCE, response.chunk()).await
+        {
+            self.says(&chunk);
+        }
+        self.account.unwrap_or_default()
+    }
+
+    /// Takes an answer whose body does not matter.
+    pub(super) fn leave(&mut self, response: Response) {
+        self.rest = self.account.is_some().then_some(response);
+    }
+
+    /// Another address is asked: nothing of those before counts.
+    pub(super) fn start(&mut self, address: SocketAddr) {
+        self.started = self.clock.now();
+        self.rest = None;
+        if let Some(account) = &mut self.account {
+            *account = Account { address: Some(address), ..Account::default() };
+        }
+    }
+
+    /// Something is done.
+    pub(super) fn step(&mut self, what: &'static str) {
+        if let Some(account) = &mut self.account {
+            account.steps.push((what, self.clock.now().since(self.started)));
+        }
+    }
+
+    pub(super) fn fact(&mut self, fact: impl FnOnce() -> String) {
+        if let Some(account) = &mut self.account {
+            account.facts.push(fact());
+        }
+    }
+
+    pub(super) fn says(&mut self, octets: &[u8]) {
+        if let Some(Account { said, .. }) = &mut self.account {
+            let room = SAID_OCTETS_MAX - said.len();
+            said.extend_from_slice(&octets[..octets.len().min(room)]);
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::model::Time;
 
 /// How long a thread works before it gives way.
-const WORK: Duration = Duration::from_micros(200);
+const WORK: Duration = Duration::from_micros(500);
 
 /// Has a thread give way now and then while it works for long.
 #[derive(Debug)]

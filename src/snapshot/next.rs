@@ -211,7 +211,8 @@ impl Snapshot {
             }
         }
         for (place, (zone, scene)) in self.zones().iter().zip(&self.scenes).enumerate() {
-            let (Some(past), own) = (conditions.past(zone), scene.pasts()) else { break };
+            let Some(past) = conditions.past(zone) else { break };
+            let own = scene.pasts();
             let all = (0..zone.pools.len()).map(PoolId::new);
             let differing = all.filter(|pool| past.of(zone, *pool) != own.of(zone, *pool));
             let differing: Vec<PoolId> = differing.collect();

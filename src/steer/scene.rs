@@ -302,12 +302,12 @@ impl Scene {
     /// What pools and endpoints have been through.
     #[must_use]
     pub fn pasts(&self) -> Pasts {
-        let of_pool = |view: &Arc<PoolViews>| {
-            let mut own = view.endpoint_pasts.clone();
-            own.resize(view.total, PoolPast::New);
-            own
-        };
-        let endpoints = self.pools.iter().flat_map(of_pool).collect();
+        let mut endpoints = Vec::with_capacity(self.pools.iter().map(|view| view.total).sum());
+        for view in &self.pools {
+            let end = endpoints.len() + view.total;
+            endpoints.extend_from_slice(&view.endpoint_pasts);
+            endpoints.resize(end, PoolPast::New);
+        }
         Pasts { pools: self.past().collect(), endpoints }
     }
 

@@ -25,7 +25,6 @@ use windrose::clock::Clock;
 use windrose::load::{Place, read_server};
 use windrose::model::{Report, Time};
 use windrose::server::Node;
-use windrose::turns::ask_for_short_turns;
 
 use self::chance::Chance;
 
@@ -190,8 +189,6 @@ fn ask_evenly(
     clock: Clock,
     should_stop: &AtomicBool,
 ) -> Result<Vec<(Time, Option<Duration>)>, Failure> {
-    // Elsewhere clients have processors of their own.
-    ask_for_short_turns()?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_micros(100)))?;
@@ -229,8 +226,6 @@ fn ask_evenly(
 /// Asks for names at random, one after the other, until answers have been what they are to be for a while;
 /// when the last came that was not.
 fn follow(server: SocketAddr, clock: Clock, is_down: bool) -> Result<Time, Failure> {
-    // Elsewhere clients have processors of their own.
-    ask_for_short_turns()?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;

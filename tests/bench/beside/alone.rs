@@ -1,7 +1,7 @@
 //! Windrose beside an echo of our own, by turns: where the peers' bench is not.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use hickory_proto::rr::{RData, RecordType};
 use crate::echo::LONGER;
 use crate::figures::{Figures, Rounds, by_server};
 use crate::generator::{self, Outcome, Pace};
+use crate::ports::free_port;
 use crate::process::{LOAD_CPU, SERVER_CPU, end_with_us, pin};
 use crate::queries::{Queries, query, zone_name};
 use crate::server::Server;
@@ -92,17 +93,6 @@ fn one_round(server: &Server, address: SocketAddr, queries: &mut Queries) -> io:
         lost: top.lost + half.lost,
         shares: top.shares(),
     })
-}
-
-/// A port that is free for both transports, as far as anybody can tell.
-fn free_port() -> io::Result<u16> {
-    loop {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = udp.local_addr()?.port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
 }
 
 fn ask(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {

@@ -23,6 +23,8 @@ mod echo;
 mod figures;
 mod generator;
 mod peers;
+#[path = "../ports.rs"]
+mod ports;
 mod process;
 #[path = "../programs.rs"]
 mod programs;

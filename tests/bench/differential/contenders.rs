@@ -6,13 +6,14 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::exchange::Line;
 use crate::message::Question;
+use crate::ports::free_port;
 use crate::programs::find_program;
 use crate::zones::ZoneFile;
 use windrose::model::RecordType;
@@ -224,17 +225,6 @@ impl Drop for Contender {
 #[expect(clippy::disallowed_methods, reason = "another process gives no event to wait for")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(100));
-}
-
-/// A port that is free for UDP and TCP.
-fn free_port() -> io::Result<u16> {
-    loop {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = udp.local_addr()?.port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
 }
 
 fn wire(apex: &str) -> Vec<u8> {

@@ -14,6 +14,8 @@
 mod contenders;
 mod exchange;
 mod message;
+#[path = "../ports.rs"]
+mod ports;
 #[path = "../programs.rs"]
 mod programs;
 mod questions;

@@ -20,6 +20,7 @@ pub mod names;
 pub mod overrides;
 pub(crate) mod prefetch;
 pub mod record;
+pub mod target_key;
 pub mod time;
 pub mod topology;
 
@@ -37,5 +38,6 @@ pub use name::Name;
 pub use names::ZoneNames;
 pub use overrides::{Override, OverrideKind, Overrides, Said, Subject};
 pub use record::{Record, RecordClass, RecordType};
+pub use target_key::TargetId;
 pub use time::Time;
 pub use topology::{Endpoint, Pool, Region, Steer, Zone};

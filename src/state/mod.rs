@@ -24,8 +24,7 @@ use crate::feed::LoadBoard;
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
-use crate::model::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck};
-use crate::model::{CheckKind, CheckSpec, Target, Verdict};
+use crate::model::{Target, Verdict};
 use file::{Document, FORMAT, millis};
 pub use steering::Steering;
 
@@ -80,7 +79,7 @@ impl Recalled {
     /// What is remembered of a target.
     #[must_use]
     pub fn of(&self, target: &Target) -> Option<Remembered> {
-        self.verdicts.get(&key(target)).copied()
+        self.verdicts.get(&target.key()).copied()
     }
 
     /// How many verdicts are remembered.
@@ -195,65 +194,11 @@ fn line(status: &TargetStatus, now: Moment) -> Option<Line> {
     let verdict = status.health.verdict;
     let seen = status.seen?;
     (verdict != Verdict::Unknown).then(|| Line {
-        target: key(&status.target),
+        target: status.target.key(),
         verdict: verdict.word().to_owned(),
         since: millis(now.unix_at(status.health.since)),
         seen: millis(now.unix_at(seen)),
     })
-}
-
-/// A target in one line, the same in every release that keeps the format: other targets, or the
-/// same host under another check, have other lines.
-fn key(target: &Target) -> String {
-    let CheckSpec { kind, port, interval, timeout, rise, fall } = &*target.spec;
-    let (word, host) = (kind.word(), &target.host);
-    let (interval, timeout) = (interval.as_nanos(), timeout.as_nanos());
-    let common = format!(
-        "{word} {host} port={port} interval={interval}ns timeout={timeout}ns rise={rise} fall={fall}"
-    );
-    match own_key(kind) {
-        own if own.is_empty() => common,
-        own => format!("{common} {own}"),
-    }
-}
-
-/// What a check's kind has of its own. Texts are quoted and escaped, so that none can pass for another
-/// field.
-fn own_key(kind: &CheckKind) -> String {
-    let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
-    match kind {
-        CheckKind::Tcp => String::new(),
-        // The word says what carries it.
-        CheckKind::Text(TextCheck { over: _, send, expect }) => {
-            let [send, expect] = [send, expect].map(|text| quoted(text).unwrap_or_default());
-            format!("send={send} expect={expect}")
-        }
-        CheckKind::Tls(TlsCheck { host, verify }) => {
-            format!("host={} verify={verify}", quoted(host).unwrap_or_default())
-        }
-        // The word says whether it is over TLS.
-        CheckKind::Http(HttpCheck { tls: _, method, path, host, verify, status, body }) => {
-            let [host, body] = [host, body].map(|text| quoted(text).unwrap_or_default());
-            let status: Vec<String> =
-                status.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
-            let status = status.join(",");
-            format!(
-                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}"
-            )
-        }
-        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer }) => {
-            let answer = answer.as_ref().map(|answer| format!("{answer:02x?}"));
-            let answer = answer.unwrap_or_default();
-            format!("qname={qname} qtype={qtype} rcode={rcode} answer={answer}")
-        }
-        CheckKind::Grpc(GrpcCheck { tls, host, verify, service }) => {
-            let host = quoted(host).unwrap_or_default();
-            format!("tls={tls} host={host} verify={verify} service={service:?}")
-        }
-        CheckKind::Exec(ExecCheck { program, arguments }) => {
-            format!("program={program:?} arguments={arguments:?}")
-        }
-    }
 }
 
 // ---- Keeping it written ----

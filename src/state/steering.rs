@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::file::{self, Document, FORMAT, millis};
-use super::{StateError, Watched, key};
+use super::{StateError, Watched};
 use crate::clock::Moment;
 use crate::intake::Held;
 use crate::model::{
@@ -164,7 +164,7 @@ impl Steering {
     /// What answers kept to while they were frozen, as far as `targets` go.
     #[must_use]
     pub fn held<'a>(&self, targets: impl IntoIterator<Item = &'a Target>) -> Held {
-        let known = |target: &Target| Some((target.clone(), *self.held.get(&key(target))?));
+        let known = |target: &Target| Some((target.clone(), *self.held.get(&target.key())?));
         targets.into_iter().filter_map(known).collect()
     }
 }
@@ -278,7 +278,7 @@ impl SaidLine {
 
 impl HeldLine {
     fn new(target: &Target, known: TargetHealth, now: Moment) -> Self {
-        let (target, verdict) = (key(target), known.verdict.word().to_owned());
+        let (target, verdict) = (target.key(), known.verdict.word().to_owned());
         Self { target, verdict, since: unix(known.since, now) }
     }
 

@@ -9,11 +9,13 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
-use crate::model::check::Carrier;
+use crate::model::check::{
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck,
+};
 use crate::model::health::ProbeOutcome;
 use crate::model::{
-    FailureReason, Observation, Override, OverrideKind, Overrides, RecordType, Said, Subject,
-    TargetHealth, TargetHost, Time,
+    CheckKind, CheckSpec, FailureReason, Observation, Override, OverrideKind, Overrides,
+    RecordType, Said, Subject, TargetHealth, TargetHost, Time,
 };
 use crate::snapshot::{Blueprint, Conditions, Snapshot};
 use crate::steer::PoolPast;
@@ -235,11 +237,11 @@ fn every_part_of_a_target_is_part_of_its_key() {
         Arc::make_mut(&mut target.spec).kind = kind;
         targets.push(target);
     }
-    let keys: std::collections::HashSet<String> = targets.iter().map(key).collect();
+    let keys: std::collections::HashSet<String> = targets.iter().map(Target::key).collect();
     assert_eq!(keys.len(), targets.len(), "{keys:#?}");
     let expected =
         "tcp 192.0.2.1 port=80 interval=10000000000ns timeout=2000000000ns rise=2 fall=2";
-    assert_eq!(key(&base), expected, "files of earlier releases say so");
+    assert_eq!(base.key(), expected, "files of earlier releases say so");
 }
 
 #[test]

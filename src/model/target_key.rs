@@ -1,0 +1,113 @@
+//! What a target is called where it is written down or told to others.
+//!
+//! A [`Target`] has a canonical text, the same in every release that keeps the format of state files and
+//! frames. State files hold it; a [`TargetId`] is its hash, short enough to be sent for each target every
+//! second.
+
+use std::fmt;
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use super::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck};
+use super::{CheckKind, CheckSpec, Target};
+
+/// A target by the hash of its canonical text: the same on every machine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub u64);
+
+impl fmt::Debug for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Target {
+    /// It in one line, the same in every release that keeps the format: other targets, or the same host
+    /// under another check, have other lines.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let CheckSpec { kind, port, interval, timeout, rise, fall } = &*self.spec;
+        let (word, host) = (kind.word(), &self.host);
+        let (interval, timeout) = (interval.as_nanos(), timeout.as_nanos());
+        let common = format!(
+            "{word} {host} port={port} interval={interval}ns timeout={timeout}ns rise={rise} fall={fall}"
+        );
+        match own_key(kind) {
+            own if own.is_empty() => common,
+            own => format!("{common} {own}"),
+        }
+    }
+
+    /// Its name in frames.
+    #[must_use]
+    pub fn id(&self) -> TargetId {
+        TargetId(hash(&[self.key().as_bytes()]))
+    }
+}
+
+/// A hash that is the same on every machine and in every release: SipHash-2-4 with a key of zeros, over
+/// each part with its length.
+#[must_use]
+pub fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher24::new();
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish()
+}
+
+/// What a check's kind has of its own. Texts are quoted and escaped, so that none can pass for another
+/// field.
+fn own_key(kind: &CheckKind) -> String {
+    let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
+    match kind {
+        CheckKind::Tcp => String::new(),
+        // The word says what carries it.
+        CheckKind::Text(TextCheck { over: _, send, expect }) => {
+            let [send, expect] = [send, expect].map(|text| quoted(text).unwrap_or_default());
+            format!("send={send} expect={expect}")
+        }
+        CheckKind::Tls(TlsCheck { host, verify }) => {
+            format!("host={} verify={verify}", quoted(host).unwrap_or_default())
+        }
+        // The word says whether it is over TLS.
+        CheckKind::Http(HttpCheck { tls: _, method, path, host, verify, status, body }) => {
+            let [host, body] = [host, body].map(|text| quoted(text).unwrap_or_default());
+            let status: Vec<String> =
+                status.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+            let status = status.join(",");
+            format!(
+                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}"
+            )
+        }
+        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer }) => {
+            let answer = answer.as_ref().map(|answer| format!("{answer:02x?}"));
+            let answer = answer.unwrap_or_default();
+            format!("qname={qname} qtype={qtype} rcode={rcode} answer={answer}")
+        }
+        CheckKind::Grpc(GrpcCheck { tls, host, verify, service }) => {
+            let host = quoted(host).unwrap_or_default();
+            format!("tls={tls} host={host} verify={verify} service={service:?}")
+        }
+        CheckKind::Exec(ExecCheck { program, arguments }) => {
+            format!("program={program:?} arguments={arguments:?}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_the_same_for_ever_and_tell_parts_apart() {
+        assert_eq!(
+            hash(&[b"tcp 192.0.2.1"]),
+            12_204_555_764_167_244_219,
+            "frames of earlier releases say so"
+        );
+        assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
+    }
+}

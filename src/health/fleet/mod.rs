@@ -1,0 +1,245 @@
+//! What the members of a fleet say to each other, and what each makes of it.
+//!
+//! A [`Member`] is one of them without its sockets: frames of others go in, its own come out, and at any
+//! moment it knows which targets are its share, what votes come to and whether it is cut off. It reads no
+//! clock; two that have heard the same frames come to the same. There is no leader, and nothing is ever
+//! asked of anybody.
+//!
+//! ```text
+//! heard of others     link       what verdicts follow
+//! below 5 s ago       together   the quorum of fresh votes
+//! below 30 s          holding    nothing: they stay as they are
+//! longer ago          island     own probes alone, and slowly: see `Board`
+//! ```
+//!
+//! One that has never heard anybody waits 5 s for the first word before it is an island.
+
+mod frame;
+mod quorum;
+mod roster;
+mod seal;
+mod share;
+mod vote;
+
+use std::time::Duration;
+
+pub use frame::{Frame, TEXT_MAX};
+pub use quorum::{Ballot, Decision, Quorum, Voter, decide};
+pub use roster::{Count, Presence, Refused, Roster, Seat};
+pub use seal::{KEY_LEN, Keys, Purpose};
+pub use share::{Candidate, Share};
+pub use vote::{Opinion, RoundTrip, Vote};
+
+use crate::model::target_key::hash;
+use crate::model::{TargetId, Time};
+use roster::{FRESH, GONE};
+
+/// How often a member says what it holds.
+pub const TICK: Duration = Duration::from_secs(1);
+/// A member that is silent for so long has its share looked at by others.
+const ABSENT: Duration = Duration::from_secs(10);
+/// By so much clocks may differ. What was sent longer ago may have been recorded, and is not believed.
+pub const CLOCKS: Duration = Duration::from_secs(120);
+
+/// Who a member is, and how its fleet decides.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Its name, which no other has.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// Whether it answers DNS, and so looks only where vantages are wanting.
+    pub is_node: bool,
+    /// How many must agree.
+    pub quorum: Quorum,
+    /// How many vantages look at each target.
+    pub vantages: usize,
+}
+
+/// Whether a member hears others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Link {
+    /// It does.
+    Together,
+    /// Not any more, or not yet.
+    Holding,
+    /// Not for so long that it goes by itself.
+    Island,
+}
+
+impl Link {
+    /// The word in `status` and in the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Together => "together",
+            Self::Holding => "holding",
+            Self::Island => "island",
+        }
+    }
+}
+
+/// What a member has to say at a tick.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// What it holds of the targets of its share.
+    pub votes: Vec<(TargetId, Vote)>,
+    /// The hash of all targets that it was told of.
+    pub targets_hash: u64,
+    /// The hash of what it has come to; 0 if it decides nothing.
+    pub state_hash: u64,
+    /// Why it does not trust its view, if it does not.
+    pub impaired: Option<String>,
+}
+
+/// One of the fleet.
+#[derive(Clone, Debug)]
+pub struct Member {
+    rules: Rules,
+    keys: Keys,
+    /// When this life began: milliseconds since 1970.
+    epoch: u64,
+    /// The last number.
+    seq: u64,
+    started: Time,
+    roster: Roster,
+    /// When others were last heard.
+    heard: Option<Time>,
+}
+
+impl Member {
+    /// A member that begins its life at `now`, `unix` since 1970, and has heard nobody.
+    #[must_use]
+    pub fn new(rules: Rules, keys: Keys, now: Time, unix: Duration) -> Self {
+        let (epoch, roster) = (millis(unix), Roster::default());
+        Self { rules, keys, epoch, seq: 0, started: now, roster, heard: None }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The keys of the fleet.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Who votes.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Takes in what came from the fleet's subject; its own words among it mean nothing.
+    ///
+    /// # Errors
+    /// Why it is not taken; then nothing has changed.
+    pub fn hear(&mut self, sealed: &[u8], now: Time, unix: Duration) -> Result<(), Refused> {
+        let frame = Frame::open(&self.keys, sealed).ok_or(Refused::Stranger)?;
+        let off = unix.abs_diff(Duration::from_millis(frame.sent));
+        let ahead = Duration::from_millis(frame.epoch).saturating_sub(unix);
+        if frame.vantage == self.rules.name {
+            // A life of ours that ended a moment ago may still be on its way.
+            return if frame.epoch <= self.epoch { Ok(()) } else { Err(Refused::Namesake) };
+        }
+        if off > CLOCKS || ahead > CLOCKS {
+            return Err(Refused::Clock { vantage: frame.vantage, off: off.max(ahead) });
+        }
+        self.roster.hear(frame, now)?;
+        self.heard = Some(now);
+        Ok(())
+    }
+
+    /// What it says at a tick, each part ready to be sent. It hears itself at once.
+    ///
+    /// # Errors
+    /// How many votes there are, when they are more than parts can carry.
+    pub fn speak(
+        &mut self,
+        report: Report,
+        now: Time,
+        unix: Duration,
+    ) -> Result<Vec<Vec<u8>>, usize> {
+        let Report { votes, targets_hash, state_hash, impaired } = report;
+        let parts = frame::parts_for(votes.len()).ok_or(votes.len())?;
+        self.seq += 1;
+        let mut of_part = vec![Vec::new(); usize::from(parts)];
+        for (target, vote) in votes {
+            of_part[usize::from(frame::part_of(target, parts))].push((target, vote));
+        }
+        let mut sealed = Vec::with_capacity(of_part.len());
+        for (part, votes) in (0..parts).zip(of_part) {
+            let frame = Frame {
+                vantage: self.rules.name.clone(),
+                group: self.rules.group.clone(),
+                is_node: self.rules.is_node,
+                epoch: self.epoch,
+                seq: self.seq,
+                sent: millis(unix),
+                impaired: impaired.clone(),
+                targets_hash,
+                state_hash,
+                part,
+                parts,
+                votes,
+            };
+            sealed.push(frame.seal(&self.keys));
+            // Its own numbers only grow; the roster has nothing to refuse but a fleet without end.
+            let _ = self.roster.hear(frame, now);
+        }
+        Ok(sealed)
+    }
+
+    /// Whether it hears others.
+    #[must_use]
+    pub fn link(&self, now: Time) -> Link {
+        let (since, patience) = match self.heard {
+            Some(heard) => (heard, GONE),
+            None => (self.started, FRESH),
+        };
+        match now.since(since) {
+            age if age < FRESH && self.heard.is_some() => Link::Together,
+            age if age < patience => Link::Holding,
+            _ => Link::Island,
+        }
+    }
+
+    /// Who looks at what at `now`. It has a place itself, whether it was heard or not.
+    #[must_use]
+    pub fn share(&self, now: Time) -> Share {
+        let Rules { name, group, is_node, vantages, .. } = &self.rules;
+        let others = self.roster.seats().filter(|(other, _)| other != name);
+        let present = others.filter(|(_, seat)| now.since(seat.heard) < ABSENT);
+        let mut candidates: Vec<Candidate> = present
+            .map(|(name, seat)| Candidate {
+                name: name.to_owned(),
+                group: seat.group.clone(),
+                is_node: seat.is_node,
+                is_fit: seat.impaired.is_none(),
+            })
+            .collect();
+        let is_fit = self.roster.seat(name).is_none_or(|seat| seat.impaired.is_none());
+        let (name, group, is_node) = (name.clone(), group.clone(), *is_node);
+        candidates.push(Candidate { name, group, is_node, is_fit });
+        Share::new(candidates, *vantages)
+    }
+}
+
+/// The hash by which members see that they were told of the same targets, in no matter which order.
+#[must_use]
+pub fn hash_of_targets(ids: impl IntoIterator<Item = TargetId>) -> u64 {
+    let mut ids: Vec<TargetId> = ids.into_iter().collect();
+    ids.sort_unstable();
+    let octets: Vec<u8> = ids.iter().flat_map(|id| id.0.to_be_bytes()).collect();
+    hash(&[&octets])
+}
+
+fn millis(unix: Duration) -> u64 {
+    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -283,6 +283,10 @@ impl Node {
         let mut aliases = Lookups::new(Arc::new(Book::new(Arc::clone(&metrics))), resolver, clock);
         aliases.set_hosts(&loaded.snapshot.alias_hosts());
         let book = Arc::clone(aliases.book());
+        let restored = book.restore(&recalled.aliases, clock.now());
+        if restored > 0 {
+            info!("{restored} hosts of aliases taken over from the last run");
+        }
         let prober = Prober::new(clock).with_programs(programs(&place, config));
         let schedule =
             first_verdicts(config, &loaded, &intake, &loads, &book, prober, &recalled).await;
@@ -321,6 +325,7 @@ impl Node {
             current: Arc::clone(&current),
             intake: Arc::clone(&intake),
             loads: Arc::clone(&loads),
+            aliases: Arc::clone(&book),
             metrics: Arc::clone(&metrics),
             clock,
         };
@@ -330,6 +335,7 @@ impl Node {
             intake: Arc::clone(&intake),
             loads: Arc::clone(&loads),
             current: Arc::clone(&current),
+            aliases: book,
         };
         let writer = StateWriter::new(state_dir, clock, watched, age_max);
         let state = tokio::spawn(writer.run(async move { ending.come().await }));

@@ -40,8 +40,9 @@ pub use operators::{
     AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
     SaidRequest, TakeBackQuery, WaitingReport,
 };
-pub use status::{CapacityReport, StatusReport, TargetReport};
+pub use status::{AliasReport, CapacityReport, StatusReport, TargetReport};
 
+use crate::alias::Book;
 use crate::clock::Clock;
 use crate::feed::LoadBoard;
 use crate::intake::Intake;
@@ -60,6 +61,8 @@ pub struct AdminState {
     pub intake: Arc<Intake>,
     /// Load.
     pub loads: Arc<LoadBoard>,
+    /// What was found of the hosts of aliases.
+    pub aliases: Arc<Book>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// The time, for ages.

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::AdminState;
 use super::loads::{self, SplitReport};
 use super::operators::{self, OperatorsReport};
+use crate::alias::HostStatus;
 use crate::health::TargetStatus;
 use crate::model::health::ProbeOutcome;
 use crate::model::{Time, Zone};
+use crate::snapshot::Snapshot;
 use crate::steer::capacity::PoolLoad;
 
 /// A node's state.
@@ -32,6 +34,9 @@ pub struct StatusReport {
     /// What comes to pools with a capacity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capacities: Vec<CapacityReport>,
+    /// The hosts that endpoints are aliases of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<AliasReport>,
     /// Every target in use, by its text.
     pub targets: Vec<TargetReport>,
 }
@@ -49,6 +54,23 @@ pub struct CapacityReport {
     pub room: u64,
     /// Whether it gets more since nobody else has any room.
     pub is_overloaded: bool,
+}
+
+/// What is known of a host that endpoints are aliases of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AliasReport {
+    /// The host.
+    pub host: String,
+    /// Endpoints that are aliases of it: `ZONE POOL/ENDPOINT`.
+    pub endpoints: Vec<String>,
+    /// Its addresses, as they are told; `None` while nothing is known of it.
+    pub addresses: Option<Vec<String>>,
+    /// For how many seconds more they may be told; absent when there are none.
+    pub ends_in_secs: Option<u64>,
+    /// Whether they should have been looked up again by now.
+    pub is_stale: bool,
+    /// Why it could not be looked up the last time, if it could not.
+    pub trouble: Option<String>,
 }
 
 /// What is known of a target.
@@ -95,6 +117,7 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         operators: operators::report(state),
         loads: loads::report(state),
         capacities: snapshot.pool_loads().map(capacity_report).collect(),
+        aliases: alias_reports(state, &snapshot, now),
         targets,
     }
 }
@@ -107,6 +130,28 @@ fn capacity_report((zone, load): (&Zone, PoolLoad)) -> CapacityReport {
         room: load.room / 1000,
         is_overloaded: load.is_overloaded,
     }
+}
+
+fn alias_reports(state: &AdminState, snapshot: &Snapshot, now: Time) -> Vec<AliasReport> {
+    let mut owners = snapshot.owners_of_aliases();
+    let mut report = |HostStatus { host, found, trouble }| {
+        let addresses = found.as_ref().map(|found| {
+            let v4 = found.v4.iter().map(ToString::to_string);
+            v4.chain(found.v6.iter().map(ToString::to_string)).collect()
+        });
+        AliasReport {
+            endpoints: owners.remove(&host).unwrap_or_default(),
+            host: host.to_string(),
+            addresses,
+            ends_in_secs: found.as_ref().and_then(|found| Some(found.until?.since(now).as_secs())),
+            is_stale: found.is_some_and(|found| found.is_stale),
+            trouble,
+        }
+    };
+    let mut reports: Vec<AliasReport> =
+        state.aliases.statuses().into_iter().map(&mut report).collect();
+    reports.sort_unstable_by(|a, b| a.host.cmp(&b.host));
+    reports
 }
 
 fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> TargetReport {

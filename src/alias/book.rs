@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::entry::Entry;
+use super::entry::{Entry, KnownHost};
 use super::resolver::Answered;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Found, Name, Time};
@@ -19,6 +19,8 @@ pub struct Book {
     metrics: Arc<Metrics>,
     pages: Mutex<Pages>,
     changed: watch::Sender<()>,
+    /// Signals that a host is elsewhere.
+    moved: watch::Sender<()>,
     /// How many hosts nobody has looked up.
     waiting: watch::Sender<usize>,
 }
@@ -29,6 +31,17 @@ struct Pages {
     found: Arc<Aliases>,
 }
 
+/// What is known of a host, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostStatus {
+    /// Which.
+    pub host: Name,
+    /// What was found of it, if anything.
+    pub found: Option<Arc<Found>>,
+    /// Why it could not be looked up the last time, if it could not.
+    pub trouble: Option<String>,
+}
+
 impl Book {
     /// A book of no hosts, which counts failures in `metrics`.
     #[must_use]
@@ -37,6 +50,7 @@ impl Book {
             metrics,
             pages: Mutex::default(),
             changed: watch::Sender::default(),
+            moved: watch::Sender::default(),
             waiting: watch::Sender::default(),
         }
     }
@@ -50,6 +64,51 @@ impl Book {
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Signals that a host has other addresses than it had. Comes less often than [`changed`](Self::changed),
+    /// which tells of each new TTL.
+    #[must_use]
+    pub fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
+    /// What is known of every host that something is known of, for a later life.
+    #[must_use]
+    pub fn known(&self) -> Vec<(Name, KnownHost)> {
+        let pages = self.pages();
+        let known = pages.entries.iter().filter(|(_, entry)| !entry.known.is_empty());
+        known.map(|(host, entry)| (host.clone(), entry.known.clone())).collect()
+    }
+
+    /// Gives hosts that nobody has looked up yet what an earlier life knew of them, as far as that is worth
+    /// something, and returns how many there were. Nobody waits for them any more.
+    pub fn restore(&self, recalled: &HashMap<Name, KnownHost>, now: Time) -> usize {
+        let mut pages = self.pages();
+        let Pages { entries, found } = &mut *pages;
+        let mut restored = 0;
+        for (host, entry) in entries.iter_mut().filter(|(_, entry)| !entry.is_looked_at) {
+            let Some(known) = recalled.get(host) else { continue };
+            entry.known = known.clone().worth_at(now);
+            let Some(told) = entry.found(now) else { continue };
+            entry.is_looked_at = true;
+            Arc::make_mut(found).insert(host.clone(), Arc::new(told));
+            restored += 1;
+        }
+        self.count_waiting(&pages);
+        restored
+    }
+
+    /// What is known of every host, for people.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<HostStatus> {
+        let pages = self.pages();
+        let status = |(host, entry): (&Name, &Entry)| HostStatus {
+            host: host.clone(),
+            found: pages.found.get(host).cloned(),
+            trouble: entry.trouble.clone(),
+        };
+        pages.entries.iter().map(status).collect()
     }
 
     /// Returns when every host was looked up once, whatever came of it. Give it a deadline.
@@ -66,7 +125,7 @@ impl Book {
     }
 
     /// Forgets all hosts but these.
-    pub(super) fn use_hosts(&self, hosts: &HashSet<Name>) {
+    pub fn use_hosts(&self, hosts: &HashSet<Name>) {
         let mut pages = self.pages();
         pages.entries.retain(|host, _| hosts.contains(host));
         for host in hosts {
@@ -80,7 +139,7 @@ impl Book {
 
     /// Takes in what a look-up came to, and says after how long the next is due; `None` when nobody
     /// wants to know any more.
-    pub(super) fn note(
+    pub fn note(
         &self,
         host: &Name,
         v4: Answered<Ipv4Addr>,
@@ -98,6 +157,12 @@ impl Book {
             self.metrics.alias_failures.fetch_add(1, Ordering::Relaxed);
         }
         if found.get(host) != next.as_ref() {
+            let addresses = |found: Option<&Arc<Found>>| {
+                found.map(|found| (found.v4.clone(), found.v6.clone()))
+            };
+            if addresses(found.get(host)) != addresses(next.as_ref()) {
+                self.moved.send_replace(());
+            }
             let found = Arc::make_mut(found);
             match next {
                 Some(next) => drop(found.insert(host.clone(), next)),

@@ -32,19 +32,45 @@ const RETRY_UNKNOWN: Duration = Duration::from_secs(2);
 /// What is known of one host.
 #[derive(Default, Debug)]
 pub(super) struct Entry {
-    v4: Option<Known<Ipv4Addr>>,
-    v6: Option<Known<Ipv6Addr>>,
+    pub(super) known: KnownHost,
     /// Whether it was looked up, whatever came of it.
     pub(super) is_looked_at: bool,
     /// Why it could not be the last time.
     pub(super) trouble: Option<String>,
 }
 
+/// What a host was answered to have, a family that never was answered left out.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct KnownHost {
+    /// Of IPv4.
+    pub v4: Option<Known<Ipv4Addr>>,
+    /// Of IPv6.
+    pub v6: Option<Known<Ipv6Addr>>,
+}
+
 /// What one family was answered to have.
-#[derive(Debug)]
-struct Known<T> {
-    addresses: Vec<T>,
-    ends: Time,
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Known<T> {
+    /// In order, each once, and not too many.
+    pub addresses: Vec<T>,
+    /// When the TTL of that ends.
+    pub ends: Time,
+}
+
+impl KnownHost {
+    /// What of it is still worth something at `now`, after a restart.
+    #[must_use]
+    pub fn worth_at(mut self, now: Time) -> Self {
+        self.v4 = self.v4.filter(|known| !is_over(known, now));
+        self.v6 = self.v6.filter(|known| !is_over(known, now));
+        self
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.v4.is_none() && self.v6.is_none()
+    }
 }
 
 impl Entry {
@@ -56,10 +82,11 @@ impl Entry {
         now: Time,
     ) -> Duration {
         self.is_looked_at = true;
-        let failed = [note(&mut self.v4, v4, now), note(&mut self.v6, v6, now)];
+        let failed = [note(&mut self.known.v4, v4, now), note(&mut self.known.v6, v6, now)];
         self.trouble = failed.into_iter().flatten().next();
-        let ends = self.v4.as_ref().map(|known| known.ends);
-        let ends = ends.into_iter().chain(self.v6.as_ref().map(|known| known.ends)).min();
+        let KnownHost { v4, v6 } = &self.known;
+        let ends = v4.as_ref().map(|known| known.ends);
+        let ends = ends.into_iter().chain(v6.as_ref().map(|known| known.ends)).min();
         match ends {
             None => RETRY_UNKNOWN,
             Some(_) if self.trouble.is_some() => RETRY,
@@ -72,20 +99,21 @@ impl Entry {
 
     /// What is to be told of it from `now` on.
     pub(super) fn found(&self, now: Time) -> Option<Found> {
-        if self.v4.is_none() && self.v6.is_none() {
+        if self.known.is_empty() {
             return None;
         }
+        let KnownHost { v4, v6 } = &self.known;
         let mut found = Found::default();
         let mut told = |ends: Time| {
             let until = if ends > now { ends } else { now + STALE_TTL };
             found.is_stale |= ends <= now;
             found.until = Some(found.until.map_or(until, |sooner| sooner.min(until)));
         };
-        for ends in [ends_of(self.v4.as_ref()), ends_of(self.v6.as_ref())].into_iter().flatten() {
+        for ends in [ends_of(v4.as_ref()), ends_of(v6.as_ref())].into_iter().flatten() {
             told(ends);
         }
-        found.v4 = self.v4.as_ref().map(|known| known.addresses.clone()).unwrap_or_default();
-        found.v6 = self.v6.as_ref().map(|known| known.addresses.clone()).unwrap_or_default();
+        found.v4 = v4.as_ref().map(|known| known.addresses.clone()).unwrap_or_default();
+        found.v6 = v6.as_ref().map(|known| known.addresses.clone()).unwrap_or_default();
         Some(found)
     }
 }
@@ -93,6 +121,11 @@ impl Entry {
 /// When that there are these addresses ends; of none nothing is told that could.
 fn ends_of<T>(known: Option<&Known<T>>) -> Option<Time> {
     known.filter(|known| !known.addresses.is_empty()).map(|known| known.ends)
+}
+
+/// Whether it is too old to be told of at all.
+fn is_over<T>(known: &Known<T>, now: Time) -> bool {
+    known.ends + STALE_MAX <= now
 }
 
 /// Takes in what one question came to; why it failed, if it did.
@@ -106,7 +139,7 @@ fn note<T: Ord>(known: &mut Option<Known<T>>, answered: Answered<T>, now: Time) 
             None
         }
         Err(reason) => {
-            if known.as_ref().is_some_and(|known| known.ends + STALE_MAX <= now) {
+            if known.as_ref().is_some_and(|known| is_over(known, now)) {
                 *known = None;
             }
             Some(reason)

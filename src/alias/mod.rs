@@ -20,8 +20,9 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-pub use book::Book;
-pub use resolver::Resolver;
+pub use book::{Book, HostStatus};
+pub use entry::{Known, KnownHost};
+pub use resolver::{Answered, Resolver};
 
 use crate::clock::Clock;
 use crate::model::Name;

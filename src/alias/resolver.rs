@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const NEGATIVE_TTL: Duration = Duration::from_secs(30);
 
 /// What was answered: addresses, or that there are none, and for how long.
-pub(super) type Answered<T> = Result<(Vec<T>, Duration), String>;
+pub type Answered<T> = Result<(Vec<T>, Duration), String>;
 
 /// Asks resolvers. What it answers is never from a cache of its own.
 #[derive(Clone)]

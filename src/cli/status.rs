@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::table::Table;
 use super::{Console, Exit, Failure, StatusArguments, age, ask, counted, write_json};
 use crate::admin::{
-    CapacityReport, OperatorsReport, SaidReport, SplitReport, StatusReport, TargetReport,
-    WaitingReport,
+    AliasReport, CapacityReport, OperatorsReport, SaidReport, SplitReport, StatusReport,
+    TargetReport, WaitingReport,
 };
 use crate::load::Place;
 use crate::model::Verdict;
@@ -27,7 +27,7 @@ pub(super) fn run(
 
 fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
     let StatusReport { version, generation, zones, reloads_refused, .. } = report;
-    let StatusReport { operators, loads, capacities, targets, .. } = report;
+    let StatusReport { operators, loads, capacities, aliases, targets, .. } = report;
     let zones = counted(zones.len(), "zone");
     writeln!(out, "windrose {version}, snapshot {generation} of {zones}; {}", verdicts(targets))?;
     if *reloads_refused > 0 {
@@ -37,6 +37,7 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
     write_operators(out, operators)?;
     write_loads(out, loads)?;
     write_capacities(out, capacities)?;
+    write_aliases(out, aliases)?;
     if targets.is_empty() {
         return Ok(());
     }
@@ -152,6 +153,28 @@ fn write_capacities(out: &mut dyn Write, capacities: &[CapacityReport]) -> io::R
     table.write(out, "")
 }
 
+/// Where the hosts are that endpoints are aliases of.
+fn write_aliases(out: &mut dyn Write, aliases: &[AliasReport]) -> io::Result<()> {
+    if aliases.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&["ALIAS OF", "ENDPOINTS", "ADDRESSES", "FOR", "TROUBLE"]);
+    for AliasReport { host, endpoints, addresses, ends_in_secs, is_stale, trouble } in aliases {
+        let addresses = match addresses.as_deref() {
+            None => "not found yet".to_owned(),
+            Some([]) => "none".to_owned(),
+            Some(addresses) => addresses.join(" "),
+        };
+        let out_of_date = if *is_stale { ", out of date" } else { "" };
+        let ends = ends_in_secs.map_or_else(|| "-".to_owned(), age);
+        let trouble = trouble.clone().unwrap_or_default();
+        let endpoints = endpoints.join(", ");
+        table.row([host.clone(), endpoints, addresses, format!("{ends}{out_of_date}"), trouble]);
+    }
+    table.write(out, "")
+}
+
 /// `5 targets: 3 up, 2 down`
 fn verdicts(targets: &[TargetReport]) -> String {
     let count = |verdict: Verdict| {
@@ -261,6 +284,24 @@ mod tests {
                 of: "steer www.example.com.".to_owned(),
                 parts: vec![part("web-eu", 41.25, Some(0.91)), part("web-us", 58.75, None)],
             }],
+            aliases: vec![
+                AliasReport {
+                    host: "lb.vendor.example.".to_owned(),
+                    endpoints: vec!["example.com. web-eu/lb".to_owned()],
+                    addresses: Some(vec!["192.0.2.7".to_owned(), "2001:db8::7".to_owned()]),
+                    ends_in_secs: Some(25),
+                    is_stale: true,
+                    trouble: Some("request timed out".to_owned()),
+                },
+                AliasReport {
+                    host: "new.vendor.example.".to_owned(),
+                    endpoints: vec!["example.com. web-us/new".to_owned()],
+                    addresses: None,
+                    ends_in_secs: None,
+                    is_stale: false,
+                    trouble: None,
+                },
+            ],
             targets: vec![target("1", "up", 7300), down, restored],
         };
         let mut out = Vec::new();

@@ -495,10 +495,9 @@ impl Snapshot {
     pub fn owners_of_targets(&self) -> HashMap<Target, Vec<String>> {
         let mut owners: HashMap<Target, Vec<String>> = HashMap::new();
         for zone in self.zones() {
-            for (n, endpoint) in zone.endpoints.iter().enumerate() {
-                let pool = &zone.pools[endpoint.pool.index()].name;
-                let owner = format!("{} {pool}/{}", zone.apex, endpoint.name);
-                for target in zone.targets_of(EndpointId::new(n)).iter() {
+            for id in (0..zone.endpoints.len()).map(EndpointId::new) {
+                let owner = owner(zone, id);
+                for target in zone.targets_of(id).iter() {
                     let owners = owners.entry(target.clone()).or_default();
                     // Both families may be probed at one check address.
                     if owners.last() != Some(&owner) {
@@ -506,6 +505,18 @@ impl Snapshot {
                     }
                 }
             }
+        }
+        owners
+    }
+
+    /// Which endpoints are aliases of a host: `ZONE POOL/ENDPOINT`.
+    #[must_use]
+    pub fn owners_of_aliases(&self) -> HashMap<Name, Vec<String>> {
+        let mut owners: HashMap<Name, Vec<String>> = HashMap::new();
+        for &(place, id) in &self.fixed.aliases {
+            let zone = self.zone(place);
+            let Some(host) = alias_host(zone, id) else { continue };
+            owners.entry(host.clone()).or_default().push(owner(zone, id));
         }
         owners
     }
@@ -624,6 +635,13 @@ fn counting_health(
 fn alias_health(zone: &Zone, endpoint: EndpointId, aliases: Option<&Aliases>) -> AliasHealth {
     let host = alias_host(zone, endpoint);
     host.map_or_else(AliasHealth::default, |host| AliasHealth::of(host, aliases))
+}
+
+/// `ZONE POOL/ENDPOINT`
+fn owner(zone: &Zone, id: EndpointId) -> String {
+    let endpoint = &zone.endpoints[id.index()];
+    let pool = &zone.pools[endpoint.pool.index()].name;
+    format!("{} {pool}/{}", zone.apex, endpoint.name)
 }
 
 /// The host that an endpoint is an alias of.

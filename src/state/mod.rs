@@ -1,11 +1,12 @@
 //! What is known, on disk, so that a restart forgets nothing.
 //!
-//! Two files, each replaced as a whole: written beside its place, synced, renamed. `verdicts.json` holds
-//! what probes came to, `steering.json` what operators said and what pools went through. A torn, foreign
-//! or stale file costs what it would have told and nothing else: loading never fails, it says what is
-//! wrong. A disk that is full or read-only is complained about once, not each second,
+//! Three files, each replaced as a whole: written beside its place, synced, renamed. `verdicts.json` holds
+//! what probes came to, `steering.json` what operators said and what pools went through, `aliases.json` where
+//! the hosts of aliases were. A torn, foreign or stale file costs what it would have told and nothing else:
+//! loading never fails, it says what is wrong. A disk that is full or read-only is complained about once, not each second,
 //! and stops nothing.
 
+mod aliases;
 mod file;
 mod steering;
 
@@ -19,12 +20,13 @@ use std::{fmt, pin};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use crate::alias::{Book, KnownHost};
 use crate::clock::{Clock, Moment};
 use crate::feed::LoadBoard;
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
-use crate::model::{Target, Verdict};
+use crate::model::{Name, Target, Verdict};
 use file::{Document, FORMAT, millis};
 pub use steering::Steering;
 
@@ -73,6 +75,8 @@ pub struct Recalled {
     verdicts: HashMap<String, Remembered>,
     /// What operators had said and what pools had been through.
     pub steering: Steering,
+    /// What was found of the hosts of aliases.
+    pub aliases: HashMap<Name, KnownHost>,
 }
 
 impl Recalled {
@@ -127,7 +131,9 @@ pub fn load(dir: &Path, now: Moment, age_max: Duration) -> (Recalled, Vec<String
     let (verdicts, mut problems) = load_verdicts(dir, now, age_max);
     let (steering, others) = steering::load(dir, now, age_max);
     problems.extend(others);
-    (Recalled { verdicts, steering }, problems)
+    let (aliases, others) = aliases::load(dir, now);
+    problems.extend(others);
+    (Recalled { verdicts, steering, aliases }, problems)
 }
 
 fn load_verdicts(
@@ -212,6 +218,8 @@ pub struct Watched {
     pub loads: Arc<LoadBoard>,
     /// What pools went through.
     pub current: Current,
+    /// What was found of the hosts of aliases.
+    pub aliases: Arc<Book>,
 }
 
 /// Keeps the file up to date while the program runs.
@@ -243,10 +251,12 @@ impl StateWriter {
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin::pin!(stop);
         let mut changes = self.watched.intake.transitions();
+        let mut moves = self.watched.aliases.moved();
         loop {
             let is_over = tokio::select! {
                 () = &mut stop => true,
                 changed = changes.changed() => changed.is_err(),
+                moved = moves.changed() => moved.is_err(),
                 () = sleep(self.refresh) => false,
             };
             let is_over = is_over
@@ -256,6 +266,7 @@ impl StateWriter {
                 };
             // What changes from here on is written next time.
             changes.mark_unchanged();
+            moves.mark_unchanged();
             self.write().await;
             if is_over {
                 return;
@@ -268,7 +279,8 @@ impl StateWriter {
         let watched = self.watched.clone();
         let saved = tokio::task::spawn_blocking(move || {
             let verdicts = save(&dir, &watched.intake.board().entries(), now);
-            steering::save(&dir, &watched, now).and(verdicts)
+            let steering = steering::save(&dir, &watched, now);
+            aliases::save(&dir, watched.aliases.known(), now).and(steering).and(verdicts)
         });
         let saved = saved.await;
         match saved {

@@ -311,7 +311,61 @@ fn spoken_to() -> Intake {
 /// What is watched when that is all there is.
 fn watched(intake: &Arc<Intake>, snapshot: Snapshot) -> Watched {
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
-    Watched { intake: Arc::clone(intake), loads: Arc::default(), current }
+    let aliases = Arc::new(Book::new(Arc::default()));
+    Watched { intake: Arc::clone(intake), loads: Arc::default(), current, aliases }
+}
+
+#[test]
+fn hosts_of_aliases_come_back_for_as_long_as_they_would_have_been_told() {
+    let dir = TempDir::new();
+    let host: Name = "lb.vendor.test.".parse().unwrap();
+    let hosts = [host.clone()].into();
+    let before = Book::new(Arc::default());
+    before.use_hosts(&hosts);
+    let v4 = vec![[192, 0, 2, 7].into(), [192, 0, 2, 8].into()];
+    let minute = Duration::from_secs(60);
+    before.note(&host, Ok((v4.clone(), minute)), Ok((Vec::new(), minute)), NOW.time).unwrap();
+    aliases::save(dir.path(), before.known(), NOW).unwrap();
+
+    // So long later: whether it is told, and for how many seconds.
+    let three_days = 3 * 86_400;
+    for (secs, told) in [(10, Some(50)), (90, Some(30)), (three_days + 61, None)] {
+        let now = later(secs);
+        let (recalled, problems) = load(dir.path(), now, AGE_MAX);
+        assert_eq!(problems, Vec::<String>::new());
+        let book = Book::new(Arc::default());
+        book.use_hosts(&hosts);
+        assert_eq!(book.restore(&recalled.aliases, now.time), usize::from(told.is_some()));
+        assert_eq!(book.waiting(), usize::from(told.is_none()), "nobody waits for what is known");
+        let found = book.aliases().get(&host).map(|found| {
+            assert_eq!(found.v4, v4);
+            found.until.unwrap().since(now.time).as_secs()
+        });
+        assert_eq!(found, told, "after {secs} s");
+    }
+}
+
+#[test]
+fn a_damaged_file_of_hosts_costs_only_them() {
+    let dir = TempDir::new();
+    let line = |host: &str| {
+        format!(
+            r#"{{"version":1,"written":1,"checksum":"{}","hosts":[{{"host":"{host}"}}]}}"#,
+            file::checksum(&[std::collections::BTreeMap::from([("host", host)])]).unwrap()
+        )
+    };
+    for (text, what) in [
+        ("{".to_owned(), "is torn or not ours"),
+        (line("a..b"), "`a..b` is no host"),
+        (line("a.").replace("a.", "b."), "does not match its checksum"),
+    ] {
+        fs::write(dir.path().join(aliases::FILE_NAME), text).unwrap();
+        let (recalled, problems) = load(dir.path(), NOW, AGE_MAX);
+        assert!(recalled.aliases.is_empty());
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains(what), "{}", problems[0]);
+        assert!(problems[0].ends_with("; hosts of aliases start unknown"), "{}", problems[0]);
+    }
 }
 
 #[test]

@@ -30,6 +30,11 @@ pub(super) enum Action {
         endpoints: Vec<String>,
         value: Option<f64>,
     },
+    /// The host of an alias is looked up: its addresses and their TTL, or `None` when that fails.
+    LookUp {
+        host: String,
+        found: Option<(Vec<IpAddr>, Duration)>,
+    },
     /// An operator lets a pool fail back.
     Release {
         pool: String,
@@ -123,6 +128,7 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
             Action::Expect { endpoint, verdict }
         }
         "report" => read_report(&mut words)?,
+        "lookup" => read_look_up(&mut words)?,
         "release" => Action::Release { pool: words.next().to_owned() },
         "drain" => {
             let what = words.next().to_owned();
@@ -190,6 +196,23 @@ fn read_report(words: &mut Words<'_>) -> Result<Action, String> {
         };
         return Ok(Action::Report { feed, endpoints, value });
     }
+}
+
+/// `lb.vendor.test. is 192.0.2.7 2001:db8::7 ttl 60` or `lb.vendor.test. fails`
+fn read_look_up(words: &mut Words<'_>) -> Result<Action, String> {
+    let host = words.next().to_owned();
+    let found = match words.next() {
+        "fails" => None,
+        "is" => {
+            let mut addresses = Vec::new();
+            while !words.skip("ttl") {
+                addresses.push(words.parse()?);
+            }
+            Some((addresses, Duration::from_secs(words.parse()?)))
+        }
+        word => return Err(format!("a look-up `fails` or `is` something, not `{word}`")),
+    };
+    Ok(Action::LookUp { host, found })
 }
 
 /// `for 10m because new kernel`

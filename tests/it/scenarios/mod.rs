@@ -7,6 +7,7 @@
 //! 10s  probe eu-1 succeeds
 //! 10s  expect eu-1 down                        its verdict
 //! 10s  report agents l-1 l-2 is 70             what a feed says of endpoints from now on, or that it `stops`
+//! 10s  lookup lb.test. is 192.0.2.7 ttl 60    the host of an alias is looked up, or that `fails`
 //! 10s  release eu                              an operator lets a pool fail back
 //! 10s  drain eu for 10m because new kernel     an operator drains a region, a pool or an endpoint
 //! 10s  undrain eu
@@ -66,7 +67,7 @@ fn every_scenario_goes_as_written() {
             played += 1;
         }
     }
-    assert!(played >= 31, "only {played} scenarios were found");
+    assert!(played >= 44, "only {played} scenarios were found");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder};
+use windrose::alias::Book;
 use windrose::clock::Moment;
 use windrose::config::{self, ZoneFiles};
 use windrose::dns::{Arrival, Dice, Pairs, handle};
@@ -39,6 +40,7 @@ pub(super) struct World {
     intake: Intake,
     loads: LoadBoard,
     estimator: Estimator,
+    book: Book,
     /// What each feed reports of endpoints, every ten seconds.
     reports: BTreeMap<(String, String), f64>,
     snapshot: Snapshot,
@@ -65,15 +67,19 @@ impl World {
         let board = Arc::new(Board::new());
         let blueprint = Blueprint { zones, atlas };
         let of_target = |target: &Target| board.health(target);
-        let conditions = Conditions::new(Time::ZERO, &of_target);
+        // Nothing is found yet of any host.
+        let aliases = Arc::default();
+        let conditions = Conditions::new(Time::ZERO, &of_target).with_aliases(&aliases);
         let snapshot = Snapshot::compile(blueprint, 1, &conditions).unwrap();
         board.track(&snapshot.targets(), Time::ZERO);
         let snapshot = snapshot.next(&conditions).unwrap_or(snapshot);
         let (intake, loads) = (Intake::new(board), LoadBoard::default());
         loads.use_zones(snapshot.zones());
         let (reports, estimator) = (BTreeMap::new(), Estimator::default());
+        let book = Book::new(Arc::default());
+        book.use_hosts(&snapshot.alias_hosts());
         let dice = Dice::new(42).with_pairs(&Arc::new(Pairs::new(42)));
-        Self { intake, loads, estimator, reports, snapshot, dice, now: Time::ZERO }
+        Self { intake, loads, estimator, book, reports, snapshot, dice, now: Time::ZERO }
     }
 
     /// Compiles what has changed, as the publisher does.
@@ -83,8 +89,10 @@ impl World {
         let load_of = |zone: &Zone, endpoint| self.loads.load(zone, endpoint, self.now);
         let unix = self.moment().unix;
         let demands = self.estimator.step(&self.snapshot, self.now, unix, &load_of);
+        let aliases = self.book.aliases();
         let conditions = Conditions {
             demands: demands.as_ref(),
+            aliases: Some(&aliases),
             ..Conditions::new(self.now, &of_target).with_overrides(&overrides)
         };
         if let Some(next) = self.snapshot.next(&conditions) {
@@ -170,6 +178,22 @@ impl World {
                         None => drop(self.reports.remove(&of)),
                     }
                 }
+                Ok(())
+            }
+            Action::LookUp { host, found } => {
+                let Ok(host) = host.parse() else { return Err(format!("`{host}` is no host")) };
+                let (mut v4, mut v6) = (Vec::new(), Vec::new());
+                for address in found.iter().flat_map(|(addresses, _)| addresses) {
+                    match address {
+                        IpAddr::V4(address) => v4.push(*address),
+                        IpAddr::V6(address) => v6.push(*address),
+                    }
+                }
+                let ttl = found.as_ref().map(|(_, ttl)| *ttl).ok_or_else(|| "timeout".to_owned());
+                let (v4, v6) = (ttl.clone().map(|ttl| (v4, ttl)), ttl.map(|ttl| (v6, ttl)));
+                let known = self.book.note(&host, v4, v6, self.now);
+                known.ok_or_else(|| format!("nothing is an alias of {host}"))?;
+                self.compile();
                 Ok(())
             }
             Action::Release { pool } => {

@@ -14,7 +14,7 @@
 //! | L2 | [`dns`] | one packet in, one answer out |
 //! | L3 | [`clock`] | the only place that reads the machine's clocks |
 //! | L3 | [`memory`] | large tables in huge pages |
-//! | L3 | [`turns`] | giving way to others |
+//! | L3 | [`turns`] | short turns on a processor |
 //! | L3 | [`metrics`] | what is counted |
 //! | L3 | [`listen`] | sockets: UDP threads, TCP; TLS, HTTPS, QUIC |
 //! | L3 | [`probe`] | asks targets, and knows when to ask again |

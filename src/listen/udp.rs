@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::Current;
 use super::udp_batch::{BATCH, Batch, REPLY_MAX};
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::dns::{Arrival, Buckets, Dice, Outcome, Read};
 use crate::metrics::Counters;
 use crate::snapshot::Snapshot;
+use crate::turns::ask_for_short_turns;
 
 /// How long a thread waits for packets before it looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -73,6 +74,9 @@ impl UdpThreads {
             let thread = thread.spawn(move || {
                 if is_pinned {
                     pin(n);
+                }
+                if let Err(error) = ask_for_short_turns() {
+                    debug!("UDP thread {n} waits for full turns of others: {error}");
                 }
                 worker.run(&should_stop);
             });

@@ -264,7 +264,7 @@ fn ask_evenly(
                 asked.answer = Some(answer);
             }
         }
-        thread::sleep(PAUSE);
+        thread::park_timeout(PAUSE);
     }
 }
 

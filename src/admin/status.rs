@@ -10,7 +10,7 @@ use super::operators::{self, OperatorsReport};
 use crate::alias::HostStatus;
 use crate::health::TargetStatus;
 use crate::model::health::ProbeOutcome;
-use crate::model::{Time, Zone};
+use crate::model::{Time, Verdict, Zone};
 use crate::snapshot::Snapshot;
 use crate::steer::capacity::PoolLoad;
 
@@ -160,13 +160,6 @@ fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> Ta
         ProbeOutcome::Failure(reason) => reason.to_string(),
         ProbeOutcome::LocalError(error) => format!("not probed: {error}"),
     });
-    let doubts = match (status.failures, status.successes) {
-        (0, 0) => None,
-        (0, 1) => Some("1 success in a row".to_owned()),
-        (0, successes) => Some(format!("{successes} successes in a row")),
-        (1, _) => Some("1 failure remembered".to_owned()),
-        (failures, _) => Some(format!("{failures} failures remembered")),
-    };
     TargetReport {
         target: status.target.to_string(),
         endpoints,
@@ -174,7 +167,32 @@ fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> Ta
         age_secs: now.since(status.health.since).as_secs(),
         seen_secs: status.seen.map(|seen| now.since(seen).as_secs()),
         last,
-        doubts,
+        doubts: doubts(status, now),
         is_restored: status.is_restored,
     }
+}
+
+/// What speaks against a verdict, or keeps it.
+fn doubts(status: &TargetStatus, now: Time) -> Option<String> {
+    let counted = |count: u32, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {many}")),
+    };
+    let off_pace = match status.health.verdict {
+        Verdict::Degraded => counted(status.off_pace, "quick answer", "quick answers in a row"),
+        _ => counted(status.off_pace, "slow answer", "slow answers in a row"),
+    };
+    let held = status
+        .held_until
+        .filter(|until| *until > now)
+        .map(|until| format!("held back for flapping, {} s more", until.since(now).as_secs()));
+    let doubts = [
+        counted(status.failures, "failure remembered", "failures remembered"),
+        counted(status.successes, "success in a row", "successes in a row"),
+        off_pace,
+        held,
+    ];
+    let doubts: Vec<String> = doubts.into_iter().flatten().collect();
+    (!doubts.is_empty()).then(|| doubts.join(", "))
 }

@@ -10,42 +10,53 @@ use std::time::Duration;
 use super::check_kinds::{KINDS, KINDS_UNBUILT, Kind, read_kind};
 use super::reader::{Key, Keys, Table, Value};
 use super::text;
+use crate::model::check::Slow;
 use crate::model::{Check, CheckKind, CheckSpec, Name};
 
 pub(super) const KEYS: Keys = Keys {
     place: "checks.NAME",
     known: &[
-        "kind", "port", "method", "path", "host", "verify", "send", "query", "tls", "service",
-        "command", "expect", "interval", "timeout", "rise", "fall",
+        "kind",
+        "port",
+        "method",
+        "path",
+        "host",
+        "verify",
+        "send",
+        "query",
+        "tls",
+        "service",
+        "command",
+        "expect",
+        "interval",
+        "timeout",
+        "rise",
+        "fall",
+        "slow",
+        "slow-factor",
+        "flap-damping",
     ],
     unbuilt: &["invert", "quorum", "certificate-expiry"],
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-const INTERVAL: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(2);
-const COUNT: NonZeroU8 = NonZeroU8::new(3).expect("3 is not 0");
+/// `slow`, when nothing is.
+const NEVER: &str = "never";
 
 /// Reads one check; names in it are relative to `apex`. After a finding the result is only good for going on.
 pub(super) fn read<'d>((key, value): (Key<'d>, Value<'d>), apex: &Name) -> Check {
     let what = format!("check `{}`", key.text);
-    let spec = value.table(what, &KEYS).map_or_else(placeholder, |table| read_spec(&table, apex));
+    let spec = value.table(what, &KEYS).map_or_else(default_spec, |table| read_spec(&table, apex));
     Check { name: key.text.to_owned(), spec: Arc::new(spec) }
 }
 
-fn placeholder() -> CheckSpec {
-    CheckSpec {
-        kind: CheckKind::Tcp,
-        port: 0,
-        interval: INTERVAL,
-        timeout: TIMEOUT,
-        rise: COUNT,
-        fall: COUNT,
-    }
+/// What a check is before its table says anything.
+fn default_spec() -> CheckSpec {
+    CheckSpec::new(CheckKind::Tcp, 0)
 }
 
 fn read_spec(table: &Table<'_>, apex: &Name) -> CheckSpec {
-    let mut spec = placeholder();
+    let mut spec = default_spec();
     let kind = table.require("kind", "\"https\"");
     if let Some(kind) = kind.and_then(|value| value.choice(&KINDS, &KINDS_UNBUILT)) {
         spec.kind = read_kind(table, kind, apex);
@@ -53,10 +64,28 @@ fn read_spec(table: &Table<'_>, apex: &Name) -> CheckSpec {
     }
     let intervals = MILLISECOND * 100..=Duration::from_secs(3600);
     table.read_into("interval", &mut spec.interval, |value| value.duration(intervals));
-    spec.timeout = read_timeout(table, spec.interval);
+    spec.timeout = read_timeout(table, spec.timeout, spec.interval);
     table.read_into("rise", &mut spec.rise, count);
     table.read_into("fall", &mut spec.fall, count);
+    spec.slow = read_slow(table);
+    table.read_into("flap-damping", &mut spec.damping, Value::boolean);
     spec
+}
+
+/// What counts as slow; nothing if the zone file says so.
+fn read_slow(table: &Table<'_>) -> Option<Slow> {
+    let mut slow = Slow::default();
+    table.read_into("slow-factor", &mut slow.factor, |value| value.small(0..=100));
+    let Some(value) = table.get("slow") else { return Some(slow) };
+    if value.is_text(NEVER) {
+        if let Some(factor) = table.get("slow-factor") {
+            let error = factor.error("`slow-factor` means nothing when nothing is slow");
+            factor.push(error.label(format!("`slow` is \"{NEVER}\"")));
+        }
+        return None;
+    }
+    slow.floor = value.duration(MILLISECOND * 10..=Duration::from_secs(60)).unwrap_or(slow.floor);
+    Some(slow)
 }
 
 fn read_port(table: &Table<'_>, kind: Kind) -> u16 {
@@ -75,10 +104,10 @@ fn read_port(table: &Table<'_>, kind: Kind) -> u16 {
 }
 
 /// The timeout, which is never longer than the interval; the default gives way to that.
-fn read_timeout(table: &Table<'_>, interval: Duration) -> Duration {
-    let Some(value) = table.get("timeout") else { return TIMEOUT.min(interval) };
+fn read_timeout(table: &Table<'_>, default: Duration, interval: Duration) -> Duration {
+    let Some(value) = table.get("timeout") else { return default.min(interval) };
     let timeouts = MILLISECOND * 10..=Duration::from_secs(60);
-    let Some(timeout) = value.duration(timeouts) else { return TIMEOUT };
+    let Some(timeout) = value.duration(timeouts) else { return default };
     if timeout > interval {
         let (timeout, interval) = (text::show(timeout), text::show(interval));
         let error = value.error(format!("{} has a timeout longer than its interval", table.what));

@@ -304,6 +304,11 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// Whether it is this string; a finding if it is something else entirely is left to the next reader.
+    pub(super) fn is_text(self, word: &str) -> bool {
+        self.node.as_str() == Some(word)
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(self) -> Option<bool> {
         let boolean = self.node.as_bool();

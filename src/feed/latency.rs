@@ -109,7 +109,6 @@ fn part(values: &VecDeque<u64>, n: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU8;
     use std::sync::Arc;
 
     use super::*;
@@ -128,10 +127,7 @@ mod tests {
     }
 
     fn probe(host: &str, secs: u64, outcome: ProbeOutcome) -> Observation {
-        let three = NonZeroU8::new(3).unwrap();
-        let kind = CheckKind::Tcp;
-        let spec =
-            CheckSpec { kind, port: 80, interval: TEN, timeout: TEN, rise: three, fall: three };
+        let spec = CheckSpec { timeout: TEN, ..CheckSpec::new(CheckKind::Tcp, 80) };
         let host = TargetHost::Address(host.parse().unwrap());
         let target = Target { host, spec: Arc::new(spec) };
         Observation { target, at: Time::from_secs(secs), outcome }

@@ -60,6 +60,8 @@ pub struct Remembered {
     pub since: Time,
     /// When a result last bore on it.
     pub seen: Time,
+    /// How long the target usually took to answer.
+    pub usual: Option<Duration>,
 }
 
 /// All that is known of one target, for people.
@@ -77,6 +79,12 @@ pub struct TargetStatus {
     pub failures: u32,
     /// Successes in a row of a target that is down.
     pub successes: u32,
+    /// Answers in a row of a target that is up that were slow, or of one that is degraded that were not.
+    pub off_pace: u32,
+    /// How long the target usually takes to answer, once that is known.
+    pub usual: Option<Duration>,
+    /// Until when a target that is down is held back for flapping; may be over.
+    pub held_until: Option<Time>,
     /// Probes that our own machine could not make.
     pub local_errors: u64,
     /// Whether the verdict comes from an earlier life and no result has borne on it yet.
@@ -131,7 +139,7 @@ impl Board {
                 continue;
             }
             let Some(remembered) = recall(target) else { continue };
-            let tracker = Tracker::resumed(&target.spec, remembered.verdict);
+            let tracker = Tracker::resumed(&target.spec, remembered.verdict, remembered.usual);
             if tracker.verdict() == Verdict::Unknown {
                 continue;
             }
@@ -223,7 +231,7 @@ impl Entry {
             self.is_restored = false;
         }
         // There is one vantage, so its vote is the verdict. A quorum of votes goes between the two.
-        let transition = self.tracker.observe(*outcome).map(|change| Transition {
+        let transition = self.tracker.observe(*outcome, *at).map(|change| Transition {
             target: target.clone(),
             from: change.from,
             to: change.to,
@@ -254,6 +262,9 @@ impl Entry {
             last: self.last,
             failures: self.tracker.failures(),
             successes: self.tracker.successes(),
+            off_pace: self.tracker.off_pace(),
+            usual: self.tracker.usual(),
+            held_until: self.seen.and_then(|seen| self.tracker.held_until(seen)),
             local_errors: self.local_errors,
             is_restored: self.is_restored,
         }

@@ -7,8 +7,12 @@
 //! them here and acts on what comes back.
 
 mod board;
+mod damping;
 pub mod fleet;
+mod speed;
 mod tracker;
+mod vantage;
 
 pub use board::{Board, Observed, Remembered, TargetStatus};
 pub use tracker::{Cause, Change, Tracker};
+pub use vantage::{Impairment, SelfState};

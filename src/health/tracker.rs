@@ -11,7 +11,7 @@
 //!  Up     failure       Down   `fall` of them are remembered, or 12 of the last 20 results failed
 //!  Up     success       Up     2 in a row end the confirm gaps, `fall` in a row forget the failures
 //!  Down   success       Down   counted
-//!  Down   success       Up     `rise` in a row
+//!  Down   success       Up     `rise` in a row, unless it is held back for flapping
 //!  Down   failure       Down   the count of successes starts again
 //!  any    local error   same   says nothing about the target; nothing is counted, nothing forgotten
 //! ```
@@ -20,6 +20,10 @@
 //! gdnsd's `mon.c`. So with `fall = 3` a target that fails one probe in three goes down, and one that
 //! fails now and then does not. The slow path (12 of 20) catches what a `fall` of 7 or more would
 //! let pass: long bad spells between long good ones.
+//!
+//! A target that is up is `degraded` instead of `up` while its answers are [slow](super::speed). Slow
+//! answers are successes: they never take a target down. A target that fell again and again is
+//! [held back](super::damping) at its next rise: it stays down although it answers.
 //!
 //! | state | pace: from the start of one probe to the start of the next |
 //! |---|---|
@@ -30,8 +34,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::damping::Damping;
+use super::speed::Speed;
+use crate::model::check::Slow;
 use crate::model::health::ProbeOutcome;
-use crate::model::{CheckSpec, FailureReason, Verdict};
+use crate::model::{CheckSpec, FailureReason, Time, Verdict};
 
 /// The longest gap between the probes that confirm a first failure.
 const CONFIRM_GAP_MAX: Duration = Duration::from_millis(500);
@@ -51,8 +58,12 @@ pub struct Tracker {
     rise: u32,
     fall: u32,
     interval: Duration,
+    slow: Option<Slow>,
+    /// None when nobody is held back.
+    damping: Option<Damping>,
     state: State,
     window: Window,
+    speed: Speed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,14 +85,6 @@ enum State {
 impl State {
     const UP: Self = Self::Up { failures: 0, successes: 0, probes: 0 };
     const DOWN: Self = Self::Down { successes: 0 };
-
-    const fn verdict(self) -> Verdict {
-        match self {
-            Self::Init => Verdict::Unknown,
-            Self::Up { .. } => Verdict::Up,
-            Self::Down { .. } => Verdict::Down,
-        }
-    }
 }
 
 /// A tracker that changed its mind.
@@ -120,6 +123,22 @@ pub enum Cause {
     },
     /// So many successes in a row.
     Successes(u32),
+    /// So many slow answers in a row.
+    Slow {
+        /// How many.
+        count: u32,
+        /// How long the last of them took.
+        last: Duration,
+        /// How long it usually takes, if that is known.
+        usual: Option<Duration>,
+    },
+    /// So many answers in a row that were not slow any more.
+    Quick {
+        /// How many.
+        count: u32,
+        /// How long the last of them took.
+        last: Duration,
+    },
 }
 
 impl Tracker {
@@ -130,43 +149,68 @@ impl Tracker {
             rise: u32::from(spec.rise.get()),
             fall: u32::from(spec.fall.get()),
             interval: spec.interval,
+            slow: spec.slow,
+            damping: spec.damping.then(Damping::default),
             state: State::Init,
             window: Window::default(),
+            speed: Speed::default(),
         }
     }
 
     /// A tracker that goes on from a verdict remembered from an earlier life, as if its last
-    /// results had all confirmed it. What is neither up nor down is as good as nothing.
+    /// results had all confirmed it, and from what was its usual time to answer. That nothing was known
+    /// is as good as nothing.
     #[must_use]
-    pub fn resumed(spec: &CheckSpec, verdict: Verdict) -> Self {
-        let state = match verdict {
-            Verdict::Up => State::UP,
-            Verdict::Down => State::DOWN,
-            Verdict::Degraded | Verdict::Unknown => State::Init,
+    pub fn resumed(spec: &CheckSpec, verdict: Verdict, usual: Option<Duration>) -> Self {
+        let (state, is_slow) = match verdict {
+            Verdict::Up => (State::UP, false),
+            Verdict::Degraded => (State::UP, spec.slow.is_some()),
+            Verdict::Down => (State::DOWN, false),
+            Verdict::Unknown => (State::Init, false),
         };
-        Self { state, ..Self::new(spec) }
+        Self { state, speed: Speed::resumed(usual, is_slow), ..Self::new(spec) }
     }
 
-    /// Takes a result in; the change that it brings, if it does.
-    pub fn observe(&mut self, outcome: ProbeOutcome) -> Option<Change> {
+    /// Takes in a result that came at `at`; the change that it brings, if it does.
+    pub fn observe(&mut self, outcome: ProbeOutcome, at: Time) -> Option<Change> {
         let from = self.verdict();
         let cause = match outcome {
-            ProbeOutcome::Success(_) => self.succeed(),
-            ProbeOutcome::Failure(reason) => self.fail(reason),
+            ProbeOutcome::Success(took) => {
+                let pace = self.note_pace(took);
+                self.succeed(at).or(pace)
+            }
+            ProbeOutcome::Failure(reason) => self.fail(reason, at),
             ProbeOutcome::LocalError(_) => None,
         }?;
-        // The window judges one spell of being up; what led here is not held against the next.
-        self.window = Window::default();
+        let to = self.verdict();
+        Some(Change { from, to, cause }).filter(|_| from != to)
+    }
+
+    /// Takes in a result of a vantage that does not trust itself: what speaks against the target does not
+    /// count, and neither does how long it took.
+    pub fn observe_impaired(&mut self, outcome: ProbeOutcome, at: Time) -> Option<Change> {
+        let from = self.verdict();
+        let ProbeOutcome::Success(_) = outcome else { return None };
+        let cause = self.succeed(at)?;
         Some(Change { from, to: self.verdict(), cause })
     }
 
-    fn succeed(&mut self) -> Option<Cause> {
+    /// Why the target is slow from now on, or no longer is.
+    fn note_pace(&mut self, took: Duration) -> Option<Cause> {
+        let (slow, usual) = (self.slow?, self.speed.usual());
+        if !self.speed.observe(took, slow, self.fall, self.rise) {
+            return None;
+        }
+        Some(match self.speed.is_slow() {
+            true => Cause::Slow { count: self.fall, last: took, usual },
+            false => Cause::Quick { count: self.rise, last: took },
+        })
+    }
+
+    fn succeed(&mut self, at: Time) -> Option<Cause> {
         self.window.push(false);
         match &mut self.state {
-            State::Init => {
-                self.state = State::UP;
-                Some(Cause::FirstSuccess)
-            }
+            State::Init => Some(self.enter(State::UP, Cause::FirstSuccess)),
             State::Up { failures: 0, .. } => None,
             State::Up { successes, probes, .. } => {
                 *successes += 1;
@@ -177,17 +221,15 @@ impl Tracker {
                 None
             }
             State::Down { successes } => {
-                *successes += 1;
+                *successes = successes.saturating_add(1);
                 let count = *successes;
-                (count >= self.rise).then(|| {
-                    self.state = State::UP;
-                    Cause::Successes(count)
-                })
+                let is_up = count >= self.rise && self.held_until(at).is_none();
+                is_up.then(|| self.enter(State::UP, Cause::Successes(count)))
             }
         }
     }
 
-    fn fail(&mut self, last: FailureReason) -> Option<Cause> {
+    fn fail(&mut self, last: FailureReason, at: Time) -> Option<Cause> {
         self.window.push(true);
         let cause = match &mut self.state {
             State::Init => Cause::FirstFailure(last),
@@ -205,18 +247,65 @@ impl Tracker {
                 }
             }
             State::Down { successes } => {
+                // It would be up if it were not held back, and has fallen again.
+                let has_fallen = *successes >= self.rise;
                 *successes = 0;
+                if has_fallen {
+                    self.note_fall(at);
+                }
                 return None;
             }
         };
-        self.state = State::DOWN;
-        Some(cause)
+        if !matches!(self.state, State::Init) {
+            self.note_fall(at);
+        }
+        Some(self.enter(State::DOWN, cause))
     }
 
-    /// What it holds of the target: `Up`, `Down`, or `Unknown` before the first result.
+    /// The window judges one spell of being up; what led here is not held against the next.
+    fn enter(&mut self, state: State, cause: Cause) -> Cause {
+        self.state = state;
+        self.window = Window::default();
+        cause
+    }
+
+    fn note_fall(&mut self, at: Time) {
+        if let Some(damping) = &mut self.damping {
+            damping.fall(at);
+        }
+    }
+
+    /// What it holds of the target: `Unknown` before the first result.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
-        self.state.verdict()
+        match self.state {
+            State::Init => Verdict::Unknown,
+            State::Up { .. } if self.speed.is_slow() => Verdict::Degraded,
+            State::Up { .. } => Verdict::Up,
+            State::Down { .. } => Verdict::Down,
+        }
+    }
+
+    /// Until when a target that is down is held back although it may answer, if that is not over at `at`.
+    #[must_use]
+    pub fn held_until(&self, at: Time) -> Option<Time> {
+        let State::Down { .. } = self.state else { return None };
+        self.damping.as_ref()?.held_until(at)
+    }
+
+    /// How long the target usually takes to answer, once that is known.
+    #[must_use]
+    pub fn usual(&self) -> Option<Duration> {
+        self.speed.usual()
+    }
+
+    /// Answers in a row of a target that is up that were slow, or of one that is degraded that were not.
+    #[must_use]
+    pub const fn off_pace(&self) -> u32 {
+        match self.state {
+            State::Up { .. } => self.speed.against(),
+            State::Init | State::Down { .. } => 0,
+        }
     }
 
     /// The failures that are remembered against a target that is up.
@@ -258,14 +347,29 @@ impl Tracker {
     pub fn next_change(&self) -> Duration {
         match self.state {
             State::Init => Duration::ZERO,
-            State::Up { failures: 0, .. } => Duration::MAX,
+            State::Up { failures: 0, .. } => self.next_change_of_pace(self.interval),
             State::Up { failures, .. } => {
                 let by_memory = self.fall - failures;
                 let by_window = self.window_failures().saturating_sub(self.window.failures());
-                self.confirm_gap().saturating_mul(by_memory.min(by_window.max(1)))
+                let by_failures =
+                    self.confirm_gap().saturating_mul(by_memory.min(by_window.max(1)));
+                by_failures.min(self.next_change_of_pace(self.confirm_gap()))
             }
-            State::Down { successes } => self.recovery_gap().saturating_mul(self.rise - successes),
+            // One that is held back could be released before its next probe.
+            State::Down { successes } => {
+                self.recovery_gap().saturating_mul(self.rise.saturating_sub(successes).max(1))
+            }
         }
+    }
+
+    /// When it could become slow, or stop to be, if results come at such a gap.
+    fn next_change_of_pace(&self, gap: Duration) -> Duration {
+        let needed = match (self.speed.is_slow(), self.speed.against()) {
+            (false, 0) => return Duration::MAX,
+            (false, against) => self.fall - against,
+            (true, against) => self.rise - against,
+        };
+        gap.saturating_mul(needed)
     }
 
     fn confirm_gap(&self) -> Duration {
@@ -298,7 +402,36 @@ impl fmt::Display for Cause {
             }
             Self::Successes(1) => f.write_str("1 success"),
             Self::Successes(count) => write!(f, "{count} successes in a row"),
+            Self::Slow { count, last, usual } => {
+                write!(f, "{} in a row, last: {}", Answers(*count, "slow"), Millis(*last))?;
+                match usual {
+                    Some(usual) => write!(f, ", usually: {}", Millis(*usual)),
+                    None => Ok(()),
+                }
+            }
+            Self::Quick { count, last } => {
+                write!(f, "{} in a row, last: {}", Answers(*count, "quick"), Millis(*last))
+            }
         }
+    }
+}
+
+/// `3 slow answers`
+struct Answers(u32, &'static str);
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        write!(f, "{count} {what} answer{}", if *count == 1 { "" } else { "s" })
+    }
+}
+
+/// `12.3 ms`
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ms", self.0.as_secs_f64() * 1e3)
     }
 }
 

@@ -12,12 +12,9 @@ const LOCAL: ProbeOutcome = ProbeOutcome::LocalError(LocalError::Descriptors);
 
 fn target(last_octet: u8) -> Target {
     let spec = CheckSpec {
-        kind: CheckKind::Tcp,
-        port: 80,
-        interval: Duration::from_secs(10),
-        timeout: Duration::from_secs(2),
         rise: NonZeroU8::new(2).unwrap(),
         fall: NonZeroU8::new(2).unwrap(),
+        ..CheckSpec::new(CheckKind::Tcp, 80)
     };
     Target { host: TargetHost::Address([192, 0, 2, last_octet].into()), spec: Arc::new(spec) }
 }
@@ -115,7 +112,8 @@ async fn the_first_round_ends_with_the_last_target() {
         }
     };
     observe(&intake, &targets[0], 1, SUCCESS);
-    let remembered = Remembered { verdict: Verdict::Down, since: Time::ZERO, seen: Time::ZERO };
+    let remembered =
+        Remembered { verdict: Verdict::Down, since: Time::ZERO, seen: Time::ZERO, usual: None };
     let restored = intake.restore(|target| (*target == targets[1]).then_some(remembered));
     assert_eq!(restored, 1);
     assert!(!is_over().await);

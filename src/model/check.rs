@@ -39,6 +39,43 @@ pub struct CheckSpec {
     pub rise: NonZeroU8,
     /// Failures that take a target down.
     pub fall: NonZeroU8,
+    /// What of its answers are slow; none are without.
+    pub slow: Option<Slow>,
+    /// Whether a target that goes down again and again is held back before it comes up once more.
+    pub damping: bool,
+}
+
+impl CheckSpec {
+    /// A check of this kind, with everything else at its default.
+    #[must_use]
+    pub fn new(kind: CheckKind, port: u16) -> Self {
+        const COUNT: NonZeroU8 = NonZeroU8::new(3).expect("3 is not 0");
+        Self {
+            kind,
+            port,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(2),
+            rise: COUNT,
+            fall: COUNT,
+            slow: Some(Slow::default()),
+            damping: true,
+        }
+    }
+}
+
+/// Answers that are right, but slow: longer than both of these.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Slow {
+    /// So many times what is usual for the target; 0 when `floor` alone counts.
+    pub factor: u8,
+    /// At least so long.
+    pub floor: Duration,
+}
+
+impl Default for Slow {
+    fn default() -> Self {
+        Self { factor: 3, floor: Duration::from_millis(250) }
+    }
 }
 
 /// What a probe tries.

@@ -9,7 +9,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck};
+use super::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck};
 use super::{CheckKind, CheckSpec, Target};
 
 /// A target by the hash of its canonical text: the same on every machine.
@@ -27,12 +27,13 @@ impl Target {
     /// under another check, have other lines.
     #[must_use]
     pub fn key(&self) -> String {
-        let CheckSpec { kind, port, interval, timeout, rise, fall } = &*self.spec;
+        let CheckSpec { kind, port, interval, timeout, rise, fall, slow, damping } = &*self.spec;
         let (word, host) = (kind.word(), &self.host);
         let (interval, timeout) = (interval.as_nanos(), timeout.as_nanos());
-        let common = format!(
+        let mut common = format!(
             "{word} {host} port={port} interval={interval}ns timeout={timeout}ns rise={rise} fall={fall}"
         );
+        common.push_str(&added(*slow, *damping));
         match own_key(kind) {
             own if own.is_empty() => common,
             own => format!("{common} {own}"),
@@ -56,6 +57,16 @@ pub fn hash(parts: &[&[u8]]) -> u64 {
         hasher.write(part);
     }
     hasher.finish()
+}
+
+/// What checks have since the first release: nothing while it is at its default.
+fn added(slow: Option<Slow>, damping: bool) -> String {
+    let slow = match slow {
+        Some(slow) if slow == Slow::default() => String::new(),
+        Some(Slow { factor, floor }) => format!(" slow={factor}x,{}ns", floor.as_nanos()),
+        None => " slow=never".to_owned(),
+    };
+    slow + if damping { "" } else { " damping=false" }
 }
 
 /// What a check's kind has of its own. Texts are quoted and escaped, so that none can pass for another

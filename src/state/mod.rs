@@ -53,6 +53,9 @@ struct Line {
     verdict: String,
     since: u64,
     seen: u64,
+    /// In microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual: Option<u64>,
 }
 
 impl Document for VerdictsDocument {
@@ -153,7 +156,7 @@ fn load_verdicts(
     let count = lines.len();
     let mut verdicts = HashMap::new();
     let mut stale = 0;
-    for Line { target, verdict, since, seen } in lines {
+    for Line { target, verdict, since, seen, usual } in lines {
         let Some(verdict) = Verdict::from_word(&verdict) else {
             return problem(format!("`{verdict}` is not a verdict"));
         };
@@ -163,7 +166,8 @@ fn load_verdicts(
             continue;
         }
         let time = |unix| now.time_at(unix).min(now.time);
-        let remembered = Remembered { verdict, since: time(since), seen: time(seen) };
+        let usual = usual.map(Duration::from_micros);
+        let remembered = Remembered { verdict, since: time(since), seen: time(seen), usual };
         verdicts.insert(target, remembered);
     }
     let mut problems = Vec::new();
@@ -204,6 +208,7 @@ fn line(status: &TargetStatus, now: Moment) -> Option<Line> {
         verdict: verdict.word().to_owned(),
         since: millis(now.unix_at(status.health.since)),
         seen: millis(now.unix_at(seen)),
+        usual: status.usual.map(|usual| u64::try_from(usual.as_micros()).unwrap_or(u64::MAX)),
     })
 }
 

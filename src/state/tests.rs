@@ -10,7 +10,7 @@ use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
 use crate::model::check::{
-    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck,
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck,
 };
 use crate::model::health::ProbeOutcome;
 use crate::model::{
@@ -26,12 +26,9 @@ const NOW: Moment =
 
 fn tcp(last_octet: u8) -> Target {
     let spec = CheckSpec {
-        kind: CheckKind::Tcp,
-        port: 80,
-        interval: Duration::from_secs(10),
-        timeout: Duration::from_secs(2),
         rise: NonZeroU8::new(2).unwrap(),
         fall: NonZeroU8::new(2).unwrap(),
+        ..CheckSpec::new(CheckKind::Tcp, 80)
     };
     Target { host: TargetHost::Address([192, 0, 2, last_octet].into()), spec: Arc::new(spec) }
 }
@@ -45,6 +42,9 @@ fn status(target: Target, verdict: Verdict, since: u64, seen: u64) -> TargetStat
         last: None,
         failures: 0,
         successes: 0,
+        off_pace: 0,
+        usual: None,
+        held_until: None,
         local_errors: 0,
         is_restored: false,
     }
@@ -207,6 +207,15 @@ fn every_part_of_a_target_is_part_of_its_key() {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         CheckKind::Exec(ExecCheck { program: program.to_owned(), arguments })
     };
+    let slow = |factor, millis| Some(Slow { factor, floor: Duration::from_millis(millis) });
+    for (slow, damping) in
+        [(None, true), (slow(3, 200), true), (slow(2, 250), true), (Some(Slow::default()), false)]
+    {
+        let mut target = base.clone();
+        let spec = Arc::make_mut(&mut target.spec);
+        (spec.slow, spec.damping) = (slow, damping);
+        targets.push(target);
+    }
     for kind in [
         grpc(false, None, true, ""),
         grpc(true, None, true, ""),

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +18,9 @@ const PATIENT: Duration = Duration::from_secs(20);
 
 fn target(address: SocketAddr) -> Target {
     let spec = CheckSpec {
-        kind: CheckKind::Tcp,
-        port: address.port(),
         interval: Duration::from_millis(200),
         timeout: Duration::from_millis(200),
-        rise: NonZeroU8::new(3).unwrap(),
-        fall: NonZeroU8::new(3).unwrap(),
+        ..CheckSpec::new(CheckKind::Tcp, address.port())
     };
     Target { host: TargetHost::Address(address.ip()), spec: Arc::new(spec) }
 }

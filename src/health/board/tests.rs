@@ -13,12 +13,9 @@ const LOCAL: ProbeOutcome = ProbeOutcome::LocalError(LocalError::Descriptors);
 
 fn target(last_octet: u8) -> Target {
     let spec = CheckSpec {
-        kind: CheckKind::Tcp,
-        port: 80,
-        interval: Duration::from_secs(10),
-        timeout: Duration::from_secs(2),
         rise: NonZeroU8::new(2).unwrap(),
         fall: NonZeroU8::new(2).unwrap(),
+        ..CheckSpec::new(CheckKind::Tcp, 80)
     };
     Target { host: TargetHost::Address([192, 0, 2, last_octet].into()), spec: Arc::new(spec) }
 }
@@ -101,6 +98,7 @@ fn restored_verdicts_hold_until_results_say_otherwise() {
         verdict: Verdict::Down,
         since: Time::from_millis(100),
         seen: Time::from_millis(200),
+        usual: None,
     };
     let restored = board.restore(|target| (target != &unheard).then_some(remembered));
     assert_eq!(restored, 1, "what was looked at in this life needs no memory");
@@ -140,7 +138,8 @@ fn without_probes_no_change_is_on_its_way() {
     let board = Board::unobserved();
     board.track([&target], Time::ZERO);
     assert_eq!(board.health(&target).next_change, Duration::MAX);
-    let down = Remembered { verdict: Verdict::Down, since: Time::ZERO, seen: Time::ZERO };
+    let down =
+        Remembered { verdict: Verdict::Down, since: Time::ZERO, seen: Time::ZERO, usual: None };
     assert_eq!(board.restore(|_| Some(down)), 1);
     assert_eq!(board.health(&target).verdict, Verdict::Down);
     assert_eq!(board.health(&target).next_change, Duration::MAX);

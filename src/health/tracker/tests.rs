@@ -12,14 +12,16 @@ use crate::model::health::LocalError;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// Nobody is held back: tables and properties are about single spells.
+fn undamped(rise: u8, fall: u8) -> CheckSpec {
+    CheckSpec { damping: false, ..spec(rise, fall) }
+}
+
 fn spec(rise: u8, fall: u8) -> CheckSpec {
     CheckSpec {
-        kind: CheckKind::Tcp,
-        port: 443,
-        interval: INTERVAL,
-        timeout: Duration::from_secs(2),
         rise: NonZeroU8::new(rise).unwrap(),
         fall: NonZeroU8::new(fall).unwrap(),
+        ..CheckSpec::new(CheckKind::Tcp, 443)
     }
 }
 
@@ -34,10 +36,10 @@ fn outcome(letter: char) -> ProbeOutcome {
 
 /// A tracker after a history, and the cause of the last change in it.
 fn after(rise: u8, fall: u8, history: &str) -> (Tracker, Option<Cause>) {
-    let mut tracker = Tracker::new(&spec(rise, fall));
+    let mut tracker = Tracker::new(&undamped(rise, fall));
     let mut cause = None;
     for letter in history.chars().filter(|letter| *letter != ' ') {
-        if let Some(change) = tracker.observe(outcome(letter)) {
+        if let Some(change) = tracker.observe(outcome(letter), Time::ZERO) {
             assert_ne!(change.from, change.to, "a change changes something");
             assert_eq!(change.to, tracker.verdict());
             cause = Some(change.cause);
@@ -129,25 +131,128 @@ fn the_window_is_not_held_against_the_next_spell() {
     assert_eq!(tracker.next_change(), Duration::MAX);
 }
 
+/// What a tracker comes to that has seen answers of so many milliseconds, one every ten seconds.
+fn after_answers(tracker: &mut Tracker, millis: u64, count: usize) -> Vec<String> {
+    let answer = ProbeOutcome::Success(Duration::from_millis(millis));
+    let changes = (0..count).filter_map(|_| tracker.observe(answer, Time::ZERO));
+    changes.map(|change| format!("{}: {}", change.to, change.cause)).collect()
+}
+
+#[test]
+fn slow_answers_degrade_and_never_take_down() {
+    let mut tracker = Tracker::new(&spec(2, 3));
+    assert_eq!(after_answers(&mut tracker, 100, 20), ["up: first probe: success"]);
+    after_answers(&mut tracker, 900, 1);
+    assert_eq!(tracker.next_change(), 2 * INTERVAL, "answers live shorter from the first");
+    let changes = after_answers(&mut tracker, 900, 100);
+    assert_eq!(changes, ["degraded: 3 slow answers in a row, last: 900.0 ms, usually: 100.0 ms"]);
+    assert_eq!(tracker.pace(), INTERVAL);
+    let changes = after_answers(&mut tracker, 110, 20);
+    assert_eq!(changes, ["up: 2 quick answers in a row, last: 110.0 ms"]);
+    assert_eq!(tracker.next_change(), Duration::MAX);
+}
+
+#[test]
+fn a_degraded_target_goes_down_and_comes_back_as_it_answers() {
+    let mut tracker = Tracker::new(&spec(2, 3));
+    after_answers(&mut tracker, 100, 20);
+    after_answers(&mut tracker, 900, 3);
+    let mut change = None;
+    for _ in 0..3 {
+        change = tracker.observe(outcome('f'), Time::ZERO);
+    }
+    let change = change.unwrap();
+    assert_eq!((change.from, change.to), (Verdict::Degraded, Verdict::Down));
+    assert_eq!(after_answers(&mut tracker, 900, 2), ["degraded: 2 successes in a row"]);
+}
+
+#[test]
+fn a_degraded_verdict_and_what_is_usual_survive_a_restart() {
+    let usual = Some(Duration::from_millis(100));
+    let mut tracker = Tracker::resumed(&spec(2, 3), Verdict::Degraded, usual);
+    assert_eq!(tracker.verdict(), Verdict::Degraded);
+    assert_eq!(tracker.usual().map(|usual| usual.as_millis()), Some(100));
+    let changes = after_answers(&mut tracker, 100, 2);
+    assert_eq!(changes, ["up: 2 quick answers in a row, last: 100.0 ms"]);
+    let never = CheckSpec { slow: None, ..spec(2, 3) };
+    let tracker = Tracker::resumed(&never, Verdict::Degraded, usual);
+    assert_eq!(tracker.verdict(), Verdict::Up, "of a check under which nothing is slow");
+}
+
+#[test]
+fn an_impaired_vantage_believes_what_speaks_for_a_target_only() {
+    let mut tracker = Tracker::new(&spec(2, 3));
+    after_answers(&mut tracker, 100, 20);
+    for _ in 0..100 {
+        assert_eq!(tracker.observe_impaired(outcome('f'), Time::ZERO), None);
+        let slow = ProbeOutcome::Success(Duration::from_secs(1));
+        assert_eq!(tracker.observe_impaired(slow, Time::ZERO), None);
+    }
+    assert_eq!(tracker.next_change(), Duration::MAX, "nothing is remembered");
+    let mut down = Tracker::resumed(&spec(2, 3), Verdict::Down, None);
+    down.observe_impaired(outcome('s'), Time::ZERO);
+    let change = down.observe_impaired(outcome('s'), Time::ZERO).unwrap();
+    assert_eq!(change.to, Verdict::Up);
+}
+
+/// How often a target changes within half an hour that answers for 20 seconds and does not for 20.
+fn changes_of_a_square_wave(damping: bool) -> usize {
+    let mut tracker = Tracker::new(&CheckSpec { damping, ..spec(3, 3) });
+    let mut now = Time::from_secs(1000);
+    let end = now + Duration::from_secs(1800);
+    let mut changes = 0;
+    while now < end {
+        let is_good = (now.as_nanos() / 20_000_000_000).is_multiple_of(2);
+        changes +=
+            usize::from(tracker.observe(outcome(if is_good { 's' } else { 'f' }), now).is_some());
+        now = now + tracker.pace();
+    }
+    changes
+}
+
+#[test]
+fn what_flaps_is_held_back() {
+    let (damped, undamped) = (changes_of_a_square_wave(true), changes_of_a_square_wave(false));
+    assert!(damped <= 10 && undamped >= 80, "{damped} changes instead of {undamped}");
+}
+
+#[test]
+fn a_held_target_comes_up_when_it_is_released() {
+    let mut tracker = Tracker::new(&spec(1, 1));
+    let at = Time::from_secs;
+    for second in 0..8 {
+        tracker.observe(outcome(if second % 2 == 0 { 's' } else { 'f' }), at(second));
+    }
+    let until = tracker.held_until(at(8)).expect("it fell four times");
+    assert_eq!(tracker.observe(outcome('s'), at(9)), None);
+    assert_eq!(tracker.next_change(), INTERVAL / 2, "as soon as its next probe");
+    let change = tracker.observe(outcome('s'), until).unwrap();
+    assert_eq!(change.to, Verdict::Up);
+    assert_eq!(tracker.held_until(until), None);
+}
+
 #[test]
 fn short_intervals_shorten_the_gaps() {
     let short = CheckSpec { interval: Duration::from_millis(600), ..spec(2, 2) };
     let mut tracker = Tracker::new(&short);
-    tracker.observe(outcome('s'));
-    tracker.observe(outcome('f'));
+    tracker.observe(outcome('s'), Time::ZERO);
+    tracker.observe(outcome('f'), Time::ZERO);
     assert_eq!(tracker.pace(), Duration::from_millis(300), "half of the interval");
-    tracker.observe(outcome('f'));
+    tracker.observe(outcome('f'), Time::ZERO);
     assert_eq!(tracker.pace(), Duration::from_millis(600), "below the floor: the interval");
 }
 
 #[test]
 fn a_resumed_verdict_is_as_steady_as_a_seen_one() {
-    let mut up = Tracker::resumed(&spec(3, 3), Verdict::Up);
-    assert_eq!(up.observe(outcome('f')), None);
-    let mut down = Tracker::resumed(&spec(3, 3), Verdict::Down);
-    assert_eq!(down.observe(outcome('s')), None);
-    let mut unknown = Tracker::resumed(&spec(3, 3), Verdict::Unknown);
-    assert_eq!(unknown.observe(outcome('s')).map(|change| change.to), Some(Verdict::Up));
+    let mut up = Tracker::resumed(&spec(3, 3), Verdict::Up, None);
+    assert_eq!(up.observe(outcome('f'), Time::ZERO), None);
+    let mut down = Tracker::resumed(&spec(3, 3), Verdict::Down, None);
+    assert_eq!(down.observe(outcome('s'), Time::ZERO), None);
+    let mut unknown = Tracker::resumed(&spec(3, 3), Verdict::Unknown, None);
+    assert_eq!(
+        unknown.observe(outcome('s'), Time::ZERO).map(|change| change.to),
+        Some(Verdict::Up)
+    );
 }
 
 fn history() -> impl Strategy<Value = Vec<char>> {
@@ -160,7 +265,7 @@ fn history() -> impl Strategy<Value = Vec<char>> {
 /// How many more of `letter` it takes to change the verdict.
 fn probes_to_flip(tracker: &Tracker, letter: char) -> u32 {
     let mut tracker = tracker.clone();
-    let flips = |_: &u32| tracker.observe(outcome(letter)).is_some();
+    let flips = |_: &u32| tracker.observe(outcome(letter), Time::ZERO).is_some();
     (1..=600).find(flips).expect("some number of equal results always flips the verdict")
 }
 
@@ -169,12 +274,12 @@ proptest! {
     fn no_target_goes_down_on_fewer_failures_than_fall(
         rise in 1_u8..10, fall in 1_u8..30, history in history(),
     ) {
-        let mut tracker = Tracker::new(&spec(rise, fall));
-        tracker.observe(outcome('s'));
+        let mut tracker = Tracker::new(&undamped(rise, fall));
+        tracker.observe(outcome('s'), Time::ZERO);
         let mut failures_while_up = 0;
         for letter in history {
             failures_while_up += u32::from(letter == 'f' && tracker.verdict() == Verdict::Up);
-            if let Some(change) = tracker.observe(outcome(letter)) {
+            if let Some(change) = tracker.observe(outcome(letter), Time::ZERO) {
                 if change.to == Verdict::Down {
                     prop_assert!(failures_while_up >= u32::from(fall));
                 }
@@ -187,9 +292,9 @@ proptest! {
     fn a_result_only_pulls_to_its_own_side(
         rise in 1_u8..10, fall in 1_u8..30, history in history(),
     ) {
-        let mut tracker = Tracker::new(&spec(rise, fall));
+        let mut tracker = Tracker::new(&undamped(rise, fall));
         for letter in history {
-            let change = tracker.observe(outcome(letter));
+            let change = tracker.observe(outcome(letter), Time::ZERO);
             match letter {
                 's' => prop_assert!(change.is_none_or(|change| change.to == Verdict::Up)),
                 'f' => prop_assert!(change.is_none_or(|change| change.to == Verdict::Down)),
@@ -202,12 +307,12 @@ proptest! {
     fn local_errors_change_nothing(
         rise in 1_u8..10, fall in 1_u8..30, history in history(),
     ) {
-        let mut with = Tracker::new(&spec(rise, fall));
+        let mut with = Tracker::new(&undamped(rise, fall));
         let mut without = with.clone();
         for letter in history {
-            with.observe(outcome(letter));
+            with.observe(outcome(letter), Time::ZERO);
             if letter != 'l' {
-                without.observe(outcome(letter));
+                without.observe(outcome(letter), Time::ZERO);
             }
             prop_assert_eq!(format!("{with:?}"), format!("{without:?}"));
         }
@@ -219,9 +324,9 @@ proptest! {
     fn next_change_is_never_later_than_the_worst_probes(
         rise in 1_u8..10, fall in 1_u8..30, history in history(),
     ) {
-        let mut tracker = Tracker::new(&spec(rise, fall));
+        let mut tracker = Tracker::new(&undamped(rise, fall));
         for letter in history {
-            tracker.observe(outcome(letter));
+            tracker.observe(outcome(letter), Time::ZERO);
             let (gap, worst) = match tracker.state {
                 State::Init | State::Up { failures: 0, .. } => continue,
                 State::Up { .. } => (CONFIRM_GAP_MAX, 'f'),

@@ -20,12 +20,11 @@ const PATIENT: Duration = Duration::from_secs(20);
 
 fn target(port: u16, kind: CheckKind, timeout: Duration) -> Target {
     let spec = CheckSpec {
-        kind,
-        port,
         interval: SHORT,
         timeout,
         rise: NonZeroU8::MIN,
         fall: NonZeroU8::MIN,
+        ..CheckSpec::new(kind, port)
     };
     Target { host: TargetHost::Address(Ipv4Addr::LOCALHOST.into()), spec: Arc::new(spec) }
 }

@@ -23,7 +23,8 @@ const HURRIED: Duration = Duration::from_millis(50);
 
 pub(super) fn target(host: TargetHost, port: u16, timeout: Duration, kind: CheckKind) -> Target {
     let (rise, fall) = (NonZeroU8::MIN, NonZeroU8::MIN);
-    let spec = CheckSpec { kind, port, interval: timeout, timeout, rise, fall };
+    let interval = timeout;
+    let spec = CheckSpec { interval, timeout, rise, fall, ..CheckSpec::new(kind, port) };
     Target { host, spec: Arc::new(spec) }
 }
 

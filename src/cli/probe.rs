@@ -257,6 +257,7 @@ fn asks(kind: &CheckKind) -> String {
             let quoted = arguments.iter().map(|argument| format!(" {argument:?}"));
             format!("the program {program}{}", quoted.collect::<String>())
         }
+        CheckKind::Icmp => "an ICMP echo request, twice if need be".to_owned(),
     }
 }
 
@@ -285,5 +286,6 @@ fn expects(kind: &CheckKind) -> String {
         }
         CheckKind::Grpc(_) => "SERVING".to_owned(),
         CheckKind::Exec(_) => "exit status 0".to_owned(),
+        CheckKind::Icmp => "the reply".to_owned(),
     }
 }

@@ -91,11 +91,11 @@ fn read_slow(table: &Table<'_>) -> Option<Slow> {
 fn read_port(table: &Table<'_>, kind: Kind) -> u16 {
     let written = table.get("port").map(|value| value.short(1..=u16::MAX));
     match (written, kind) {
+        (None, Kind::Exec) | (_, Kind::Icmp) => 0,
         (Some(port), _) => port.unwrap_or_default(),
         (None, Kind::Http) => 80,
         (None, Kind::Https | Kind::Tls) => 443,
         (None, Kind::Dns) => 53,
-        (None, Kind::Exec) => 0,
         (None, Kind::Tcp | Kind::Udp | Kind::Grpc) => {
             table.require("port", "8080");
             0
@@ -127,7 +127,11 @@ pub(super) fn warn_unnamed((key, value): (Key<'_>, Value<'_>), check: &Check, is
         CheckKind::Http(http) => http.tls && http.verify && http.host.is_none(),
         CheckKind::Tls(tls) => tls.verify && tls.host.is_none(),
         CheckKind::Grpc(grpc) => grpc.tls && grpc.verify && grpc.host.is_none(),
-        CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => false,
+        CheckKind::Tcp
+        | CheckKind::Text(_)
+        | CheckKind::Dns(_)
+        | CheckKind::Exec(_)
+        | CheckKind::Icmp => false,
     };
     if is_unnamed && is_addressed {
         let message = format!("check `{}` verifies certificates against addresses", key.text);

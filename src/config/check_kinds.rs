@@ -30,10 +30,11 @@ pub(super) enum Kind {
     Dns,
     Grpc,
     Exec,
+    Icmp,
 }
 
 /// All kinds with their words.
-pub(super) const KINDS: [(&str, Kind); 8] = [
+pub(super) const KINDS: [(&str, Kind); 9] = [
     ("tcp", Kind::Tcp),
     ("udp", Kind::Udp),
     ("tls", Kind::Tls),
@@ -42,13 +43,19 @@ pub(super) const KINDS: [(&str, Kind); 8] = [
     ("dns", Kind::Dns),
     ("grpc", Kind::Grpc),
     ("exec", Kind::Exec),
+    ("icmp", Kind::Icmp),
 ];
-pub(super) const KINDS_UNBUILT: [&str; 4] = ["calculated", "heartbeat", "icmp", "smtp"];
+pub(super) const KINDS_UNBUILT: [&str; 3] = ["calculated", "heartbeat", "smtp"];
 
 /// A key and the kinds in which it means something.
 type OwnKey = (&'static str, &'static [Kind]);
 
-const OWN_KEYS: [OwnKey; 10] = [
+/// What has a port.
+const WITH_PORT: [Kind; 8] =
+    [Kind::Tcp, Kind::Udp, Kind::Tls, Kind::Http, Kind::Https, Kind::Dns, Kind::Grpc, Kind::Exec];
+
+const OWN_KEYS: [OwnKey; 11] = [
+    ("port", &WITH_PORT),
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
     ("host", &[Kind::Tls, Kind::Http, Kind::Https, Kind::Grpc]),
@@ -97,6 +104,7 @@ pub(super) fn read_kind(table: &Table<'_>, kind: Kind, apex: &Name) -> CheckKind
         Kind::Dns => CheckKind::Dns(read_dns(table, expect, apex)),
         Kind::Grpc => CheckKind::Grpc(read_grpc(table)),
         Kind::Exec => CheckKind::Exec(read_exec(table)),
+        Kind::Icmp => CheckKind::Icmp,
     }
 }
 

@@ -126,7 +126,7 @@ fn at(error: io::Error, transport: &str, address: SocketAddr) -> io::Error {
 
 /// Sets an option that is an integer.
 #[expect(unsafe_code, reason = "setsockopt for options that socket2 does not know")]
-fn set_option(
+pub(crate) fn set_option(
     socket: &Socket,
     level: libc::c_int,
     option: libc::c_int,

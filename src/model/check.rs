@@ -29,7 +29,7 @@ pub struct Check {
 pub struct CheckSpec {
     /// What is tried.
     pub kind: CheckKind,
-    /// The port that is asked, TCP or UDP; 0 for a program that was told none.
+    /// The port that is asked, TCP or UDP; 0 for ICMP, and for a program that was told none.
     pub port: u16,
     /// Time between the starts of two probes of a target that is steady.
     pub interval: Duration,
@@ -95,6 +95,8 @@ pub enum CheckKind {
     Grpc(GrpcCheck),
     /// A program ends with success.
     Exec(ExecCheck),
+    /// An ICMP echo request is answered.
+    Icmp,
 }
 
 /// What is said first, and what must be heard.
@@ -227,6 +229,7 @@ impl CheckKind {
             Self::Dns(_) => "dns",
             Self::Grpc(_) => "grpc",
             Self::Exec(_) => "exec",
+            Self::Icmp => "icmp",
             Self::Http(HttpCheck { tls: false, .. }) => "http",
             Self::Http(HttpCheck { tls: true, .. }) => "https",
         }
@@ -252,7 +255,7 @@ impl fmt::Display for Target {
             (host, port) => write!(f, "{host}:{port}")?,
         }
         match &self.spec.kind {
-            CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Tls(_) => Ok(()),
+            CheckKind::Tcp | CheckKind::Text(_) | CheckKind::Tls(_) | CheckKind::Icmp => Ok(()),
             CheckKind::Http(http) => write!(f, " {}", http.path),
             CheckKind::Dns(dns) => write!(f, " {} {}", dns.qname, dns.qtype),
             CheckKind::Grpc(grpc) if grpc.service.is_empty() => Ok(()),

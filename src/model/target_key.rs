@@ -74,7 +74,7 @@ fn added(slow: Option<Slow>, damping: bool) -> String {
 fn own_key(kind: &CheckKind) -> String {
     let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
     match kind {
-        CheckKind::Tcp => String::new(),
+        CheckKind::Tcp | CheckKind::Icmp => String::new(),
         // The word says what carries it.
         CheckKind::Text(TextCheck { over: _, send, expect }) => {
             let [send, expect] = [send, expect].map(|text| quoted(text).unwrap_or_default());

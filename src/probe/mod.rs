@@ -12,12 +12,14 @@ mod exec;
 mod fault;
 mod grpc;
 mod http;
+mod icmp;
 mod schedule;
 mod tcp;
 mod tls;
 mod trace;
 mod udp;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -170,6 +172,9 @@ impl Probe {
             CheckKind::Grpc(check) => {
                 grpc::probe(&self.prober.tls, check, &self.target.host, address, trace).await?;
             }
+            CheckKind::Icmp => {
+                icmp::probe(address.ip(), self.target.spec.timeout, unforeseeable(), trace).await?;
+            }
             CheckKind::Exec(check) => {
                 let Some(directory) = &self.prober.programs else {
                     return Err(Fault::Unable("this process may run no programs".to_owned()));
@@ -182,6 +187,11 @@ impl Probe {
         }
         Ok(self.prober.clock.now().since(started))
     }
+}
+
+/// A number that nobody can foresee.
+fn unforeseeable() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Where a target is right now.

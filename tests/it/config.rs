@@ -201,6 +201,7 @@ fn checks_of_all_kinds_are_read() {
          mx = { kind = 'dns', query = { name = 'www', type = 'mx' }, expect = { answer = '10 mail' } }\n\
          cart = { kind = 'grpc', port = 50051, service = 'shop.Cart', tls = true, host = 'cart.test' }\n\
          database = { kind = 'exec', command = ['database', '--deep'] }\n\
+         ping = { kind = 'icmp' }\n\
          gone = { kind = 'dns', query = { name = 'gone.' }, expect = { rcode = 'NXDOMAIN' } }\n",
     );
     let text = |text: &str| Some(text.to_owned());
@@ -223,6 +224,7 @@ fn checks_of_all_kinds_are_read() {
         ("gone", asks("gone.", RecordType::A, 3, None)),
         ("cart", CheckKind::Grpc(cart)),
         ("database", CheckKind::Exec(database)),
+        ("ping", CheckKind::Icmp),
     ] {
         assert_eq!(checks[name], expected, "{name}");
     }

@@ -4,6 +4,7 @@ mod account;
 mod dns;
 mod exec;
 mod grpc;
+mod icmp;
 mod text;
 mod tls;
 

@@ -4,6 +4,7 @@
 //! served. Nothing is changed by loading: what comes back either replaces all that was, or nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::resume_unwind;
@@ -20,7 +21,10 @@ use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
 use crate::model::topology::ProgramUse;
-use crate::model::{Diagnostic, Report, Severity, Steer, TargetHealth, Time, Zone};
+use crate::model::{
+    Diagnostic, EndpointId, Report, Severity, Steer, Target, TargetHealth, TargetHost, Time, Zone,
+};
+use crate::probe::Denied;
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, expect};
 
@@ -154,6 +158,34 @@ pub fn judge_programs(
     }
 }
 
+/// Judges where endpoints of `zones` are checked: no probe may go where the server file denies it. What host
+/// names lead to is judged when they are looked up.
+pub fn judge_targets(config: &ServerConfig, zones: &[Arc<Zone>], report: &mut Report) {
+    if !config.fixed.probe.enabled {
+        return;
+    }
+    let denied = Denied::new(config);
+    for zone in zones {
+        for (place, endpoint) in zone.endpoints.iter().enumerate() {
+            let targets = zone.targets_of(EndpointId::new(place));
+            let reason = |target: &Target| match target.host {
+                TargetHost::Address(address) => {
+                    let address = SocketAddr::new(address, target.spec.port);
+                    Some((address.ip(), denied.reason(address)?))
+                }
+                TargetHost::Name(_) => None,
+            };
+            let Some((address, reason)) = targets.iter().find_map(reason) else { continue };
+            let pool = &zone.pools[endpoint.pool.index()].name;
+            let message = format!(
+                "endpoint `{pool}/{}` of zone {} is checked at {address}, where no probe goes",
+                endpoint.name, zone.apex
+            );
+            report.push(Diagnostic::error_without_place(message).hint(reason));
+        }
+    }
+}
+
 fn is_program(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
@@ -203,6 +235,7 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     let files = ZoneDirectory::after(&directory, known, now);
     let Some(read) = read_zones(&files, &mut report) else { return Err(report) };
     judge_programs(place, &config, &read.zones, &mut report);
+    judge_targets(&config, &read.zones, &mut report);
     let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
         if zones.is_empty() {
             report.push(nothing_to_serve(files.directory(), before.is_some()));

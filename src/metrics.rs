@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dns::{Kind, Outcome};
-use crate::model::OverrideKind;
+use crate::model::health::ProbeOutcome;
+use crate::model::{FailureReason, OverrideKind};
 
 /// One thread's counts.
 #[derive(Debug)]
@@ -69,6 +70,9 @@ impl Counters {
 /// What carries questions.
 const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "https", "quic"];
 
+/// How probes end.
+const PROBES: [&str; 3] = ["success", "failure", "local-error"];
+
 /// All counters of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -77,6 +81,10 @@ pub struct Metrics {
     pub swaps: AtomicU64,
     /// Reloads that were refused.
     pub reloads_refused: AtomicU64,
+    /// Probes by how they ended: well, badly, or not made for want of something of our own.
+    probes: [AtomicU64; PROBES.len()],
+    /// Those that ended badly, by the place of the reason.
+    probe_failures: [AtomicU64; FailureReason::WORDS.len()],
     /// Look-ups of the hosts of aliases that failed.
     pub alias_failures: AtomicU64,
     /// What operators say, by [`OverrideKind::ALL`].
@@ -88,13 +96,15 @@ pub struct Metrics {
 }
 
 /// The metrics: name, type, meaning.
-pub const METRICS: [(&str, &str, &str); 10] = [
+pub const METRICS: [(&str, &str, &str); 12] = [
     ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
     ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
     ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
     ("windrose_panics_total", "counter", "Packets that made the answering code panic: a bug."),
     ("windrose_swaps_total", "counter", "Snapshots that were swapped in."),
     ("windrose_reloads_refused_total", "counter", "Reloads refused because of errors."),
+    ("windrose_probes_total", "counter", "Probes of endpoints, by how they ended."),
+    ("windrose_probe_failures_total", "counter", "Probes that failed, by reason."),
     ("windrose_alias_failures_total", "counter", "Look-ups of hosts of aliases that failed."),
     ("windrose_overrides", "gauge", "What operators say over verdicts, by kind."),
     ("windrose_frozen", "gauge", "Whether operators keep changes of health away from answers."),
@@ -107,6 +117,19 @@ impl Metrics {
         let counters = Arc::new(Counters::new(transport));
         self.all().push(Arc::clone(&counters));
         counters
+    }
+
+    /// Counts a probe.
+    pub fn count_probe(&self, outcome: ProbeOutcome) {
+        let ended = match outcome {
+            ProbeOutcome::Success(_) => 0,
+            ProbeOutcome::Failure(reason) => {
+                self.probe_failures[reason.place()].fetch_add(1, Ordering::Relaxed);
+                1
+            }
+            ProbeOutcome::LocalError(_) => 2,
+        };
+        self.probes[ended].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Answers that were not sent, or sent truncated, because their clients had had too many.
@@ -163,6 +186,10 @@ impl Metrics {
             "windrose_reloads_refused_total" => {
                 plain(out, self.reloads_refused.load(Ordering::Relaxed));
             }
+            "windrose_probes_total" => by_label(out, name, "outcome", &PROBES, &self.probes),
+            "windrose_probe_failures_total" => {
+                by_label(out, name, "reason", &FailureReason::WORDS, &self.probe_failures);
+            }
             "windrose_alias_failures_total" => {
                 plain(out, self.alias_failures.load(Ordering::Relaxed));
             }
@@ -182,6 +209,57 @@ impl Metrics {
         for transport in TRANSPORTS {
             let _ =
                 writeln!(out, "{name}{{transport=\"{transport}\"}} {}", self.sum(transport, &of));
+        }
+    }
+}
+
+/// A sample for each word of a label.
+fn by_label(out: &mut String, name: &str, label: &str, words: &[&str], counts: &[AtomicU64]) {
+    for (word, count) in words.iter().zip(counts) {
+        let count = count.load(Ordering::Relaxed);
+        let _ = writeln!(out, "{name}{{{label}=\"{word}\"}} {count}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::health::LocalError;
+
+    #[test]
+    fn probes_are_counted_by_their_end_and_failures_by_their_reason() {
+        let metrics = Metrics::default();
+        metrics.count_probe(ProbeOutcome::Success(Duration::from_millis(3)));
+        metrics.count_probe(ProbeOutcome::LocalError(LocalError::Address));
+        for reason in [
+            FailureReason::Timeout,
+            FailureReason::Refused,
+            FailureReason::Unreachable,
+            FailureReason::Tls,
+            FailureReason::Certificate,
+            FailureReason::Status(503),
+            FailureReason::Body,
+            FailureReason::Answer,
+            FailureReason::Rcode(2),
+            FailureReason::Grpc(14),
+            FailureReason::NotServing(2),
+            FailureReason::Exit(1),
+            FailureReason::Signal(9),
+            FailureReason::Protocol,
+            FailureReason::Resolve,
+        ] {
+            metrics.count_probe(ProbeOutcome::Failure(reason));
+        }
+        let text = metrics.render();
+        for (outcome, count) in PROBES.iter().zip([1, 15, 1]) {
+            let line = format!("windrose_probes_total{{outcome=\"{outcome}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}");
+        }
+        for reason in FailureReason::WORDS {
+            let line = format!("windrose_probe_failures_total{{reason=\"{reason}\"}} 1\n");
+            assert!(text.contains(&line), "{line}");
         }
     }
 }

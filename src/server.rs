@@ -40,7 +40,7 @@ use crate::load::{Loaded, Place, load, load_certificates, place_in_memory, progr
 use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
-use crate::probe::{Prober, Schedule};
+use crate::probe::{Denied, Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
 use crate::snapshot::demand::Estimator;
 use crate::snapshot::{Conditions, Snapshot};
@@ -287,9 +287,12 @@ impl Node {
         if restored > 0 {
             info!("{restored} hosts of aliases taken over from the last run");
         }
-        let prober = Prober::new(clock).with_programs(programs(&place, config));
+        let prober = Prober::new(clock)
+            .with_programs(programs(&place, config))
+            .with_denied(Denied::new(config));
         let schedule =
-            first_verdicts(config, &loaded, &intake, &loads, &book, prober, &recalled).await;
+            first_verdicts(config, &loaded, &intake, (&loads, &metrics), &book, prober, &recalled)
+                .await;
 
         let Loaded { snapshot, known, .. } = loaded;
         let snapshot =
@@ -410,7 +413,7 @@ async fn first_verdicts(
     config: &ServerConfig,
     loaded: &Loaded,
     intake: &Arc<Intake>,
-    loads: &Arc<LoadBoard>,
+    (loads, metrics): (&Arc<LoadBoard>, &Arc<Metrics>),
     book: &Book,
     prober: Prober,
     recalled: &state::Recalled,
@@ -428,8 +431,10 @@ async fn first_verdicts(
         return None;
     }
     let (verdicts, loads) = (Arc::clone(intake), Arc::clone(loads));
+    let metrics = Arc::clone(metrics);
     let in_flight = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
     let mut schedule = Schedule::new(prober, in_flight, move |seen| {
+        metrics.count_probe(seen.outcome);
         loads.observe(&seen);
         verdicts.observe(&seen)
     });

@@ -76,6 +76,7 @@ fn read_zones(
             report.push(no_zone(path));
         }
         load::judge_programs(place, config, zones, report);
+        load::judge_targets(config, zones, report);
         load::load_geo(place, config, None, report)
     };
     let loaded = if path.is_file() {

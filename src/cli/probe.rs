@@ -4,7 +4,6 @@
 //! running node hears of the results.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::load::{self, Place};
 use crate::model::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck};
 use crate::model::health::ProbeOutcome;
 use crate::model::{Check, CheckId, CheckKind, CheckSpec, EndpointId, Name, Report, Target, Zone};
-use crate::probe::{Account, Prober};
+use crate::probe::{Account, Denied, Prober};
 use crate::zone::rdata_to_text;
 
 /// A check and the zone that defines it.
@@ -57,7 +56,10 @@ pub(super) fn run(
         let words = "no endpoint has this check: say what to ask by `--target ADDRESS`".to_owned();
         return Err(usage(words));
     }
-    let results = probe_all(&asked, arguments.count, load::programs(place, &config))?;
+    let prober = Prober::new(Clock::start())
+        .with_programs(load::programs(place, &config))
+        .with_denied(Denied::new(&config));
+    let results = probe_all(&asked, arguments.count, &prober)?;
     let is_up = results.iter().all(|result| result.verdict == UP);
     if arguments.json {
         write_json(console, &results)?;
@@ -149,13 +151,8 @@ struct ProbeReport {
     reason: Option<String>,
 }
 
-fn probe_all(
-    asked: &[Asked],
-    count: u16,
-    programs: Option<PathBuf>,
-) -> Result<Vec<ProbeReport>, Failure> {
+fn probe_all(asked: &[Asked], count: u16, prober: &Prober) -> Result<Vec<ProbeReport>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let prober = Prober::new(Clock::start()).with_programs(programs);
     Ok(runtime.block_on(async {
         let mut reports = Vec::new();
         for asked in asked {

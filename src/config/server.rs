@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::document::{self, Findings};
 use super::encrypted::{self, Encrypted, read_encrypted};
 use super::reader::{Keys, Table, Value};
-use crate::model::{Limits, Report, SourceId};
+use crate::model::{Limits, Prefix, Report, SourceId};
 
 /// What the server file says; every option at its default when there is no file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -167,14 +167,35 @@ pub struct Probe {
     pub in_flight: u32,
     /// The directory of the programs that checks may run; none may be run without.
     pub programs: Option<String>,
+    /// Where no probe goes.
+    pub deny: Vec<Prefix>,
 }
 
 impl Default for Probe {
     fn default() -> Self {
         let first_verdicts = Duration::from_secs(5);
-        Self { enabled: true, first_verdicts, in_flight: 1000, programs: None }
+        let prefix = |text: &&str| text.parse().expect("a prefix as it should be");
+        let deny = DENY.iter().map(prefix).collect();
+        Self { enabled: true, first_verdicts, in_flight: 1000, programs: None, deny }
     }
 }
+
+/// Where no probe goes unless an operator says so: to nobody (RFC 1122 §3.2.1.3), to links and with them to
+/// the metadata of most clouds, to groups and to everybody, to reserved space, and to the metadata and
+/// agents of clouds that have them elsewhere.
+const DENY: [&str; 11] = [
+    "0.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+    "::/128",
+    "fe80::/10",
+    "ff00::/8",
+    "fd00:ec2::254/128",
+];
 
 /// `[admin]`: the HTTP endpoint for operators.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -307,7 +328,7 @@ const GEOIP: Keys =
     Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
 const PROBE: Keys = Keys {
     place: "probe",
-    known: &["enabled", "first-verdicts", "in-flight", "programs"],
+    known: &["enabled", "first-verdicts", "in-flight", "programs", "deny"],
     unbuilt: &["vantage", "quorum"],
 };
 const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
@@ -442,12 +463,13 @@ fn read_limits(table: &Table<'_>) -> Limits {
     table.read_into("slip", &mut limits.slip, |value| few(value, Limits::SLIP));
     table.read_into("v4-prefix", &mut limits.v4_prefix, |value| few(value, Limits::V4_PREFIX));
     table.read_into("v6-prefix", &mut limits.v6_prefix, |value| few(value, Limits::V6_PREFIX));
-    table.read_into("exempt", &mut limits.exempt, |value| {
-        let subnet =
-            |item: Value<'_>| item.parsed("a subnet such as `\"192.0.2.0/24\"`", str::parse);
-        Some(value.list("subnets").into_iter().filter_map(subnet).collect())
-    });
+    table.read_into("exempt", &mut limits.exempt, read_subnets);
     limits
+}
+
+fn read_subnets(value: Value<'_>) -> Option<Vec<Prefix>> {
+    let subnet = |item: Value<'_>| item.parsed("a subnet such as `\"192.0.2.0/24\"`", str::parse);
+    Some(value.list("subnets").into_iter().filter_map(subnet).collect())
 }
 
 /// A length of time in whole seconds.
@@ -484,6 +506,7 @@ fn read_probe(table: &Table<'_>) -> Probe {
     table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
     table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
     probe.programs = table.get("programs").and_then(path);
+    table.read_into("deny", &mut probe.deny, read_subnets);
     probe
 }
 

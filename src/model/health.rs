@@ -90,6 +90,49 @@ pub enum FailureReason {
     Resolve,
 }
 
+impl FailureReason {
+    /// The words of all reasons: their kinds, without their numbers.
+    pub const WORDS: [&str; 15] = [
+        "timeout",
+        "refused",
+        "unreachable",
+        "tls",
+        "certificate",
+        "status",
+        "body",
+        "answer",
+        "rcode",
+        "grpc",
+        "not-serving",
+        "exit",
+        "signal",
+        "protocol",
+        "resolve",
+    ];
+
+    /// Its place among [`WORDS`](Self::WORDS).
+    #[must_use]
+    pub const fn place(self) -> usize {
+        match self {
+            Self::Timeout => 0,
+            Self::Refused => 1,
+            Self::Unreachable => 2,
+            Self::Tls => 3,
+            Self::Certificate => 4,
+            Self::Status(_) => 5,
+            Self::Body => 6,
+            Self::Answer => 7,
+            Self::Rcode(_) => 8,
+            Self::Grpc(_) => 9,
+            Self::NotServing(_) => 10,
+            Self::Exit(_) => 11,
+            Self::Signal(_) => 12,
+            Self::Protocol => 13,
+            Self::Resolve => 14,
+        }
+    }
+}
+
 impl fmt::Display for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

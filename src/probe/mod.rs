@@ -7,6 +7,7 @@
 //! ask again.
 
 mod answer;
+mod denied;
 mod dns;
 mod exec;
 mod fault;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+pub use self::denied::Denied;
 use self::fault::Fault;
 pub(crate) use self::http::{
     client_builder, verified_by_the_machine as tls_verified_by_the_machine,
@@ -56,6 +58,7 @@ pub struct Prober {
     tls: Arc<tls::Configs>,
     /// Where the programs lie that checks may run; none may without.
     programs: Option<Arc<PathBuf>>,
+    denied: Arc<Denied>,
 }
 
 /// One target, ready to be probed again and again.
@@ -73,13 +76,25 @@ impl Prober {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         install_crypto();
-        Self { clock, http: Arc::new(http::Clients::new()), tls: Arc::default(), programs: None }
+        Self {
+            clock,
+            http: Arc::new(http::Clients::new()),
+            tls: Arc::default(),
+            programs: None,
+            denied: Arc::default(),
+        }
     }
 
     /// The same, and it may run the programs that lie in `directory`, an absolute path.
     #[must_use]
     pub fn with_programs(self, directory: Option<PathBuf>) -> Self {
         Self { programs: directory.map(Arc::new), ..self }
+    }
+
+    /// The same, and it asks nothing at addresses that are `denied`.
+    #[must_use]
+    pub fn with_denied(self, denied: Denied) -> Self {
+        Self { denied: Arc::new(denied), ..self }
     }
 
     /// What it times its probes by.
@@ -137,7 +152,11 @@ impl Probe {
         let mut fault = None;
         for address in addresses(&self.target).await? {
             trace.start(address);
-            match self.attempt_at(address, trace).await {
+            let tried = match self.prober.denied.reason(address) {
+                Some(reason) => Err(Fault::Unable(format!("no probe goes to {address}: {reason}"))),
+                None => self.attempt_at(address, trace).await,
+            };
+            match tried {
                 Ok(took) => return Ok(took),
                 Err(next) => fault = Some(next.after(fault)),
             }

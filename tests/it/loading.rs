@@ -366,3 +366,36 @@ fn checks_run_programs_only_where_the_server_file_lets_them() {
     ];
     insta::assert_snapshot!(refused.map(Result::unwrap_err).join("\n"));
 }
+
+// ---- Where no probe goes ----
+
+/// What a load says of an endpoint that is checked at `address`, under this section of the server file.
+fn told_of_targets(probe: &str, address: &str) -> Result<(), String> {
+    let files = Files::new(&format!("[probe]\n{probe}\n"));
+    let zone = RUNS.replace("'exec'\ncommand = ['database', '--deep']", "'http'");
+    files.write(
+        "zones/a.test.toml",
+        zone.replace("192.0.2.10'", &format!("192.0.2.10', check-address = '{address}'")),
+    );
+    let place = Place::new(Some(files.path("windrose.toml")));
+    load(&place, None).map(drop).map_err(|report| report.to_string())
+}
+
+#[test]
+fn endpoints_are_not_checked_where_the_server_file_denies_it() {
+    for (probe, address) in [
+        ("", "10.0.0.1"),
+        ("", "127.0.0.1"),
+        ("deny = []", "169.254.169.254"),
+        // Nothing is asked where nothing is probed.
+        ("enabled = false", "169.254.169.254"),
+    ] {
+        assert_eq!(told_of_targets(probe, address), Ok(()), "{probe} {address}");
+    }
+    let refused = [
+        told_of_targets("", "169.254.169.254"),
+        told_of_targets("", "fe80::1"),
+        told_of_targets("deny = ['10.0.0.0/8']", "10.0.0.1"),
+    ];
+    insta::assert_snapshot!(refused.map(Result::unwrap_err).join("\n"));
+}

@@ -1,6 +1,7 @@
 //! Probes of real servers on the loopback address; what the tests of all kinds share.
 
 mod account;
+mod denied;
 mod dns;
 mod exec;
 mod grpc;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::health::fleet::Member;
 use crate::health::{Board, Remembered};
 use crate::model::health::{LocalError, ProbeOutcome};
 use crate::model::{Observation, Target, Time, Transition, Verdict};
@@ -136,6 +137,25 @@ impl Intake {
             self.count_waiting();
         }
         observed.pace
+    }
+
+    /// Makes verdicts of what `member` has heard: see [`Board::recount`].
+    pub fn recount(&self, member: &mut Member, now: Time) {
+        let recounted = self.board.recount(member, now);
+        if recounted.is_empty() {
+            return;
+        }
+        let transitions = recounted.iter().filter_map(|one| one.transition.as_ref());
+        let count = transitions.inspect(|transition| log(transition)).count();
+        if count > 0 {
+            self.counters.transitions.fetch_add(count as u64, Ordering::Relaxed);
+            self.transitions.send_replace(());
+        }
+        if let Unheard::Of(targets) = &mut *self.lock_news() {
+            targets.extend(recounted.into_iter().map(|one| one.target));
+        }
+        self.dirty.send_replace(());
+        self.count_waiting();
     }
 
     /// What has changed since this was last called.

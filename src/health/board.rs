@@ -4,6 +4,11 @@
 //! shard and no other. Readers take what they need for the next snapshot and are never on the way
 //! of a query. The board keeps what it knows of a target for as long as any zone names it, through
 //! every reload.
+//!
+//! The verdict is what the tracker here holds, or in a fleet what the votes of many come to: then the
+//! tracker's is one vote among them, and `agreed` has the verdict.
+
+mod agreed;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +18,11 @@ use dashmap::{DashMap, Entry as Slot};
 
 use super::Tracker;
 use crate::model::health::ProbeOutcome;
-use crate::model::{Observation, Target, TargetHealth, Time, Transition, Verdict};
+use crate::model::{
+    FailureReason, Observation, Target, TargetHealth, TargetId, Time, Transition, Verdict,
+};
+pub use agreed::Recounted;
+use agreed::{Agreed, Records};
 
 /// Every target in use and what is known of it.
 #[derive(Debug)]
@@ -21,6 +30,8 @@ pub struct Board {
     entries: DashMap<Target, Entry>,
     /// Whether anybody reports to it.
     is_observed: bool,
+    /// In a fleet, which targets the names of zones depend on.
+    fleet: Option<Records>,
     /// How many entries are still [waiting](Entry::is_waiting). Moves under the lock of the entry
     /// that it counts.
     waiting: AtomicUsize,
@@ -28,13 +39,21 @@ pub struct Board {
 
 #[derive(Debug)]
 struct Entry {
+    id: TargetId,
     tracker: Tracker,
+    /// What votes have come to, in a fleet.
+    agreed: Option<Agreed>,
     /// When the verdict came to be.
     since: Time,
     /// When a result last bore on the verdict.
     seen: Option<Time>,
     last: Option<(Time, ProbeOutcome)>,
     local_errors: u64,
+    /// Failures since the last success, whatever the tracker makes of them.
+    failures_in_a_row: u32,
+    /// The last of all failures, and how long the last success took.
+    failure: Option<FailureReason>,
+    took: Option<Duration>,
     /// The verdict comes from an earlier life and no result has borne on it yet.
     is_restored: bool,
 }
@@ -101,7 +120,12 @@ impl Board {
     /// A board of no targets.
     #[must_use]
     pub fn new() -> Self {
-        Self { entries: DashMap::new(), is_observed: true, waiting: AtomicUsize::new(0) }
+        Self {
+            entries: DashMap::new(),
+            is_observed: true,
+            fleet: None,
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// A board that nobody reports to: what it remembers stays as it is, and no change is on its way.
@@ -123,7 +147,7 @@ impl Board {
         });
         for target in named {
             if let Slot::Vacant(slot) = self.entries.entry(target.clone()) {
-                slot.insert(Entry::new(Tracker::new(&target.spec), now));
+                slot.insert(self.entry(target, Tracker::new(&target.spec), now));
                 self.waiting.fetch_add(1, Ordering::AcqRel);
             }
         }
@@ -143,10 +167,12 @@ impl Board {
             if tracker.verdict() == Verdict::Unknown {
                 continue;
             }
+            let agreed = entry.agreed.map(|_| Agreed::restored(remembered.verdict));
             *entry = Entry {
+                agreed,
                 seen: Some(remembered.seen),
                 is_restored: true,
-                ..Entry::new(tracker, remembered.since)
+                ..self.entry(target, tracker, remembered.since)
             };
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             restored += 1;
@@ -160,10 +186,33 @@ impl Board {
         let Some(mut entry) = self.entries.get_mut(target) else {
             return Observed { transition: None, is_changed: false, pace: target.spec.interval };
         };
-        if entry.is_waiting() {
+        let was_waiting = entry.is_waiting();
+        let observed = entry.observe(observation);
+        self.count_waiting(was_waiting, &entry);
+        observed
+    }
+
+    /// To be called under the lock of an entry that may have ceased to wait.
+    fn count_waiting(&self, was_waiting: bool, entry: &Entry) {
+        if was_waiting && !entry.is_waiting() {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
         }
-        entry.observe(observation)
+    }
+
+    fn entry(&self, target: &Target, tracker: Tracker, since: Time) -> Entry {
+        Entry {
+            id: target.id(),
+            tracker,
+            agreed: self.fleet.is_some().then(Agreed::default),
+            since,
+            seen: None,
+            last: None,
+            local_errors: 0,
+            failures_in_a_row: 0,
+            failure: None,
+            took: None,
+            is_restored: false,
+        }
     }
 
     /// What is known of a target: of one that is not in use, nothing.
@@ -210,28 +259,38 @@ impl Board {
 }
 
 impl Entry {
-    const fn new(tracker: Tracker, since: Time) -> Self {
-        Self { tracker, since, seen: None, last: None, local_errors: 0, is_restored: false }
-    }
-
     /// A local error counts as having looked: a machine without IPv6 must not keep its first
-    /// answers waiting for what it will never see.
-    const fn is_waiting(&self) -> bool {
-        self.last.is_none() && !self.is_restored
+    /// answers waiting for what it will never see. In a fleet others may know more by then.
+    fn is_waiting(&self) -> bool {
+        let is_known = match &self.agreed {
+            Some(agreed) => agreed.verdict != Verdict::Unknown,
+            None => self.last.is_some(),
+        };
+        !is_known && !self.is_restored
     }
 
     fn observe(&mut self, observation: &Observation) -> Observed {
         let Observation { target, at, outcome } = observation;
         let before = self.health();
         self.last = Some((*at, *outcome));
-        if matches!(outcome, ProbeOutcome::LocalError(_)) {
-            self.local_errors += 1;
-        } else {
+        match outcome {
+            ProbeOutcome::LocalError(_) => self.local_errors += 1,
+            ProbeOutcome::Success(took) => {
+                (self.took, self.failures_in_a_row) = (Some(*took), 0);
+            }
+            ProbeOutcome::Failure(reason) => {
+                self.failure = Some(*reason);
+                self.failures_in_a_row += 1;
+            }
+        }
+        if !matches!(outcome, ProbeOutcome::LocalError(_)) {
             self.seen = Some(*at);
             self.is_restored = false;
         }
-        // There is one vantage, so its vote is the verdict. A quorum of votes goes between the two.
-        let transition = self.tracker.observe(*outcome, *at).map(|change| Transition {
+        let change = self.tracker.observe(*outcome, *at);
+        // Alone, its vote is the verdict. In a fleet it is one of several, which are counted elsewhere.
+        let change = change.filter(|_| self.agreed.is_none());
+        let transition = change.map(|change| Transition {
             target: target.clone(),
             from: change.from,
             to: change.to,
@@ -246,12 +305,13 @@ impl Entry {
     }
 
     fn health(&self) -> TargetHealth {
-        TargetHealth {
+        let agreed = self.agreed.unwrap_or_else(|| Agreed {
             verdict: self.tracker.verdict(),
-            since: self.since,
             next_change: self.tracker.next_change(),
             agreed_by: 1,
-        }
+        });
+        let Agreed { verdict, next_change, agreed_by } = agreed;
+        TargetHealth { verdict, since: self.since, next_change, agreed_by }
     }
 
     fn status(&self, target: &Target) -> TargetStatus {

@@ -21,6 +21,7 @@ mod seal;
 mod share;
 mod vote;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 pub use frame::{Frame, TEXT_MAX};
@@ -131,6 +132,11 @@ impl Member {
     #[must_use]
     pub const fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// What may have changed since this was last asked: see [`Roster::take_news`].
+    pub fn take_news(&mut self, now: Time) -> Option<HashSet<TargetId>> {
+        self.roster.take_news(now)
     }
 
     /// Takes in what came from the fleet's subject; its own words among it mean nothing.

@@ -12,12 +12,13 @@
 //! longer                      are forgotten, and the vantage with them
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::frame::{Frame, part_of};
 use super::quorum::{Ballot, Voter};
 use super::vote::{Opinion, Vote};
+use crate::model::target_key::hash;
 use crate::model::{TargetId, Time};
 
 /// A vote counts for so long.
@@ -64,6 +65,10 @@ pub enum Presence {
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     seats: BTreeMap<String, Seat>,
+    /// Targets of which something else has been said since somebody asked.
+    news: HashSet<TargetId>,
+    /// Who was there then, and how.
+    attendance: u64,
 }
 
 /// One vantage.
@@ -113,11 +118,15 @@ impl Seat {
         self.parts.iter().map(|part| part.votes.len()).sum()
     }
 
+    const fn is_excused(&self) -> bool {
+        self.impaired.is_some()
+    }
+
     fn ballot(&self, vote: Vote, heard: Time, now: Time) -> Ballot {
         match presence(heard, now) {
             Presence::Gone => Ballot::Gone,
             _ if vote.opinion == Opinion::Init => Ballot::Init,
-            _ if self.impaired.is_some() => Ballot::Impaired,
+            _ if self.is_excused() => Ballot::Impaired,
             Presence::Silent => Ballot::Silent,
             Presence::Fresh => vote.opinion.into(),
         }
@@ -156,14 +165,35 @@ impl Roster {
         });
         // Votes of another life, or spread over other parts, are not mixed with these.
         if seat.epoch != epoch || seat.parts.len() != parts {
+            self.news.extend(seat.parts.iter().flat_map(|part| part.votes.keys()));
             seat.parts = vec![Part::default(); parts];
         }
-        let votes = frame.votes.into_iter().collect();
+        let votes: HashMap<TargetId, Vote> = frame.votes.into_iter().collect();
+        let before = &seat.parts[place].votes;
+        self.news.extend(votes.iter().filter(|(id, vote)| before.get(id) != Some(vote)).map(first));
+        self.news.extend(before.keys().filter(|id| !votes.contains_key(id)));
         seat.parts[place] = Part { seq, heard: now, votes };
         (seat.group, seat.is_node, seat.impaired) = (frame.group, frame.is_node, frame.impaired);
         (seat.targets_hash, seat.state_hash) = (frame.targets_hash, frame.state_hash);
         (seat.heard, seat.epoch) = (now, epoch);
         Ok(())
+    }
+
+    /// The targets on which votes may come to something else than when this was last asked; `None` for any:
+    /// somebody has come, fallen silent, or trusts its view again or no longer.
+    pub fn take_news(&mut self, now: Time) -> Option<HashSet<TargetId>> {
+        let mut octets = Vec::new();
+        for (name, seat) in &self.seats {
+            octets.extend(name.as_bytes());
+            octets.extend([0, seat.is_excused().into()]);
+            octets.extend(seat.group.as_bytes());
+            octets.extend(seat.parts.iter().map(|part| presence(part.heard, now) as u8));
+            octets.push(u8::MAX);
+        }
+        let attendance = hash(&[&octets]);
+        let is_same = attendance == std::mem::replace(&mut self.attendance, attendance);
+        let news = std::mem::take(&mut self.news);
+        is_same.then_some(news)
     }
 
     /// Everybody who is known, by name.
@@ -210,6 +240,10 @@ impl Count<'_> {
             Some(Voter { group: *group, ballot, soon, reason })
         }));
     }
+}
+
+fn first<'v>((id, _): (&'v TargetId, &'v Vote)) -> &'v TargetId {
+    id
 }
 
 fn presence(heard: Time, now: Time) -> Presence {
@@ -312,6 +346,32 @@ mod tests {
         assert_eq!(ballots(&roster, 7, later), [Ballot::Up]);
         assert_eq!(ballots(&roster, 7, Time::from_secs(6)), [Ballot::Silent]);
         assert_eq!(roster.hear(of_part(0, 1, &[]), later), Err(Refused::Old));
+    }
+
+    #[test]
+    fn only_what_may_come_to_something_else_is_news() {
+        let mut roster = Roster::default();
+        let at = Time::from_secs;
+        let news = |roster: &mut Roster, secs| {
+            let news = roster.take_news(at(secs))?;
+            let mut news: Vec<u64> = news.into_iter().map(|id| id.0).collect();
+            news.sort_unstable();
+            Some(news)
+        };
+        let (up, down) = (Opinion::Up, Opinion::Down);
+        roster.hear(frame("a", (1, 1), &[(7, up), (8, up)]), at(1)).unwrap();
+        assert_eq!(news(&mut roster, 1), None, "somebody has come");
+        roster.hear(frame("a", (1, 2), &[(7, up), (8, up)]), at(2)).unwrap();
+        assert_eq!(news(&mut roster, 2), Some(vec![]));
+        roster.hear(frame("a", (1, 3), &[(7, down), (9, up)]), at(3)).unwrap();
+        assert_eq!(news(&mut roster, 3), Some(vec![7, 8, 9]));
+        assert_eq!(news(&mut roster, 7), Some(vec![]));
+        assert_eq!(news(&mut roster, 8), None, "it has fallen silent");
+        roster.hear(frame("a", (2, 1), &[(7, down)]), at(9)).unwrap();
+        assert_eq!(news(&mut roster, 9), None);
+        let impaired = Some("no anchor answers".to_owned());
+        roster.hear(Frame { impaired, ..frame("a", (2, 2), &[(7, down)]) }, at(10)).unwrap();
+        assert_eq!(news(&mut roster, 10), None, "it does not trust its view");
     }
 
     #[test]

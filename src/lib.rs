@@ -25,11 +25,13 @@
 //! | L3 | [`state`] | what is known, on disk, so that a restart forgets nothing |
 //! | L3 | [`files`] | zone files and databases as they lie on disk |
 //! | L3 | [`load`] | from files to a snapshot that may be served |
+//! | L3 | [`fleet`] | many machines that share votes, words and zone files |
 //! | L3 | [`watch`] | tells when files have changed |
 //! | L4 | [`admin`] | the admin endpoint |
 //! | L4 | [`cli`] | the command line |
 //! | L5 | [`publish`] | the one task that swaps snapshots |
 //! | L5 | [`server`] | the running node |
+//! | L5 | [`agent`] | the running vantage of a fleet |
 
 // L0
 pub mod model;
@@ -50,6 +52,7 @@ pub mod alias;
 pub mod clock;
 pub mod feed;
 pub mod files;
+pub mod fleet;
 pub mod intake;
 pub mod listen;
 pub mod load;
@@ -66,6 +69,7 @@ pub mod admin;
 pub mod cli;
 
 // L5
+pub mod agent;
 pub mod publish;
 pub mod server;
 

@@ -3,6 +3,7 @@
 //! Used by `check`, by the start, and by every reload, so that what `check` accepts is what will be
 //! served. Nothing is changed by loading: what comes back either replaces all that was, or nothing.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::clock::unix_now;
 use crate::config::{self, ReadFile, ReadZones, ServerConfig, ZoneFiles};
 use crate::files::{DatabaseFile, KnownZones, ZoneDirectory, database_files, open_databases};
+use crate::fleet::shelf::Shelf;
 use crate::geo::Atlas;
 use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
@@ -26,7 +28,7 @@ use crate::model::{
 };
 use crate::probe::Denied;
 use crate::snapshot::gate::{Gate, SECRET_LEN};
-use crate::snapshot::{Blueprint, Conditions, Snapshot, expect};
+use crate::snapshot::{Blueprint, Conditions, Snapshot, expect, targets_of};
 
 /// Where the server file is and what its relative paths start from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,6 +118,51 @@ pub fn read_server(place: &Place, report: &mut Report) -> Option<ServerConfig> {
             None
         }
     }
+}
+
+/// The directory of the zone files: what the fleet has given, or else what the server file names.
+#[must_use]
+pub fn zone_directory(place: &Place, config: &ServerConfig) -> PathBuf {
+    let state = place.resolve(&config.fixed.state.directory);
+    let given = config.fixed.fleet.as_ref().and_then(|_| Shelf::below(&state).zones());
+    given.unwrap_or_else(|| place.resolve(&config.reloadable.zones.directory))
+}
+
+/// Judges zone files as if they were to be served, expectations and all: what there is.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn judge_zones(place: &Place, directory: &Path) -> Result<Snapshot, Report> {
+    let mut report = Report::new();
+    let Some(config) = read_server(place, &mut report) else { return Err(report) };
+    let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
+        if zones.is_empty() {
+            report.push(nothing_to_serve(&directory.display().to_string(), true));
+        }
+        judge_programs(place, &config, zones, report);
+        judge_targets(&config, zones, report);
+        let needs_places = needs_places(zones);
+        if needs_places { load_geo(place, &config, None, report) } else { Geo::default() }
+    };
+    match load_zones(directory, &mut geo_of, &mut report) {
+        Some((snapshot, _)) if !report.has_errors() => Ok(snapshot),
+        _ => Err(report),
+    }
+}
+
+/// The targets of zone files that are looked at and not served.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn read_targets(place: &Place, directory: &Path) -> Result<HashSet<Target>, Report> {
+    let mut report = Report::new();
+    let Some(config) = read_server(place, &mut report) else { return Err(report) };
+    let Some(read) = read_zones(&ZoneDirectory::new(directory), &mut report) else {
+        return Err(report);
+    };
+    judge_programs(place, &config, &read.zones, &mut report);
+    judge_targets(&config, &read.zones, &mut report);
+    if report.has_errors() { Err(report) } else { Ok(targets_of(&read.zones)) }
 }
 
 /// The directory of the programs that checks may run, as an absolute path; none may be run without.
@@ -230,7 +277,7 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     let mut report = Report::new();
     let Some(config) = read_server(place, &mut report) else { return Err(report) };
     let gate = load_gate(place, &config, &mut report);
-    let directory = place.resolve(&config.reloadable.zones.directory);
+    let directory = zone_directory(place, &config);
     let known = before.map(|before| Arc::clone(&before.known.zones)).unwrap_or_default();
     let files = ZoneDirectory::after(&directory, known, now);
     let Some(read) = read_zones(&files, &mut report) else { return Err(report) };

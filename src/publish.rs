@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
@@ -27,6 +27,7 @@ use crate::alias::{Book, Lookups};
 use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::feed::{self, LoadBoard};
+use crate::fleet::Fleet;
 use crate::intake::{Intake, Unheard};
 use crate::listen::Current;
 use crate::listen::certificate::{self, Certificate};
@@ -36,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::model::{Name, OverrideKind, Report, Severity, Target, Zone};
 use crate::probe::Schedule;
 use crate::snapshot::demand::Estimator;
+use crate::snapshot::subjects::records_of;
 use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
 use crate::turns::Pace;
@@ -65,6 +67,8 @@ pub struct Publisher {
     pub intake: Arc<Intake>,
     /// What is probed.
     pub schedule: Option<Schedule>,
+    /// The fleet that this node is one of, if it is.
+    pub fleet: Option<Fleet>,
     /// The hosts of aliases, and what was found of them.
     pub aliases: Lookups,
     /// What is known of load.
@@ -116,6 +120,11 @@ impl Publisher {
         self.count_words(&self.current.load());
         let mut dirty = self.intake.dirty();
         let mut found = self.aliases.book().changed();
+        // Without a fleet nobody ever signals.
+        let (_nobody, mut share) = watch::channel(());
+        if let Some(fleet) = &self.fleet {
+            share = fleet.share_changed();
+        }
         let mut reap = interval(REAP);
         reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut gap = interval(GAP);
@@ -140,6 +149,7 @@ impl Publisher {
                     gap.reset();
                     is_resting = true;
                 }
+                Ok(()) = share.changed() => self.look_at_once(),
                 _ = gap.tick(), if is_resting => is_resting = false,
                 step = step(&mut reload) => reload = self.go_on(step).await,
                 request = requests.recv(), if reload.is_none() => match request {
@@ -264,13 +274,25 @@ impl Publisher {
         let mut hosts = loaded.snapshot.alias_hosts();
         hosts.extend(self.current.load().alias_hosts());
         self.aliases.set_hosts(&hosts);
-        let (intake, is_probing) = (Arc::clone(&self.intake), self.schedule.is_some());
+        let is_probing = self.schedule.is_some() || self.fleet.is_some();
+        let intake = Arc::clone(&self.intake);
         let book = Arc::clone(self.aliases.book());
         let deadline = self.fixed.probe.first_verdicts;
         tokio::spawn(async move {
             first_round(deadline, is_probing.then_some(&*intake), &book).await;
             Step::Probed(loaded)
         })
+    }
+
+    /// Begins anew with what has come to this node's share of the fleet's targets, so that nobody waits
+    /// until it would have been looked at.
+    fn look_at_once(&mut self) {
+        let (Some(fleet), Some(schedule)) = (&self.fleet, &mut self.schedule) else { return };
+        let fresh = fleet.take_fresh();
+        let targets = self.current.load().targets();
+        let others = targets.iter().filter(|target| !fresh.contains(&target.id()));
+        schedule.set_targets(&others.cloned().collect());
+        schedule.set_targets(&targets);
     }
 
     fn use_targets(&mut self, targets: &HashSet<Target>) {
@@ -320,6 +342,9 @@ impl Publisher {
         let generation = self.current.load().generation() + 1;
         self.swap(snapshot.numbered(generation));
         self.use_targets(&targets);
+        if self.fleet.is_some() {
+            self.intake.board().set_records(records_of(self.current.load().zones()));
+        }
         self.aliases.set_hosts(&hosts);
         self.known = known;
         self.has_garbage = true;

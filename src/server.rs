@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::dns::{Buckets, Dice, Pairs};
 use crate::feed::{self, Fetcher, LoadBoard};
+use crate::fleet::{self, Fleet, Settings, Wish};
 use crate::health::Board;
 use crate::intake::Intake;
 use crate::listen::certificate::Certificate;
@@ -36,13 +37,16 @@ use crate::listen::encrypted::{EncryptedService, EncryptedSocket};
 use crate::listen::tcp::{TcpLimits, TcpService};
 use crate::listen::udp::UdpThreads;
 use crate::listen::{Current, socket};
-use crate::load::{Loaded, Place, load, load_certificates, place_in_memory, programs, read_server};
+use crate::load::{
+    Loaded, Place, judge_zones, load, load_certificates, place_in_memory, programs, read_server,
+};
 use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
 use crate::probe::{Denied, Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
 use crate::snapshot::demand::Estimator;
+use crate::snapshot::subjects::records_of;
 use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
 use crate::stop::{Stop, Stopper};
@@ -237,8 +241,9 @@ pub struct Node {
     udp: UdpThreads,
     tcp: JoinSet<()>,
     encrypted: JoinSet<()>,
-    /// Ends when it is dropped.
+    /// Ends when it is dropped, like the next.
     _admin: JoinSet<()>,
+    _fleet: Option<JoinSet<()>>,
     publisher: JoinHandle<Option<Schedule>>,
     state: JoinHandle<()>,
 }
@@ -265,10 +270,15 @@ impl Node {
             warn!("loaded with warnings\n{}", loaded.report);
         }
 
+        let settings = Settings::read(&place, config, true);
+        let settings = settings.map_err(|problem| StartError::System(io::Error::other(problem)))?;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::default());
-        let is_probing = config.fixed.probe.enabled;
-        let board = if is_probing { Board::new() } else { Board::unobserved() };
+        let board = match (&settings, config.fixed.probe.enabled) {
+            (Some(_), _) => Board::of_fleet(),
+            (None, true) => Board::new(),
+            (None, false) => Board::unobserved(),
+        };
         let intake = Arc::new(Intake::new(Arc::new(board)));
         let state_dir = place.resolve(&config.fixed.state.directory);
         let age_max = config.fixed.state.age_max;
@@ -290,16 +300,24 @@ impl Node {
         let prober = Prober::new(clock)
             .with_programs(programs(&place, config))
             .with_denied(Denied::new(config));
-        let schedule =
-            first_verdicts(config, &loaded, &intake, (&loads, &metrics), &book, prober, &recalled)
-                .await;
+        restore_words(&intake, &loaded, &recalled.steering, clock);
+        let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
+        let joined =
+            settings.map(|settings| join_fleet(&settings, &intake, &reloads, &place, clock));
+        let (fleet, fleet_tasks) = joined.unzip();
+        if fleet.is_some() {
+            intake.board().set_records(records_of(loaded.snapshot.zones()));
+        }
+        let fleet_of = fleet.clone();
+        let watcher =
+            Watcher { intake: &intake, loads: &loads, metrics: &metrics, fleet: fleet_of };
+        let schedule = first_verdicts(config, &loaded, &watcher, &book, prober, &recalled).await;
 
         let Loaded { snapshot, known, .. } = loaded;
         let snapshot =
             with_what_is_known(snapshot, &intake, &book.aliases(), clock, &recalled.steering);
         let snapshot = weighed(&snapshot, &loads, clock.moment()).unwrap_or(snapshot);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
-        let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let stop = Stopper::default();
         let pairs = Arc::new(Pairs::new(seed()));
         let dice = move || Dice::new(seed()).with_pairs(&pairs);
@@ -330,6 +348,7 @@ impl Node {
             loads: Arc::clone(&loads),
             aliases: Arc::clone(&book),
             metrics: Arc::clone(&metrics),
+            fleet: fleet.clone(),
             clock,
         };
         let admin = spawn_admin(bound.admin, &admin)?;
@@ -348,6 +367,7 @@ impl Node {
             current: Arc::clone(&current),
             intake,
             schedule,
+            fleet,
             aliases,
             loads,
             feeds,
@@ -363,8 +383,19 @@ impl Node {
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));
         let controls = Controls { reloads, stop };
-        let _admin = admin;
-        Ok(Self { addresses, controls, current, udp, tcp, encrypted, _admin, publisher, state })
+        let (_admin, _fleet) = (admin, fleet_tasks);
+        Ok(Self {
+            addresses,
+            controls,
+            current,
+            udp,
+            tcp,
+            encrypted,
+            _admin,
+            _fleet,
+            publisher,
+            state,
+        })
     }
 
     /// Reloads on SIGHUP; ends on SIGTERM, SIGINT and [`Controls::stop`].
@@ -408,17 +439,25 @@ impl Node {
     }
 }
 
+/// Who hears of what probes see.
+struct Watcher<'n> {
+    intake: &'n Arc<Intake>,
+    loads: &'n Arc<LoadBoard>,
+    metrics: &'n Arc<Metrics>,
+    fleet: Option<Fleet>,
+}
+
 /// Starts probing, takes over what an earlier life knew, and waits for the first verdicts.
 async fn first_verdicts(
     config: &ServerConfig,
     loaded: &Loaded,
-    intake: &Arc<Intake>,
-    (loads, metrics): (&Arc<LoadBoard>, &Arc<Metrics>),
+    watcher: &Watcher<'_>,
     book: &Book,
     prober: Prober,
     recalled: &state::Recalled,
 ) -> Option<Schedule> {
     let clock = prober.clock();
+    let Watcher { intake, loads, metrics, fleet } = watcher;
     let targets = loaded.snapshot.targets();
     intake.track(&targets, clock.now());
     let restored = intake.restore(|target| recalled.of(target));
@@ -427,16 +466,17 @@ async fn first_verdicts(
     }
     let probe = &config.fixed.probe;
     if !probe.enabled {
-        first_round(probe.first_verdicts, None, book).await;
+        first_round(probe.first_verdicts, fleet.as_ref().map(|_| &***intake), book).await;
         return None;
     }
-    let (verdicts, loads) = (Arc::clone(intake), Arc::clone(loads));
+    let (verdicts, loads, fleet) = (Arc::clone(intake), Arc::clone(loads), fleet.clone());
     let metrics = Arc::clone(metrics);
     let in_flight = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
     let mut schedule = Schedule::new(prober, in_flight, move |seen| {
         metrics.count_probe(seen.outcome);
         loads.observe(&seen);
-        verdicts.observe(&seen)
+        let pace = verdicts.observe(&seen);
+        fleet.as_ref().map_or(pace, |fleet| fleet.pace(&seen.target, pace))
     });
     schedule.set_targets(&targets);
     first_round(probe.first_verdicts, Some(intake), book).await;
@@ -460,6 +500,62 @@ fn start_feeds(config: &ServerConfig, loads: &Arc<LoadBoard>, clock: Clock) -> f
     feed::Schedule::new(clock, Fetcher::new(), in_flight, note)
 }
 
+/// Joins the fleet: its tasks end when they are dropped.
+fn join_fleet(
+    settings: &Settings,
+    intake: &Arc<Intake>,
+    reloads: &mpsc::Sender<ReloadRequest>,
+    place: &Place,
+    clock: Clock,
+) -> (Fleet, JoinSet<()>) {
+    let fleet = Fleet::new(settings, clock);
+    let (pipe, far) = fleet::pipe::pipe();
+    let (wishes, wanted) = mpsc::channel(1);
+    let task = fleet::Task::new(fleet.clone(), settings, Arc::clone(intake), pipe, wishes);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(settings.broker.clone().serve(far));
+    tasks.spawn(task.run());
+    tasks.spawn(grant_wishes(wanted, reloads.clone(), place.clone()));
+    (fleet, tasks)
+}
+
+/// Checks zone files that the fleet has given, and loads them.
+async fn grant_wishes(
+    mut wanted: mpsc::Receiver<Wish>,
+    reloads: mpsc::Sender<ReloadRequest>,
+    place: Place,
+) {
+    while let Some(Wish { check, reply }) = wanted.recv().await {
+        let outcome = match check {
+            None => request_reload(&reloads, "zone files of the fleet").await,
+            Some(directory) => {
+                let place = place.clone();
+                let judged = tokio::task::spawn_blocking(move || {
+                    let judged = judge_zones(&place, &directory);
+                    judged
+                        .map(|_| "fit to be served".to_owned())
+                        .map_err(|report| report.to_string())
+                });
+                judged.await.unwrap_or_else(|panic| Err(panic.to_string()))
+            }
+        };
+        // Whoever wished may have gone.
+        let _ = reply.send(outcome);
+    }
+}
+
+/// Takes over what operators said in an earlier life.
+fn restore_words(intake: &Intake, loaded: &Loaded, before: &state::Steering, clock: Clock) {
+    let overrides = before.overrides.clone();
+    if overrides != *Overrides::NONE {
+        let count = overrides.all.len();
+        let frozen = if overrides.freeze.is_some() { "; answers are frozen" } else { "" };
+        info!("{count} overrides taken over from the last run{frozen}");
+    }
+    intake.restore_overrides(overrides, before.held(&loaded.snapshot.targets()));
+    intake.end_overdue(clock.now());
+}
+
 /// The first snapshot that is served: with health, with what operators said in an earlier life and with
 /// what pools went through in it.
 fn with_what_is_known(
@@ -469,16 +565,7 @@ fn with_what_is_known(
     clock: Clock,
     before: &state::Steering,
 ) -> Snapshot {
-    let overrides = before.overrides.clone();
-    if overrides != *Overrides::NONE {
-        let count = overrides.all.len();
-        let frozen = if overrides.freeze.is_some() { "; answers are frozen" } else { "" };
-        info!("{count} overrides taken over from the last run{frozen}");
-    }
-    let targets = snapshot.targets();
-    intake.restore_overrides(overrides, before.held(&targets));
-    intake.end_overdue(clock.now());
-    intake.hold(&targets);
+    intake.hold(&snapshot.targets());
     let (of_target, overrides) = (intake.health(), intake.overrides());
     let conditions = Conditions {
         past: Some(&|apex, pool, endpoint| before.past(apex, pool, endpoint)),

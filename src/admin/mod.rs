@@ -19,6 +19,7 @@
 //! and what changes something it takes on loopback addresses only. Errors are `{"error": "…"}` with a
 //! fitting status.
 
+mod fleet;
 mod loads;
 mod operators;
 mod status;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tracing::error;
 
+pub use fleet::{FleetReport, VantageReport, VoteReport};
 pub use loads::{PartReport, SplitReport, Told};
 pub use operators::{
     AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
@@ -45,6 +47,7 @@ pub use status::{AliasReport, CapacityReport, StatusReport, TargetReport};
 use crate::alias::Book;
 use crate::clock::Clock;
 use crate::feed::LoadBoard;
+use crate::fleet::Fleet;
 use crate::intake::Intake;
 use crate::listen::Current;
 use crate::metrics::Metrics;
@@ -65,6 +68,8 @@ pub struct AdminState {
     pub aliases: Arc<Book>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The fleet that this node is one of, if it is.
+    pub fleet: Option<Fleet>,
     /// The time, for ages.
     pub clock: Clock,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::AdminState;
+use super::fleet::{self, FleetReport, VoteReport};
 use super::loads::{self, SplitReport};
 use super::operators::{self, OperatorsReport};
 use crate::alias::HostStatus;
@@ -25,6 +26,9 @@ pub struct StatusReport {
     pub zones: Vec<String>,
     /// Reloads that were refused since the start.
     pub reloads_refused: u64,
+    /// The fleet that the node is one of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetReport>,
     /// What operators say, and what waits for them.
     #[serde(flatten)]
     pub operators: OperatorsReport,
@@ -92,6 +96,9 @@ pub struct TargetReport {
     pub doubts: Option<String>,
     /// Whether the verdict comes from an earlier run and nothing has confirmed it yet.
     pub is_restored: bool,
+    /// What vantages of the fleet say of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<VoteReport>,
 }
 
 pub(super) fn report(state: &AdminState) -> StatusReport {
@@ -105,7 +112,8 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         .into_iter()
         .map(|status| {
             let endpoints = owners.get(&status.target).cloned().unwrap_or_default();
-            target_report(&status, endpoints, now)
+            let votes = fleet::votes(state.fleet.as_ref(), &status.target, now);
+            TargetReport { votes, ..target_report(&status, endpoints, now) }
         })
         .collect();
     targets.sort_by(|a, b| a.endpoints.cmp(&b.endpoints).then_with(|| a.target.cmp(&b.target)));
@@ -114,6 +122,7 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         generation: snapshot.generation(),
         zones: snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect(),
         reloads_refused: state.metrics.reloads_refused.load(Ordering::Relaxed),
+        fleet: fleet::report(state),
         operators: operators::report(state),
         loads: loads::report(state),
         capacities: snapshot.pool_loads().map(capacity_report).collect(),
@@ -169,6 +178,7 @@ fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> Ta
         last,
         doubts: doubts(status, now),
         is_restored: status.is_restored,
+        votes: Vec::new(),
     }
 }
 

@@ -12,9 +12,11 @@
 mod check;
 mod demo;
 mod explain;
+mod fleet;
 mod geo;
 mod operate;
 mod probe;
+mod push;
 mod serve;
 mod status;
 mod table;
@@ -66,8 +68,12 @@ enum Command {
     Unfreeze(ByArguments),
     /// Use a pool again that waits to fail back
     Failback(FailbackArguments),
-    /// Make a check now, from here, and say what it saw
+    /// Make a check now, from here, and say what it saw; or be a vantage of a fleet
     Probe(ProbeArguments),
+    /// Give zone files to all of a fleet, or go back to earlier ones
+    Push(PushArguments),
+    /// Get the zone files of the fleet
+    Pull(PullArguments),
     /// Say where an address is, or which databases are used
     Geo(GeoArguments),
     /// Watch a failover on this machine: three regions, one of which dies and comes back
@@ -212,7 +218,11 @@ struct FailbackArguments {
 #[derive(Args, Debug)]
 struct ProbeArguments {
     /// A check of the zone files: its name, or ZONE/NAME where several zones have one of that name
-    check: String,
+    #[arg(required_unless_present = "agent")]
+    check: Option<String>,
+    /// Be a vantage of the fleet ([fleet] of the server file) until SIGTERM or SIGINT
+    #[arg(long, conflicts_with_all = ["check", "target", "count", "json"])]
+    agent: bool,
     /// What to ask: an address or a host name [default: all endpoints that have the check]
     #[arg(long, value_name = "ADDRESS", value_parser = target_host)]
     target: Option<TargetHost>,
@@ -222,6 +232,37 @@ struct ProbeArguments {
     /// Print as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args, Debug)]
+struct PushArguments {
+    /// The directory of zone files
+    #[arg(required_unless_present = "rollback")]
+    directory: Option<PathBuf>,
+    /// Publish earlier files again, as a new version [default: the last that were others]
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, conflicts_with = "directory")]
+    rollback: Option<Option<u64>>,
+    /// Say what would change, and publish nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Publish without asking
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Why; stands in the log of every node
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Who says so [default: $SUDO_USER or $USER]
+    #[arg(long, value_name = "NAME", env = "WINDROSE_AUTHOR")]
+    author: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct PullArguments {
+    /// Where to put them: a directory that is empty, or not there yet
+    directory: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -352,7 +393,10 @@ pub fn run(
         Command::Freeze(arguments) => operate::freeze(&mut console, &place, arguments),
         Command::Unfreeze(arguments) => operate::unfreeze(&mut console, &place, &arguments),
         Command::Failback(arguments) => operate::failback(&mut console, &place, arguments),
+        Command::Probe(arguments) if arguments.agent => serve::agent(&mut console, place),
         Command::Probe(arguments) => probe::run(&mut console, &place, &arguments),
+        Command::Push(arguments) => push::push(&mut console, &place, arguments),
+        Command::Pull(arguments) => push::pull(&mut console, &place, &arguments),
         Command::Geo(arguments) => geo::run(&mut console, &place, &arguments),
         Command::Demo(arguments) => demo::run(&mut console, &arguments),
     };

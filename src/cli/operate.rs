@@ -154,11 +154,15 @@ fn take_back(
     Ok(Exit::Fine)
 }
 
-/// Who speaks: whoever is given, or who is logged in.
 fn author(by: &ByArguments) -> Result<String, Failure> {
+    author_of(by.author.as_ref())
+}
+
+/// Who speaks: whoever is given, or who is logged in.
+pub(super) fn author_of(given: Option<&String>) -> Result<String, Failure> {
     let logged_in =
         || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
-    let author = by.author.clone().or_else(logged_in).filter(|author| !author.is_empty());
+    let author = given.cloned().or_else(logged_in).filter(|author| !author.is_empty());
     author.ok_or_else(|| Failure::Said(Exit::Usage, "say who you are: --author NAME".to_owned()))
 }
 

@@ -44,7 +44,8 @@ pub(super) fn run(
         return Ok(Exit::Wrong);
     };
     let usage = |words| Failure::Said(Exit::Usage, words);
-    let found = find(snapshot.zones(), &arguments.check).map_err(usage)?;
+    let check = arguments.check.as_deref().unwrap_or_default();
+    let found = find(snapshot.zones(), check).map_err(usage)?;
     let asked = match &arguments.target {
         Some(host) => {
             let target = Target { host: host.clone(), spec: Arc::clone(&found.check.spec) };

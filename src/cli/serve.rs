@@ -1,4 +1,4 @@
-//! `serve`: runs a node.
+//! `serve` runs a node, `probe --agent` a vantage.
 
 use std::io;
 
@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use super::{Console, Exit, Failure, read_server};
+use crate::agent;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::load::Place;
 use crate::server::{self, StartError};
@@ -13,12 +14,26 @@ use crate::server::{self, StartError};
 pub(super) fn run(console: &mut Console<'_>, place: Place) -> Result<Exit, Failure> {
     let config = read_server(console, &place)?;
     start_log(&config.fixed.log, console.colour);
-    match server::run(place) {
+    end(console, server::run(place), "the files have errors; nothing is served")
+}
+
+/// `probe --agent`: runs a vantage.
+pub(super) fn agent(console: &mut Console<'_>, place: Place) -> Result<Exit, Failure> {
+    let config = read_server(console, &place)?;
+    start_log(&config.fixed.log, console.colour);
+    end(console, agent::run(place, &config), "the files have errors; nothing is probed")
+}
+
+fn end(
+    console: &mut Console<'_>,
+    ran: Result<(), StartError>,
+    refused: &str,
+) -> Result<Exit, Failure> {
+    match ran {
         Ok(()) => Ok(Exit::Fine),
         Err(StartError::Files(report)) => {
             console.report(&report)?;
-            let words = "the files have errors; nothing is served".to_owned();
-            Err(Failure::Said(Exit::Wrong, words))
+            Err(Failure::Said(Exit::Wrong, refused.to_owned()))
         }
         Err(StartError::System(error)) => Err(Failure::Said(Exit::Wrong, error.to_string())),
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::fleet;
 use super::table::Table;
 use super::{Console, Exit, Failure, StatusArguments, age, ask, counted, write_json};
 use crate::admin::{
@@ -34,6 +35,9 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
         let reloads = usize::try_from(*reloads_refused).unwrap_or(usize::MAX);
         writeln!(out, "refused: {}; the log says why", counted(reloads, "reload"))?;
     }
+    if let Some(fleet) = &report.fleet {
+        fleet::write_fleet(out, fleet)?;
+    }
     write_operators(out, operators)?;
     write_loads(out, loads)?;
     write_capacities(out, capacities)?;
@@ -60,7 +64,8 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
             target.doubts.clone().unwrap_or_default(),
         ]);
     }
-    table.write(out, "")
+    table.write(out, "")?;
+    fleet::write_votes(out, targets)
 }
 
 /// What operators say, with what probes say beside it, and what waits for them.
@@ -209,6 +214,7 @@ mod tests {
             last: Some("12.0 ms".to_owned()),
             doubts: None,
             is_restored: false,
+            votes: Vec::new(),
         }
     }
 
@@ -242,6 +248,7 @@ mod tests {
             generation: 7,
             zones: vec!["example.com.".to_owned()],
             reloads_refused: 1,
+            fleet: None,
             operators: OperatorsReport {
                 freeze: Some(said("ann", "incident 7", Some(1500))),
                 overrides: vec![

@@ -26,6 +26,7 @@ mod expect;
 mod failback;
 mod feed;
 mod file;
+mod fleet;
 mod forms;
 mod master;
 mod names;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 
 pub use self::encrypted::{Encrypted, Transport};
 pub use self::file::ReadFile;
+pub use self::fleet::{Fleet, FleetTls, Login};
 use self::reader::Keys;
 pub use self::server::{
     Admin, Alias, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::document::{self, Findings};
 use super::encrypted::{self, Encrypted, read_encrypted};
+use super::fleet::{self, Fleet, read_fleet};
 use super::reader::{Keys, Table, Value};
 use crate::model::{Limits, Prefix, Report, SourceId};
 
@@ -35,6 +36,8 @@ pub struct Fixed {
     pub admin: Admin,
     /// `[state]`
     pub state: State,
+    /// `[fleet]`; alone without.
+    pub fleet: Option<Fleet>,
     /// `[log]`
     pub log: Log,
 }
@@ -49,6 +52,7 @@ impl Fixed {
             ("alias", self.alias != new.alias),
             ("admin", self.admin != new.admin),
             ("state", self.state != new.state),
+            ("fleet", self.fleet != new.fleet),
             ("log", self.log != new.log),
         ];
         sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
@@ -286,9 +290,10 @@ impl LogFormat {
 const ROOT: Keys = Keys {
     place: "",
     known: &[
-        "version", "dns", "limits", "zones", "geoip", "probe", "alias", "admin", "state", "log",
+        "version", "dns", "limits", "zones", "geoip", "probe", "alias", "admin", "state", "fleet",
+        "log",
     ],
-    unbuilt: &["fleet"],
+    unbuilt: &[],
 };
 const DNS: Keys = Keys {
     place: "dns",
@@ -329,7 +334,7 @@ const GEOIP: Keys =
 const PROBE: Keys = Keys {
     place: "probe",
     known: &["enabled", "first-verdicts", "in-flight", "programs", "deny"],
-    unbuilt: &["vantage", "quorum"],
+    unbuilt: &[],
 };
 const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
 const ADMIN: Keys = Keys { place: "admin", known: &["listen"], unbuilt: &["tokens", "tls"] };
@@ -337,7 +342,7 @@ const STATE: Keys = Keys { place: "state", known: &["directory", "age-max"], unb
 const LOG: Keys = Keys { place: "log", known: &["level", "format"], unbuilt: &["dnstap"] };
 
 /// Every kind of table of the server file.
-pub(super) const KEYS: [&Keys; 13] = [
+pub(super) const KEYS: [&Keys; 15] = [
     &ROOT,
     &DNS,
     &encrypted::TLS,
@@ -350,6 +355,8 @@ pub(super) const KEYS: [&Keys; 13] = [
     &ALIAS,
     &ADMIN,
     &STATE,
+    &fleet::FLEET,
+    &fleet::TLS,
     &LOG,
 ];
 
@@ -395,6 +402,7 @@ fn read_root(root: &Table<'_>) -> ServerConfig {
             alias: root.table("alias", &ALIAS).map(|table| read_alias(&table)).unwrap_or_default(),
             admin,
             state: root.table("state", &STATE).map(|table| read_state(&table)).unwrap_or_default(),
+            fleet: root.table("fleet", &fleet::FLEET).and_then(|table| read_fleet(&table)),
             log: root.table("log", &LOG).map(|table| read_log(&table)).unwrap_or_default(),
         },
         reloadable: Reloadable {

@@ -1,4 +1,5 @@
-//! What operators mean by the names of regions, pools and endpoints, and which pools wait for them.
+//! What operators mean by the names of regions, pools and endpoints, which pools wait for them, and what
+//! names depend on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +7,8 @@ use std::time::Duration;
 use super::Snapshot;
 use crate::model::diagnostic::closest;
 use crate::model::topology::{BranchTo, Failback, Outage};
-use crate::model::{Name, PoolId, Steer, Subject, Time, Zone};
-use crate::steer::PoolPast;
+use crate::model::{Name, PoolId, Steer, SteerId, Subject, Target, TargetId, Time, Zone};
+use crate::steer::{Outline, PoolPast};
 
 /// A pool that is usable again and not used yet by some steers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,4 +131,25 @@ fn steers_waiting(zone: &Zone, pool: PoolId, gone: Duration) -> Vec<(Name, Optio
         Failback::Manual => Some((steer.owner.clone(), None)),
     };
     zone.steers.iter().filter(leads_there).filter_map(waits).collect()
+}
+
+/// The targets that each steered name of some zones depends on, by their ids.
+#[must_use]
+pub fn records_of(zones: &[Arc<Zone>]) -> Vec<Vec<TargetId>> {
+    let of_steer = |zone: &Zone, place: usize| {
+        let outline = Outline::new(zone, SteerId::new(place));
+        let endpoints = outline.pools_in_play(zone).flat_map(|pool| zone.endpoints_of(pool));
+        let mut ids = Vec::new();
+        for (id, _) in endpoints {
+            ids.extend(zone.targets_of(id).iter().map(Target::id));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    let of_zone = |zone: &Arc<Zone>| {
+        let steered = zone.steered().map(|(place, _)| of_steer(zone, place));
+        steered.collect::<Vec<_>>()
+    };
+    zones.iter().flat_map(of_zone).collect()
 }

@@ -169,8 +169,12 @@ fn nobody_is_waited_for_once_votes_have_decided() {
 fn what_an_earlier_life_knew_is_no_vote() {
     let target = target(1);
     let one = One::new("a", std::slice::from_ref(&target));
-    let remembered =
-        super::super::Remembered { verdict: Verdict::Down, since: Time::ZERO, seen: Time::ZERO };
+    let remembered = super::super::Remembered {
+        verdict: Verdict::Down,
+        since: Time::ZERO,
+        seen: Time::ZERO,
+        usual: None,
+    };
     assert_eq!(one.board.restore(|_| Some(remembered)), 1);
     assert_eq!(one.verdict(&target), Verdict::Down);
     assert_eq!(one.board.votes(|_| true)[0].1.opinion, Opinion::Init);

@@ -11,7 +11,8 @@ mod world;
 use std::net::Ipv4Addr;
 
 use self::node::{Node, Rule};
-use self::world::{Answer, Caches, PERIOD_SECS, Random, Steering, Told, World};
+use self::world::{Answer, Caches, PERIOD_SECS, Steering, Told, World};
+use crate::random::Random;
 
 const SEEDS: std::ops::Range<u64> = 0..12;
 

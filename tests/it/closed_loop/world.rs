@@ -9,47 +9,14 @@
 
 use std::net::Ipv4Addr;
 
+use crate::random::Random;
+
 /// The time between two reports of a region, in seconds.
 pub(super) const PERIOD_SECS: u64 = 10;
 /// What is measured is wrong by so much, this way or that.
 const NOISE: f64 = 0.02;
 /// Nobody keeps an answer longer, in seconds.
 const HOLD_SECS_MAX: usize = 900;
-
-/// SplitMix64.
-#[derive(Clone)]
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)))
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    /// In (0, 1).
-    pub(super) fn fraction(&mut self) -> f64 {
-        fraction(self.next())
-    }
-
-    /// In 0..`end`.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
-
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-fn fraction(random: u64) -> f64 {
-    (f64::from(u32::try_from(random >> 32).unwrap()) + 0.5) / 2_f64.powi(32)
-}
 
 /// What is asked for through each cache.
 fn demands(random: &mut Random, total: f64) -> Vec<f64> {

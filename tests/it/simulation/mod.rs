@@ -9,7 +9,7 @@
 //! |---|---|
 //! | never empty | every name, for every place, on every node that runs, has an address |
 //! | never dead for nothing | no answer names an endpoint that the node holds for down while another is not |
-//! | one decides nothing | no verdict turns down while all but one vantage could see the target alive |
+//! | one decides nothing | on a node that hears others no verdict turns down of what lived for 45 s and all but one could see |
 //! | in the end | when all is mended the nodes agree with each other, octet for octet, and with the truth, but for what flapped |
 //!
 //! `SEEDS=10000 cargo nextest run simulation --no-capture` plays so many and prints the score: for how long

@@ -12,7 +12,9 @@ use serde::Serialize;
 use super::{Console, Exit, Failure, ProbeArguments, check, read_server, write_json};
 use crate::clock::Clock;
 use crate::load::{self, Place};
-use crate::model::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck};
+use crate::model::check::{
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck,
+};
 use crate::model::health::ProbeOutcome;
 use crate::model::{Check, CheckId, CheckKind, CheckSpec, EndpointId, Name, Report, Target, Zone};
 use crate::probe::{Account, Denied, Prober};
@@ -244,7 +246,12 @@ fn asks(kind: &CheckKind) -> String {
                 if *tls { format!(", certificate {}", verified(*verify)) } else { String::new() };
             format!("{method} {path} of {}{tls}", named(host))
         }
-        CheckKind::Dns(DnsCheck { qname, qtype, .. }) => format!("{qname} {qtype}"),
+        CheckKind::Dns(DnsCheck { qname, qtype, over: Carrier::Udp, .. }) => {
+            format!("{qname} {qtype}")
+        }
+        CheckKind::Dns(DnsCheck { qname, qtype, over: Carrier::Tcp, .. }) => {
+            format!("{qname} {qtype} over TCP")
+        }
         CheckKind::Grpc(GrpcCheck { tls, host, verify, service }) => {
             let tls =
                 if *tls { format!(", certificate {}", verified(*verify)) } else { String::new() };

@@ -27,6 +27,8 @@ pub(super) const KEYS: Keys = Keys {
         "tls",
         "service",
         "command",
+        "headers",
+        "transport",
         "expect",
         "interval",
         "timeout",

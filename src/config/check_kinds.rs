@@ -4,6 +4,8 @@
 
 use std::ops::RangeInclusive;
 
+use http::header::{HeaderName, HeaderValue};
+
 use super::reader::{Keys, Table, Value};
 use super::text;
 use crate::model::check::{
@@ -54,14 +56,16 @@ type OwnKey = (&'static str, &'static [Kind]);
 const WITH_PORT: [Kind; 8] =
     [Kind::Tcp, Kind::Udp, Kind::Tls, Kind::Http, Kind::Https, Kind::Dns, Kind::Grpc, Kind::Exec];
 
-const OWN_KEYS: [OwnKey; 11] = [
+const OWN_KEYS: [OwnKey; 13] = [
     ("port", &WITH_PORT),
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
+    ("headers", &[Kind::Http, Kind::Https]),
     ("host", &[Kind::Tls, Kind::Http, Kind::Https, Kind::Grpc]),
     ("verify", &[Kind::Tls, Kind::Https, Kind::Grpc]),
     ("send", &[Kind::Tcp, Kind::Udp]),
     ("query", &[Kind::Dns]),
+    ("transport", &[Kind::Dns]),
     ("tls", &[Kind::Grpc]),
     ("service", &[Kind::Grpc]),
     ("command", &[Kind::Exec]),
@@ -160,6 +164,7 @@ fn read_http(table: &Table<'_>, tls: bool, expect: Option<&Table<'_>>) -> HttpCh
         path: "/".to_owned(),
         host: table.get("host").and_then(read_host),
         verify: true,
+        headers: Vec::new(),
         status: vec![200..=299],
         body: None,
     };
@@ -168,10 +173,44 @@ fn read_http(table: &Table<'_>, tls: bool, expect: Option<&Table<'_>>) -> HttpCh
     });
     table.read_into("path", &mut http.path, read_path);
     table.read_into("verify", &mut http.verify, Value::boolean);
+    if let Some(value) = table.get("headers") {
+        http.headers = read_headers(value);
+    }
     if let Some(expect) = expect {
         read_http_expect(expect, &mut http);
     }
     http
+}
+
+/// Header fields that requests have anyway, or that would make them others than they seem.
+const OWN_HEADERS: [&str; 6] =
+    ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
+
+/// Header fields, in the order of their names: equal ones make equal checks.
+fn read_headers(value: Value<'_>) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (key, value) in value.named("{ Authorization = \"Bearer …\" }") {
+        let name = key.text.to_ascii_lowercase();
+        let text = value.parsed("the value of a header field", |text| {
+            HeaderValue::from_str(text)
+                .map(|_| text)
+                .map_err(|_| "no header field can have this value")
+        });
+        let fault = match name.as_str() {
+            "host" => Some("requests have it from `host`"),
+            name if OWN_HEADERS.contains(&name) => Some("requests have it as they need it"),
+            name if HeaderName::from_bytes(name.as_bytes()).is_err() => Some("not a name of one"),
+            name if headers.iter().any(|(known, _)| known == name) => Some("it is there already"),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            let message = format!("`{}` cannot be a header field of a check", key.text);
+            value.push(value.at(key.span).error(message).label(fault));
+        }
+        headers.extend(text.map(|text| (name, text.to_owned())));
+    }
+    headers.sort_unstable();
+    headers
 }
 
 fn read_path(value: Value<'_>) -> Option<String> {
@@ -275,8 +314,16 @@ fn read_exec(table: &Table<'_>) -> ExecCheck {
 
 // ---- DNS ----
 
+const TRANSPORTS: [(&str, Carrier); 2] = [("udp", Carrier::Udp), ("tcp", Carrier::Tcp)];
+
 fn read_dns(table: &Table<'_>, expect: Option<&Table<'_>>, apex: &Name) -> DnsCheck {
-    let mut dns = DnsCheck { qname: apex.clone(), qtype: RecordType::A, rcode: 0, answer: None };
+    let mut dns = DnsCheck {
+        qname: apex.clone(),
+        qtype: RecordType::A,
+        over: Carrier::Udp,
+        rcode: 0,
+        answer: None,
+    };
     table.require("query", "{ name = \"www\", type = \"A\" }");
     if let Some(query) = table.table("query", &QUERY_KEYS) {
         if let Some(name) = query.require("name", "\"www\"") {
@@ -284,6 +331,7 @@ fn read_dns(table: &Table<'_>, expect: Option<&Table<'_>>, apex: &Name) -> DnsCh
         }
         query.read_into("type", &mut dns.qtype, read_type);
     }
+    table.read_into("transport", &mut dns.over, |value| value.choice(&TRANSPORTS, &[]));
     let Some(expect) = expect else { return dns };
     expect.read_into("rcode", &mut dns.rcode, |value| value.choice(&RCODES, &[]));
     let Some(value) = expect.get("answer") else { return dns };

@@ -115,7 +115,7 @@ pub struct TextCheck {
 pub enum Carrier {
     /// A TCP connection; the answer is what comes until it is closed.
     Tcp,
-    /// One datagram each way.
+    /// Datagrams: for texts, one each way.
     Udp,
 }
 
@@ -128,13 +128,15 @@ pub struct TlsCheck {
     pub verify: bool,
 }
 
-/// One DNS query over UDP and the answer that counts as healthy.
+/// One DNS query and the answer that counts as healthy.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DnsCheck {
     /// The name asked for.
     pub qname: Name,
     /// The type asked for.
     pub qtype: RecordType,
+    /// What carries it. What is truncated over UDP is asked for over TCP as well.
+    pub over: Carrier,
     /// The response code that counts as healthy.
     pub rcode: u8,
     /// Data, in wire form, that one of the answer's records of that type must have.
@@ -194,6 +196,8 @@ pub struct HttpCheck {
     pub host: Option<String>,
     /// Whether the certificate chain and name are verified.
     pub verify: bool,
+    /// Further header fields, by names in small letters, in their order.
+    pub headers: Vec<(String, String)>,
     /// The status codes that count as healthy.
     pub status: Vec<RangeInclusive<u16>>,
     /// Text that the first 64 KiB of the body must contain.

@@ -9,7 +9,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::check::{DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck};
+use super::check::{Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck};
 use super::{CheckKind, CheckSpec, Target};
 
 /// A target by the hash of its canonical text: the same on every machine.
@@ -84,19 +84,37 @@ fn own_key(kind: &CheckKind) -> String {
             format!("host={} verify={verify}", quoted(host).unwrap_or_default())
         }
         // The word says whether it is over TLS.
-        CheckKind::Http(HttpCheck { tls: _, method, path, host, verify, status, body }) => {
+        CheckKind::Http(HttpCheck {
+            tls: _,
+            method,
+            path,
+            host,
+            verify,
+            headers,
+            status,
+            body,
+        }) => {
             let [host, body] = [host, body].map(|text| quoted(text).unwrap_or_default());
             let status: Vec<String> =
                 status.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
             let status = status.join(",");
+            // Values may be secrets, which are nothing to write down.
+            let header = |(name, value): &(String, String)| {
+                format!(" header={name}:{:016x}", hash(&[value.as_bytes()]))
+            };
+            let headers: String = headers.iter().map(header).collect();
             format!(
-                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}"
+                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}{headers}"
             )
         }
-        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer }) => {
+        CheckKind::Dns(DnsCheck { qname, qtype, over, rcode, answer }) => {
             let answer = answer.as_ref().map(|answer| format!("{answer:02x?}"));
             let answer = answer.unwrap_or_default();
-            format!("qname={qname} qtype={qtype} rcode={rcode} answer={answer}")
+            let over = match over {
+                Carrier::Udp => "",
+                Carrier::Tcp => " over=tcp",
+            };
+            format!("qname={qname} qtype={qtype} rcode={rcode} answer={answer}{over}")
         }
         CheckKind::Grpc(GrpcCheck { tls, host, verify, service }) => {
             let host = quoted(host).unwrap_or_default();

@@ -1,19 +1,23 @@
-//! The DNS check: a query over UDP is answered as expected.
+//! The DNS check: a query is answered as expected, over UDP or TCP.
 //!
 //! Recursion is asked for, which a resolver needs and an authoritative server ignores. There is no EDNS in
-//! the query, so that every server can answer it, in 512 octets.
+//! the query, so that every server can answer it: in 512 octets over UDP, and what does not fit is asked for
+//! again over TCP (RFC 7766 §5).
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, Restrict};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::fault::Fault;
+use super::tcp;
 use super::trace::Trace;
 use super::udp::Talk;
 use crate::model::FailureReason;
-use crate::model::check::DnsCheck;
+use crate::model::check::{Carrier, DnsCheck};
 
 /// Octets of a message before its question (RFC 1035 §4.1.1).
 const HEADER_LEN: usize = 12;
@@ -26,7 +30,7 @@ struct Exchange<'c> {
     wanted: Option<RData>,
 }
 
-/// Sends a query and judges the first datagram that answers it.
+/// Sends a query and judges what answers it.
 pub(super) async fn probe(
     check: &DnsCheck,
     address: SocketAddr,
@@ -34,16 +38,54 @@ pub(super) async fn probe(
 ) -> Result<(), Fault> {
     let exchange = Exchange::new(check).map_err(Fault::Unable)?;
     let query = exchange.query.to_vec().map_err(|error| Fault::Unable(error.to_string()))?;
-    let mut talk = Talk::with(address).await?;
-    talk.send(&query).await?;
-    loop {
-        let datagram = talk.receive().await?;
-        // Whatever answers another query is somebody's mistake or attack, and the answer still to come.
-        if datagram.len() >= HEADER_LEN && datagram[..2] == query[..2] {
-            trace.step("answered");
+    if check.over == Carrier::Udp {
+        let mut talk = Talk::with(address).await?;
+        talk.send(&query).await?;
+        let datagram = loop {
+            let datagram = talk.receive().await?;
+            // Whatever answers another query is somebody's mistake or attack, and the answer still to come.
+            if datagram.len() >= HEADER_LEN && datagram[..2] == query[..2] {
+                break datagram;
+            }
+        };
+        trace.step("answered");
+        if !is_truncated(datagram) {
             return exchange.judge(datagram, trace).map_err(Fault::Failure);
         }
+        trace.fact(|| "truncated".to_owned());
     }
+    let message = ask_by_tcp(&query, address, trace).await?;
+    exchange.judge(&message, trace).map_err(Fault::Failure)
+}
+
+/// The answer to a query over a connection of its own.
+async fn ask_by_tcp(
+    query: &[u8],
+    address: SocketAddr,
+    trace: &mut Trace,
+) -> Result<Vec<u8>, Fault> {
+    let of_socket = |error| Fault::of_socket(&error, address);
+    let mut stream = tcp::connect(address, trace).await?;
+    let len = u16::try_from(query.len()).expect("a name and little else");
+    stream.write_all(&[&len.to_be_bytes()[..], query].concat()).await.map_err(of_socket)?;
+    // Whoever hangs up in the middle of a message does not keep to the protocol.
+    let of_read = |error: io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof => Fault::Failure(FailureReason::Protocol),
+        _ => of_socket(error),
+    };
+    let len = stream.read_u16().await.map_err(of_read)?;
+    let mut message = vec![0; len.into()];
+    stream.read_exact(&mut message).await.map_err(of_read)?;
+    trace.step("answered over TCP");
+    if message.len() < HEADER_LEN || message[..2] != query[..2] {
+        return Err(Fault::Failure(FailureReason::Protocol));
+    }
+    Ok(message)
+}
+
+/// Whether a response, with a header, says that it is not all there is (TC).
+const fn is_truncated(response: &[u8]) -> bool {
+    response[2] & 0x82 == 0x82
 }
 
 impl<'c> Exchange<'c> {

@@ -98,8 +98,11 @@ pub(super) async fn probe(
 ) -> Result<(), Fault> {
     let Request { check, address, method, url, host } = request;
     let fault = |error| Fault::of_request(&error, address, check.tls);
-    let sent = client.request(method, url).header(HOST, host).header(CONNECTION, "close").send();
-    let response = sent.await.map_err(fault)?;
+    let mut request = client.request(method, url).header(HOST, host).header(CONNECTION, "close");
+    for (name, value) in &check.headers {
+        request = request.header(name, value);
+    }
+    let response = request.send().await.map_err(fault)?;
     let status = response.status().as_u16();
     trace.step("answered");
     trace.fact(|| format!("status {status}"));

@@ -158,6 +158,7 @@ fn every_part_of_a_target_is_part_of_its_key() {
         path: "/".to_owned(),
         host: None,
         verify: true,
+        headers: Vec::new(),
         status: vec![200..=299],
         body: None,
     };
@@ -187,6 +188,8 @@ fn every_part_of_a_target_is_part_of_its_key() {
         HttpCheck { host: text("a.test"), ..http.clone() },
         HttpCheck { host: text(""), ..http.clone() },
         HttpCheck { verify: false, ..http.clone() },
+        HttpCheck { headers: vec![("a".to_owned(), "b".to_owned())], ..http.clone() },
+        HttpCheck { headers: vec![("a".to_owned(), "c".to_owned())], ..http.clone() },
         HttpCheck { status: vec![200..=299, 404..=404], ..http.clone() },
         HttpCheck { body: text("ok"), ..http.clone() },
     ] {
@@ -198,7 +201,7 @@ fn every_part_of_a_target_is_part_of_its_key() {
     let tls = |host, verify| CheckKind::Tls(TlsCheck { host, verify });
     let asks = |qname: &str, qtype, rcode, answer: Option<&[u8]>| {
         let (qname, answer) = (qname.parse().unwrap(), answer.map(Into::into));
-        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer })
+        CheckKind::Dns(DnsCheck { qname, qtype, over: Carrier::Udp, rcode, answer })
     };
     let grpc = |tls, host, verify, service: &str| {
         CheckKind::Grpc(GrpcCheck { tls, host, verify, service: service.to_owned() })

@@ -208,7 +208,7 @@ fn checks_of_all_kinds_are_read() {
     let says = |over, send, expect| CheckKind::Text(TextCheck { over, send, expect });
     let asks = |qname: &str, qtype, rcode, answer: Option<&[u8]>| {
         let (qname, answer) = (qname.parse().unwrap(), answer.map(Into::into));
-        CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer })
+        CheckKind::Dns(DnsCheck { qname, qtype, over: Carrier::Udp, rcode, answer })
     };
     let service = "shop.Cart".to_owned();
     let cart = GrpcCheck { tls: true, host: text("cart.test"), verify: true, service };

@@ -26,6 +26,7 @@ fn check() -> HttpCheck {
         path: "/healthz?deep=1".to_owned(),
         host: Some("www.example.test".to_owned()),
         verify: true,
+        headers: Vec::new(),
         status: vec![200..=299],
         body: None,
     }
@@ -263,4 +264,16 @@ async fn a_machine_without_trusted_roots_holds_it_against_nobody() {
     let https = HttpCheck { tls: true, ..check() };
     let outcome = probe_target(&prober, target_at(address, https)).await;
     assert_eq!(outcome, ProbeOutcome::LocalError(LocalError::Other));
+}
+
+#[tokio::test]
+async fn further_header_fields_are_sent_and_may_stand_for_our_own() {
+    let (address, served) = serve(OK).await;
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let headers = vec![field("authorization", "Bearer 1"), field("user-agent", "me/1")];
+    assert!(is_success(probe_at(address, HttpCheck { headers, ..check() }).await));
+    let request = served.await.unwrap().to_ascii_lowercase();
+    assert!(request.contains("\r\nauthorization: bearer 1\r\n"), "{request}");
+    assert_eq!(request.matches("\r\nuser-agent: ").count(), 1, "{request}");
+    assert!(request.contains("\r\nuser-agent: me/1\r\n"), "{request}");
 }

@@ -36,6 +36,7 @@ fn http_target(port: u16, path: &str, timeout: Duration) -> Target {
         path: path.to_owned(),
         host: None,
         verify: true,
+        headers: Vec::new(),
         status: vec![200..=200],
         body: None,
     };

@@ -33,6 +33,7 @@ async fn a_bad_status_is_told_with_the_body_that_explains_it() {
         path: "/".to_owned(),
         host: None,
         verify: true,
+        headers: Vec::new(),
         status: vec![200..=299],
         body: None,
     };

@@ -3,7 +3,8 @@
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::{A, MX};
 use hickory_proto::rr::{RData, Record};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -12,7 +13,8 @@ use crate::model::check::DnsCheck;
 
 fn check(qtype: RecordType, rcode: u8, answer: Option<&[u8]>) -> CheckKind {
     let qname = "www.example.test.".parse().unwrap();
-    CheckKind::Dns(DnsCheck { qname, qtype, rcode, answer: answer.map(Into::into) })
+    let over = Carrier::Udp;
+    CheckKind::Dns(DnsCheck { qname, qtype, over, rcode, answer: answer.map(Into::into) })
 }
 
 /// Answers one query with the messages that `answers` makes of it.
@@ -125,4 +127,89 @@ async fn a_name_server_that_is_not_there_refuses() {
     let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let outcome = probe_at(address, check(RecordType::A, 0, None)).await;
     assert_eq!(outcome, failure(FailureReason::Refused));
+}
+
+/// Answers one query over UDP, truncated, and then one over TCP on the same port.
+async fn serve_both(
+    by_tcp: impl FnOnce(Message) -> Vec<u8> + Send + 'static,
+) -> (SocketAddr, JoinHandle<()>) {
+    let (listener, address, server) = loop {
+        let (listener, address) = listener().await;
+        // The kernel chose a port that is free for TCP; now and then it is not for UDP.
+        if let Ok(server) = UdpSocket::bind(address).await {
+            break (listener, address, server);
+        }
+    };
+    let served = tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        let (len, client) = server.recv_from(&mut buffer).await.unwrap();
+        let query = Message::from_vec(&buffer[..len]).unwrap();
+        let mut cut = response(&query, ResponseCode::NoError, &[]);
+        cut.metadata.truncation = true;
+        server.send_to(&cut.to_vec().unwrap(), client).await.unwrap();
+        let query = take_by_tcp(&listener).await;
+        reply_by_tcp(query, by_tcp).await;
+    });
+    (address, served)
+}
+
+async fn take_by_tcp(listener: &TcpListener) -> (Message, TcpStream) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let len = stream.read_u16().await.unwrap();
+    let mut query = vec![0; len.into()];
+    stream.read_exact(&mut query).await.unwrap();
+    (Message::from_vec(&query).unwrap(), stream)
+}
+
+async fn reply_by_tcp(
+    (query, mut stream): (Message, TcpStream),
+    answer: impl FnOnce(Message) -> Vec<u8>,
+) {
+    stream.write_all(&answer(query)).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let _ = stream.read_u8().await;
+}
+
+/// A message as it goes over TCP.
+fn framed(message: &Message) -> Vec<u8> {
+    let octets = message.to_vec().unwrap();
+    [&u16::try_from(octets.len()).unwrap().to_be_bytes()[..], &octets].concat()
+}
+
+#[tokio::test]
+async fn what_is_truncated_is_asked_for_over_tcp() {
+    let one = [RData::A(A::new(192, 0, 2, 1))];
+    let whole = move |query| framed(&response(&query, ResponseCode::NoError, &one));
+    let (address, served) = serve_both(whole).await;
+    let wanted = check(RecordType::A, 0, Some(&[192, 0, 2, 1]));
+    assert!(is_success(probe_at(address, wanted).await));
+    served.await.unwrap();
+
+    let other = |query: Message| {
+        let mut other = response(&query, ResponseCode::NoError, &[]);
+        other.metadata.id = !query.metadata.id;
+        framed(&other)
+    };
+    let short = |query: Message| framed(&query)[..20].to_vec();
+    for answer in [other, short] {
+        let (address, served) = serve_both(answer).await;
+        let outcome = probe_at(address, check(RecordType::A, 0, None)).await;
+        assert_eq!(outcome, failure(FailureReason::Protocol));
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tcp_alone_is_asked_where_the_check_says_so() {
+    let (listener, address) = listener().await;
+    let served = tokio::spawn(async move {
+        let query = take_by_tcp(&listener).await;
+        reply_by_tcp(query, |query| framed(&response(&query, ResponseCode::NoError, &[]))).await;
+    });
+    let CheckKind::Dns(check) = check(RecordType::A, 0, None) else { unreachable!() };
+    let by_tcp = CheckKind::Dns(DnsCheck { over: Carrier::Tcp, ..check });
+    assert!(is_success(probe_at(address, by_tcp.clone()).await));
+    served.await.unwrap();
+    // Nobody listens any more.
+    assert_eq!(probe_at(address, by_tcp).await, failure(FailureReason::Refused));
 }

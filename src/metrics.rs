@@ -249,11 +249,12 @@ mod tests {
             FailureReason::Signal(9),
             FailureReason::Protocol,
             FailureReason::Resolve,
+            FailureReason::Success,
         ] {
             metrics.count_probe(ProbeOutcome::Failure(reason));
         }
         let text = metrics.render();
-        for (outcome, count) in PROBES.iter().zip([1, 15, 1]) {
+        for (outcome, count) in PROBES.iter().zip([1, 16, 1]) {
             let line = format!("windrose_probes_total{{outcome=\"{outcome}\"}} {count}\n");
             assert!(text.contains(&line), "{line}");
         }

@@ -199,9 +199,10 @@ fn millis(length: Duration) -> f64 {
 
 fn write_head(out: &mut dyn Write, found: &Found<'_>) -> io::Result<()> {
     let Found { zone, check: Check { name, spec }, .. } = found;
-    let CheckSpec { kind, interval, timeout, rise, fall, .. } = &**spec;
+    let CheckSpec { kind, interval, timeout, rise, fall, invert, .. } = &**spec;
     writeln!(out, "check {name} of zone {}: {}", shown(&zone.apex), kind.word())?;
     let (asks, expects) = (asks(kind), expects(kind));
+    let expects = if *invert { format!("anything but {expects}") } else { expects };
     writeln!(out, "  asks     {asks}")?;
     writeln!(out, "  expects  {expects}")?;
     writeln!(

@@ -34,11 +34,12 @@ pub(super) const KEYS: Keys = Keys {
         "timeout",
         "rise",
         "fall",
+        "invert",
         "slow",
         "slow-factor",
         "flap-damping",
     ],
-    unbuilt: &["invert", "quorum", "certificate-expiry"],
+    unbuilt: &["quorum", "certificate-expiry"],
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -69,7 +70,8 @@ fn read_spec(table: &Table<'_>, apex: &Name) -> CheckSpec {
     spec.timeout = read_timeout(table, spec.timeout, spec.interval);
     table.read_into("rise", &mut spec.rise, count);
     table.read_into("fall", &mut spec.fall, count);
-    spec.slow = read_slow(table);
+    table.read_into("invert", &mut spec.invert, Value::boolean);
+    spec.slow = if spec.invert { refuse_slow(table) } else { read_slow(table) };
     table.read_into("flap-damping", &mut spec.damping, Value::boolean);
     spec
 }
@@ -88,6 +90,15 @@ fn read_slow(table: &Table<'_>) -> Option<Slow> {
     }
     slow.floor = value.duration(MILLISECOND * 10..=Duration::from_secs(60)).unwrap_or(slow.floor);
     Some(slow)
+}
+
+/// What is wanted not to answer is never slow.
+fn refuse_slow(table: &Table<'_>) -> Option<Slow> {
+    for value in ["slow", "slow-factor"].into_iter().filter_map(|key| table.get(key)) {
+        let error = value.error(format!("`{}` means nothing in an inverted check", value.key));
+        value.push(error.hint("remove it: what is wanted not to answer is never slow"));
+    }
+    None
 }
 
 fn read_port(table: &Table<'_>, kind: Kind) -> u16 {

@@ -39,6 +39,8 @@ pub struct CheckSpec {
     pub rise: NonZeroU8,
     /// Failures that take a target down.
     pub fall: NonZeroU8,
+    /// Whether success and failure change places.
+    pub invert: bool,
     /// What of its answers are slow; none are without.
     pub slow: Option<Slow>,
     /// Whether a target that goes down again and again is held back before it comes up once more.
@@ -57,6 +59,7 @@ impl CheckSpec {
             timeout: Duration::from_secs(2),
             rise: COUNT,
             fall: COUNT,
+            invert: false,
             slow: Some(Slow::default()),
             damping: true,
         }

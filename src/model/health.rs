@@ -88,11 +88,13 @@ pub enum FailureReason {
     Protocol,
     /// The host's name could not be resolved.
     Resolve,
+    /// It succeeded, where the check wants that it does not.
+    Success,
 }
 
 impl FailureReason {
     /// The words of all reasons: their kinds, without their numbers.
-    pub const WORDS: [&str; 15] = [
+    pub const WORDS: [&str; 16] = [
         "timeout",
         "refused",
         "unreachable",
@@ -108,6 +110,7 @@ impl FailureReason {
         "signal",
         "protocol",
         "resolve",
+        "success",
     ];
 
     /// Its place among [`WORDS`](Self::WORDS).
@@ -129,6 +132,7 @@ impl FailureReason {
             Self::Signal(_) => 12,
             Self::Protocol => 13,
             Self::Resolve => 14,
+            Self::Success => 15,
         }
     }
 }
@@ -160,6 +164,7 @@ impl fmt::Display for FailureReason {
             Self::Signal(number) => write!(f, "ended by signal {number}"),
             Self::Protocol => f.write_str("answer breaks the protocol"),
             Self::Resolve => f.write_str("host name not resolved"),
+            Self::Success => f.write_str("success, which is not wanted"),
         }
     }
 }
@@ -220,6 +225,19 @@ pub enum LocalError {
     Address,
     /// Any other refusal of our own kernel.
     Other,
+}
+
+impl ProbeOutcome {
+    /// The same with success and failure in each other's place. A failure that is wanted took no time that
+    /// would say anything of the target.
+    #[must_use]
+    pub const fn inverted(self) -> Self {
+        match self {
+            Self::Success(_) => Self::Failure(FailureReason::Success),
+            Self::Failure(_) => Self::Success(Duration::ZERO),
+            Self::LocalError(error) => Self::LocalError(error),
+        }
+    }
 }
 
 impl fmt::Display for LocalError {

@@ -27,12 +27,14 @@ impl Target {
     /// under another check, have other lines.
     #[must_use]
     pub fn key(&self) -> String {
-        let CheckSpec { kind, port, interval, timeout, rise, fall, slow, damping } = &*self.spec;
+        let CheckSpec { kind, port, interval, timeout, rise, fall, invert, slow, damping } =
+            &*self.spec;
         let (word, host) = (kind.word(), &self.host);
         let (interval, timeout) = (interval.as_nanos(), timeout.as_nanos());
         let mut common = format!(
             "{word} {host} port={port} interval={interval}ns timeout={timeout}ns rise={rise} fall={fall}"
         );
+        common.push_str(if *invert { " invert=true" } else { "" });
         common.push_str(&added(*slow, *damping));
         match own_key(kind) {
             own if own.is_empty() => common,

@@ -125,6 +125,17 @@ impl Probe {
     }
 
     async fn run_noting(&mut self, trace: &mut Trace) -> ProbeOutcome {
+        let outcome = self.run_straight(trace).await;
+        if !self.target.spec.invert {
+            return outcome;
+        }
+        if let ProbeOutcome::Failure(reason) = outcome {
+            trace.fact(|| format!("{reason}, as is wanted"));
+        }
+        outcome.inverted()
+    }
+
+    async fn run_straight(&mut self, trace: &mut Trace) -> ProbeOutcome {
         let limit = self.target.spec.timeout;
         match timeout(limit, self.attempt(trace)).await {
             Ok(Ok(took)) => ProbeOutcome::Success(took),

@@ -174,6 +174,7 @@ fn every_part_of_a_target_is_part_of_its_key() {
         tcp(2),
         Target { host: TargetHost::Name("a.test.".parse().unwrap()), ..base.clone() },
         changed(|spec| spec.port = 81),
+        changed(|spec| spec.invert = true),
         changed(|spec| spec.interval = Duration::from_secs(11)),
         changed(|spec| spec.timeout = Duration::from_secs(3)),
         changed(|spec| spec.rise = NonZeroU8::MIN),

@@ -157,6 +157,7 @@ fn code_of(reason: FailureReason) -> (u8, u16) {
         FailureReason::Signal(number) => (13, number.into()),
         FailureReason::Protocol => (14, 0),
         FailureReason::Resolve => (15, 0),
+        FailureReason::Success => (16, 0),
     }
 }
 
@@ -179,6 +180,7 @@ fn reason_of(code: u8, number: u16) -> Option<FailureReason> {
         13 => FailureReason::Signal(small()?),
         14 => FailureReason::Protocol,
         15 => FailureReason::Resolve,
+        16 => FailureReason::Success,
         _ => return None,
     })
 }

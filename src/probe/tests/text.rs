@@ -5,6 +5,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::model::check::ExecCheck;
 use crate::probe::answer::ANSWER_OCTETS_MAX;
 
 fn says(over: Carrier, send: &str, expect: &str) -> CheckKind {
@@ -105,4 +106,23 @@ async fn udp_silence_is_a_timeout_and_a_closed_port_a_refusal() {
     assert_eq!(probe_hurried(address, check()).await, failure(FailureReason::Timeout));
     drop(server);
     assert_eq!(probe_at(address, check()).await, failure(FailureReason::Refused));
+}
+
+#[tokio::test]
+async fn an_inverted_check_wants_what_others_do_not() {
+    let (listener, address) = listener().await;
+    let mut target = target_at(address, CheckKind::Tcp);
+    Arc::make_mut(&mut target.spec).invert = true;
+    let prober = Prober::new(Clock::start());
+    let open = probe_target(&prober, target.clone()).await;
+    assert_eq!(open, failure(FailureReason::Success));
+    drop(listener);
+    let (outcome, account) = prober.prepare(target.clone()).run_telling().await;
+    assert_eq!(outcome, ProbeOutcome::Success(Duration::ZERO));
+    assert_eq!(account.facts, ["refused, as is wanted"]);
+    // What we cannot ask says nothing, whatever is wanted of it.
+    Arc::make_mut(&mut target.spec).kind =
+        CheckKind::Exec(ExecCheck { program: "absent".to_owned(), arguments: Vec::new() });
+    let unable = probe_target(&prober, target).await;
+    assert!(matches!(unable, ProbeOutcome::LocalError(_)), "{unable:?}");
 }

@@ -208,7 +208,7 @@ impl Intake {
 
     fn count(&self, observation: &Observation) {
         let counter = match observation.outcome {
-            ProbeOutcome::Success(_) => &self.counters.successes,
+            ProbeOutcome::Success(_) | ProbeOutcome::Flawed(..) => &self.counters.successes,
             ProbeOutcome::Failure(_) => &self.counters.failures,
             ProbeOutcome::LocalError(error) => {
                 self.log_local_error(observation, error);

@@ -71,7 +71,7 @@ impl Counters {
 const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "https", "quic"];
 
 /// How probes end.
-const PROBES: [&str; 3] = ["success", "failure", "local-error"];
+const PROBES: [&str; 4] = ["success", "flawed", "failure", "local-error"];
 
 /// All counters of the process.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ pub struct Metrics {
     pub swaps: AtomicU64,
     /// Reloads that were refused.
     pub reloads_refused: AtomicU64,
-    /// Probes by how they ended: well, badly, or not made for want of something of our own.
+    /// Probes by how they ended: well, nearly so, badly, or not made for want of something of our own.
     probes: [AtomicU64; PROBES.len()],
     /// Those that ended badly, by the place of the reason.
     probe_failures: [AtomicU64; FailureReason::WORDS.len()],
@@ -123,11 +123,12 @@ impl Metrics {
     pub fn count_probe(&self, outcome: ProbeOutcome) {
         let ended = match outcome {
             ProbeOutcome::Success(_) => 0,
+            ProbeOutcome::Flawed(..) => 1,
             ProbeOutcome::Failure(reason) => {
                 self.probe_failures[reason.place()].fetch_add(1, Ordering::Relaxed);
-                1
+                2
             }
-            ProbeOutcome::LocalError(_) => 2,
+            ProbeOutcome::LocalError(_) => 3,
         };
         self.probes[ended].fetch_add(1, Ordering::Relaxed);
     }
@@ -226,12 +227,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::health::LocalError;
+    use crate::model::health::{Flaw, LocalError};
 
     #[test]
     fn probes_are_counted_by_their_end_and_failures_by_their_reason() {
         let metrics = Metrics::default();
         metrics.count_probe(ProbeOutcome::Success(Duration::from_millis(3)));
+        metrics.count_probe(ProbeOutcome::Flawed(Duration::ZERO, Flaw::CertificateOver));
         metrics.count_probe(ProbeOutcome::LocalError(LocalError::Address));
         for reason in [
             FailureReason::Timeout,
@@ -254,7 +256,7 @@ mod tests {
             metrics.count_probe(ProbeOutcome::Failure(reason));
         }
         let text = metrics.render();
-        for (outcome, count) in PROBES.iter().zip([1, 16, 1]) {
+        for (outcome, count) in PROBES.iter().zip([1, 1, 16, 1]) {
             let line = format!("windrose_probes_total{{outcome=\"{outcome}\"}} {count}\n");
             assert!(text.contains(&line), "{line}");
         }

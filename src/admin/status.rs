@@ -92,6 +92,9 @@ pub struct TargetReport {
     pub seen_secs: Option<u64>,
     /// How the last probe ended: `12.3 ms`, `timeout`.
     pub last: Option<String>,
+    /// Why it is degraded, as far as this machine's own probes tell: `slow`, `certificate ends in 9 days`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded_by: Vec<String>,
     /// What speaks against the verdict so far: `1 failure remembered`.
     pub doubts: Option<String>,
     /// Whether the verdict comes from an earlier run and nothing has confirmed it yet.
@@ -166,6 +169,7 @@ fn alias_reports(state: &AdminState, snapshot: &Snapshot, now: Time) -> Vec<Alia
 fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> TargetReport {
     let last = status.last.map(|(_, outcome)| match outcome {
         ProbeOutcome::Success(took) => format!("{:.1} ms", took.as_secs_f64() * 1e3),
+        ProbeOutcome::Flawed(took, flaw) => format!("{:.1} ms, {flaw}", took.as_secs_f64() * 1e3),
         ProbeOutcome::Failure(reason) => reason.to_string(),
         ProbeOutcome::LocalError(error) => format!("not probed: {error}"),
     });
@@ -176,10 +180,20 @@ fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> Ta
         age_secs: now.since(status.health.since).as_secs(),
         seen_secs: status.seen.map(|seen| now.since(seen).as_secs()),
         last,
+        degraded_by: degraded_by(status),
         doubts: doubts(status, now),
         is_restored: status.is_restored,
         votes: Vec::new(),
     }
+}
+
+/// Why a target is degraded.
+fn degraded_by(status: &TargetStatus) -> Vec<String> {
+    let slow = status.is_slow.then(|| match status.usual {
+        Some(usual) => format!("slow, usually {:.1} ms", usual.as_secs_f64() * 1e3),
+        None => "slow".to_owned(),
+    });
+    slow.into_iter().chain(status.flaw.map(|flaw| flaw.to_string())).collect()
 }
 
 /// What speaks against a verdict, or keeps it.

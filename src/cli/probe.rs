@@ -13,7 +13,7 @@ use super::{Console, Exit, Failure, ProbeArguments, check, read_server, write_js
 use crate::clock::Clock;
 use crate::load::{self, Place};
 use crate::model::check::{
-    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck,
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck, TlsTerms,
 };
 use crate::model::health::ProbeOutcome;
 use crate::model::{Check, CheckId, CheckKind, CheckSpec, EndpointId, Name, Report, Target, Zone};
@@ -63,7 +63,7 @@ pub(super) fn run(
         .with_programs(load::programs(place, &config))
         .with_denied(Denied::new(&config));
     let results = probe_all(&asked, arguments.count, &prober)?;
-    let is_up = results.iter().all(|result| result.verdict == UP);
+    let is_up = results.iter().all(|result| matches!(result.verdict, UP | DEGRADED));
     if arguments.json {
         write_json(console, &results)?;
     } else {
@@ -133,6 +133,7 @@ fn endpoints(found: &Found<'_>) -> Vec<Asked> {
 // ---- How it went ----
 
 const UP: &str = "up";
+const DEGRADED: &str = "degraded";
 
 /// One probe for programs.
 #[derive(Serialize)]
@@ -148,7 +149,7 @@ struct ProbeReport {
     said: String,
     /// How long a success took, in milliseconds.
     took_ms: Option<f64>,
-    /// `up`, `down`, or `unknown` when this machine could not ask.
+    /// `up`, `degraded`, `down`, or `unknown` when this machine could not ask.
     verdict: &'static str,
     /// Why it is not up.
     reason: Option<String>,
@@ -174,6 +175,7 @@ impl ProbeReport {
         let Account { steps, address, facts, said } = account;
         let (took, verdict, reason) = match outcome {
             ProbeOutcome::Success(took) => (Some(took), UP, None),
+            ProbeOutcome::Flawed(took, flaw) => (Some(took), DEGRADED, Some(flaw.to_string())),
             ProbeOutcome::Failure(reason) => (None, "down", Some(reason.to_string())),
             ProbeOutcome::LocalError(error) => (None, "unknown", Some(error.to_string())),
         };
@@ -199,11 +201,12 @@ fn millis(length: Duration) -> f64 {
 
 fn write_head(out: &mut dyn Write, found: &Found<'_>) -> io::Result<()> {
     let Found { zone, check: Check { name, spec }, .. } = found;
-    let CheckSpec { kind, interval, timeout, rise, fall, invert, .. } = &**spec;
+    let CheckSpec { kind, interval, timeout, rise, fall, invert, tls, .. } = &**spec;
     writeln!(out, "check {name} of zone {}: {}", shown(&zone.apex), kind.word())?;
     let (asks, expects) = (asks(kind), expects(kind));
     let expects = if *invert { format!("anything but {expects}") } else { expects };
-    writeln!(out, "  asks     {asks}")?;
+    let terms = tls.as_deref().map(terms).unwrap_or_default();
+    writeln!(out, "  asks     {asks}{terms}")?;
     writeln!(out, "  expects  {expects}")?;
     writeln!(
         out,
@@ -265,6 +268,18 @@ fn asks(kind: &CheckKind) -> String {
         }
         CheckKind::Icmp => "an ICMP echo request, twice if need be".to_owned(),
     }
+}
+
+/// What a check over TLS goes by.
+fn terms(terms: &TlsTerms) -> String {
+    let TlsTerms { roots, identity, margin } = terms;
+    let roots = roots.as_ref().map(|_| ", by a CA of its own".to_owned());
+    let identity = identity.as_ref().map(|_| ", showing one of its own".to_owned());
+    let margin = margin.map(|margin| match margin.as_secs() / 3600 {
+        hours @ 0..48 => format!(", good for {hours} hours"),
+        hours => format!(", good for {} days", hours / 24),
+    });
+    [roots, identity, margin].into_iter().flatten().collect()
 }
 
 /// What counts as a success.

@@ -61,7 +61,7 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
             target.endpoints.join(", "),
             target.target.clone(),
             last,
-            target.doubts.clone().unwrap_or_default(),
+            target.degraded_by.iter().chain(&target.doubts).cloned().collect::<Vec<_>>().join(", "),
         ]);
     }
     table.write(out, "")?;
@@ -212,6 +212,7 @@ mod tests {
             age_secs,
             seen_secs: Some(2),
             last: Some("12.0 ms".to_owned()),
+            degraded_by: Vec::new(),
             doubts: None,
             is_restored: false,
             votes: Vec::new(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::check_kinds::{KINDS, KINDS_UNBUILT, Kind, read_kind};
 use super::reader::{Key, Keys, Table, Value};
-use super::text;
+use super::{ZoneFiles, check_tls, text};
 use crate::model::check::Slow;
 use crate::model::{Check, CheckKind, CheckSpec, Name};
 
@@ -22,6 +22,10 @@ pub(super) const KEYS: Keys = Keys {
         "path",
         "host",
         "verify",
+        "ca",
+        "certificate",
+        "key",
+        "expiry-warning",
         "send",
         "query",
         "tls",
@@ -39,17 +43,23 @@ pub(super) const KEYS: Keys = Keys {
         "slow-factor",
         "flap-damping",
     ],
-    unbuilt: &["quorum", "certificate-expiry"],
+    unbuilt: &["quorum"],
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// `slow`, when nothing is.
 const NEVER: &str = "never";
 
-/// Reads one check; names in it are relative to `apex`. After a finding the result is only good for going on.
-pub(super) fn read<'d>((key, value): (Key<'d>, Value<'d>), apex: &Name) -> Check {
+/// Reads one check; names in it are relative to `apex`, and files are `files`. After a finding the result is only
+/// good for going on.
+pub(super) fn read<'d>(
+    (key, value): (Key<'d>, Value<'d>),
+    apex: &Name,
+    files: &dyn ZoneFiles,
+) -> Check {
     let what = format!("check `{}`", key.text);
-    let spec = value.table(what, &KEYS).map_or_else(default_spec, |table| read_spec(&table, apex));
+    let table = value.table(what, &KEYS);
+    let spec = table.map_or_else(default_spec, |table| read_spec(&table, apex, files));
     Check { name: key.text.to_owned(), spec: Arc::new(spec) }
 }
 
@@ -58,12 +68,15 @@ fn default_spec() -> CheckSpec {
     CheckSpec::new(CheckKind::Tcp, 0)
 }
 
-fn read_spec(table: &Table<'_>, apex: &Name) -> CheckSpec {
+fn read_spec(table: &Table<'_>, apex: &Name, files: &dyn ZoneFiles) -> CheckSpec {
     let mut spec = default_spec();
     let kind = table.require("kind", "\"https\"");
     if let Some(kind) = kind.and_then(|value| value.choice(&KINDS, &KINDS_UNBUILT)) {
         spec.kind = read_kind(table, kind, apex);
         spec.port = read_port(table, kind);
+        if let Some(verify) = spec.kind.verifies() {
+            spec.tls = check_tls::read(table, verify, files);
+        }
     }
     let intervals = MILLISECOND * 100..=Duration::from_secs(3600);
     table.read_into("interval", &mut spec.interval, |value| value.duration(intervals));
@@ -71,7 +84,7 @@ fn read_spec(table: &Table<'_>, apex: &Name) -> CheckSpec {
     table.read_into("rise", &mut spec.rise, count);
     table.read_into("fall", &mut spec.fall, count);
     table.read_into("invert", &mut spec.invert, Value::boolean);
-    spec.slow = if spec.invert { refuse_slow(table) } else { read_slow(table) };
+    spec.slow = if spec.invert { refuse_quality(table) } else { read_slow(table) };
     table.read_into("flap-damping", &mut spec.damping, Value::boolean);
     spec
 }
@@ -92,11 +105,13 @@ fn read_slow(table: &Table<'_>) -> Option<Slow> {
     Some(slow)
 }
 
-/// What is wanted not to answer is never slow.
-fn refuse_slow(table: &Table<'_>) -> Option<Slow> {
-    for value in ["slow", "slow-factor"].into_iter().filter_map(|key| table.get(key)) {
+/// What is wanted not to answer is never slow, and shows no certificate.
+fn refuse_quality(table: &Table<'_>) -> Option<Slow> {
+    for value in
+        ["slow", "slow-factor", "expiry-warning"].into_iter().filter_map(|key| table.get(key))
+    {
         let error = value.error(format!("`{}` means nothing in an inverted check", value.key));
-        value.push(error.hint("remove it: what is wanted not to answer is never slow"));
+        value.push(error.hint("remove it: what is wanted not to answer cannot do so poorly"));
     }
     None
 }

@@ -56,13 +56,20 @@ type OwnKey = (&'static str, &'static [Kind]);
 const WITH_PORT: [Kind; 8] =
     [Kind::Tcp, Kind::Udp, Kind::Tls, Kind::Http, Kind::Https, Kind::Dns, Kind::Grpc, Kind::Exec];
 
-const OWN_KEYS: [OwnKey; 13] = [
+/// What may be over TLS.
+const WITH_TLS: [Kind; 3] = [Kind::Tls, Kind::Https, Kind::Grpc];
+
+const OWN_KEYS: [OwnKey; 17] = [
     ("port", &WITH_PORT),
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
     ("headers", &[Kind::Http, Kind::Https]),
     ("host", &[Kind::Tls, Kind::Http, Kind::Https, Kind::Grpc]),
-    ("verify", &[Kind::Tls, Kind::Https, Kind::Grpc]),
+    ("verify", &WITH_TLS),
+    ("ca", &WITH_TLS),
+    ("certificate", &WITH_TLS),
+    ("key", &WITH_TLS),
+    ("expiry-warning", &WITH_TLS),
     ("send", &[Kind::Tcp, Kind::Udp]),
     ("query", &[Kind::Dns]),
     ("transport", &[Kind::Dns]),
@@ -269,9 +276,11 @@ fn read_grpc(table: &Table<'_>) -> GrpcCheck {
     let mut grpc = GrpcCheck { tls: false, host, verify: true, service: String::new() };
     table.read_into("tls", &mut grpc.tls, Value::boolean);
     table.read_into("verify", &mut grpc.verify, Value::boolean);
-    if let Some(value) = table.get("verify").filter(|_| !grpc.tls) {
-        let error = value.error("there is no certificate to verify without TLS");
-        value.push(error.hint("remove `verify`, or add `tls = true`"));
+    for key in ["verify", "ca", "certificate", "key", "expiry-warning"] {
+        if let Some(value) = table.get(key).filter(|_| !grpc.tls) {
+            let error = value.error(format!("`{key}` means nothing without TLS"));
+            value.push(error.hint(format!("remove `{key}`, or add `tls = true`")));
+        }
     }
     table.read_into("service", &mut grpc.service, |value| {
         value.parsed("a service such as `\"shop.Cart\"`", |text| match text.len() {

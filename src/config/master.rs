@@ -58,7 +58,7 @@ fn open(files: &dyn ZoneFiles, name: &str) -> Result<Pieces, String> {
 
 /// Files outside the zone directory are out of reach: a zone file may come from somebody who should
 /// not see them.
-fn judge_path(name: &str) -> Result<(), &'static str> {
+pub(super) fn judge_path(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("the name is empty"),
         _ if name.starts_with(['/', '\\']) || name.contains(':') => {

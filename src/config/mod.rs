@@ -18,6 +18,7 @@ mod by_load;
 mod capacity;
 mod check;
 mod check_kinds;
+mod check_tls;
 mod clash;
 mod client_map;
 mod document;

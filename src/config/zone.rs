@@ -114,7 +114,7 @@ pub(super) fn read(
     };
     // A zone without a name is read to its end, as the root, for the sake of its other faults.
     let name = apex.as_ref().map_or_else(Name::root, |(name, _)| name.clone());
-    let (mut zone, mut names) = read_body(&root, name, &text, names);
+    let (mut zone, mut names) = read_body(&root, files, name, &text, names);
     let records = named.map(|(_, file)| file.to_owned());
     findings.finish(report);
     // Without an SOA the records are not all known, or their want of one has been reported.
@@ -143,6 +143,7 @@ fn read_apex(root: &Table<'_>, stem: &str) -> Option<(Name, Span)> {
 /// could not be read, so that nothing can be said about what it lacks.
 fn read_body(
     root: &Table<'_>,
+    files: &dyn ZoneFiles,
     apex: Name,
     text: &str,
     mut names: Option<NamesBuilder>,
@@ -208,7 +209,7 @@ fn read_body(
     let rtts = rtt::read(root, &region_names, &of_entries);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
-    let checks = read_checks(checks, &apex, &pools, &endpoints);
+    let checks = read_checks(checks, (&apex, files), &pools, &endpoints);
     let mut zone = Zone {
         names: Arc::default(),
         programs: programs_of(&check_keys, &checks),
@@ -246,7 +247,7 @@ fn read_pools<'d>(
 
 fn read_checks(
     entries: Vec<(Key<'_>, Value<'_>)>,
-    apex: &Name,
+    (apex, files): (&Name, &dyn ZoneFiles),
     pools: &[Pool],
     endpoints: &[Endpoint],
 ) -> Vec<Check> {
@@ -258,7 +259,7 @@ fn read_checks(
         pools.iter().filter(|pool| is_addressed(pool)).filter_map(|pool| pool.check).collect();
     let entries = entries.into_iter().enumerate();
     let checks = entries.map(|(index, entry)| {
-        let check = check::read(entry, apex);
+        let check = check::read(entry, apex, files);
         check::warn_unnamed(entry, &check, addressed.contains(&CheckId::new(index)));
         check
     });

@@ -63,7 +63,10 @@ impl ResponseTimes {
     /// Takes note of a probe's result. Returns the reports that are due. Failures say nothing about how
     /// busy a target is.
     pub(super) fn observe(&mut self, observation: &Observation) -> Vec<LoadReport> {
-        let ProbeOutcome::Success(took) = observation.outcome else { return Vec::new() };
+        let (ProbeOutcome::Success(took) | ProbeOutcome::Flawed(took, _)) = observation.outcome
+        else {
+            return Vec::new();
+        };
         let Some(followed) = self.hosts.get_mut(&observation.target.host) else {
             return Vec::new();
         };

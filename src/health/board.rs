@@ -17,7 +17,7 @@ use std::time::Duration;
 use dashmap::{DashMap, Entry as Slot};
 
 use super::Tracker;
-use crate::model::health::ProbeOutcome;
+use crate::model::health::{Flaw, ProbeOutcome};
 use crate::model::{
     FailureReason, Observation, Target, TargetHealth, TargetId, Time, Transition, Verdict,
 };
@@ -102,6 +102,10 @@ pub struct TargetStatus {
     pub off_pace: u32,
     /// How long the target usually takes to answer, once that is known.
     pub usual: Option<Duration>,
+    /// Whether a target that is up is slow.
+    pub is_slow: bool,
+    /// What is wrong with a target that is up, if that is held against it.
+    pub flaw: Option<Flaw>,
     /// Until when a target that is down is held back for flapping; may be over.
     pub held_until: Option<Time>,
     /// Probes that our own machine could not make.
@@ -275,7 +279,7 @@ impl Entry {
         self.last = Some((*at, *outcome));
         match outcome {
             ProbeOutcome::LocalError(_) => self.local_errors += 1,
-            ProbeOutcome::Success(took) => {
+            ProbeOutcome::Success(took) | ProbeOutcome::Flawed(took, _) => {
                 (self.took, self.failures_in_a_row) = (Some(*took), 0);
             }
             ProbeOutcome::Failure(reason) => {
@@ -324,6 +328,8 @@ impl Entry {
             successes: self.tracker.successes(),
             off_pace: self.tracker.off_pace(),
             usual: self.tracker.usual(),
+            is_slow: self.tracker.is_slow(),
+            flaw: self.tracker.flaw(),
             held_until: self.seen.and_then(|seen| self.tracker.held_until(seen)),
             local_errors: self.local_errors,
             is_restored: self.is_restored,

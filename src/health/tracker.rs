@@ -21,8 +21,9 @@
 //! fails now and then does not. The slow path (12 of 20) catches what a `fall` of 7 or more would
 //! let pass: long bad spells between long good ones.
 //!
-//! A target that is up is `degraded` instead of `up` while its answers are [slow](super::speed). Slow
-//! answers are successes: they never take a target down. A target that fell again and again is
+//! A target that is up is `degraded` instead of `up` while its answers are [slow](super::speed), or something
+//! else is wrong with them: `fall` in a row make it so, `rise` without end it. Such answers are successes: they
+//! never take a target down. A target that fell again and again is
 //! [held back](super::damping) at its next rise: it stays down although it answers.
 //!
 //! | state | pace: from the start of one probe to the start of the next |
@@ -37,7 +38,7 @@ use std::time::Duration;
 use super::damping::Damping;
 use super::speed::Speed;
 use crate::model::check::Slow;
-use crate::model::health::ProbeOutcome;
+use crate::model::health::{Flaw, ProbeOutcome};
 use crate::model::{CheckSpec, FailureReason, Time, Verdict};
 
 /// The longest gap between the probes that confirm a first failure.
@@ -64,6 +65,7 @@ pub struct Tracker {
     state: State,
     window: Window,
     speed: Speed,
+    flaws: Flaws,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +141,15 @@ pub enum Cause {
         /// How long the last of them took.
         last: Duration,
     },
+    /// So many answers in a row with which something was wrong.
+    Flawed {
+        /// How many.
+        count: u32,
+        /// What was wrong with the last of them.
+        last: Flaw,
+    },
+    /// So many answers in a row with which nothing was wrong any more.
+    Flawless(u32),
 }
 
 impl Tracker {
@@ -154,12 +165,14 @@ impl Tracker {
             state: State::Init,
             window: Window::default(),
             speed: Speed::default(),
+            flaws: Flaws::default(),
         }
     }
 
     /// A tracker that goes on from a verdict remembered from an earlier life, as if its last
     /// results had all confirmed it, and from what was its usual time to answer. That nothing was known
-    /// is as good as nothing.
+    /// is as good as nothing. One that was degraded is so by all that could have made it so, until answers
+    /// say otherwise.
     #[must_use]
     pub fn resumed(spec: &CheckSpec, verdict: Verdict, usual: Option<Duration>) -> Self {
         let (state, is_slow) = match verdict {
@@ -168,17 +181,18 @@ impl Tracker {
             Verdict::Down => (State::DOWN, false),
             Verdict::Unknown => (State::Init, false),
         };
-        Self { state, speed: Speed::resumed(usual, is_slow), ..Self::new(spec) }
+        let has_margin = spec.tls.as_ref().is_some_and(|terms| terms.margin.is_some());
+        let is_held = verdict == Verdict::Degraded && has_margin;
+        let flaws = Flaws { is_held, ..Flaws::default() };
+        Self { state, speed: Speed::resumed(usual, is_slow), flaws, ..Self::new(spec) }
     }
 
     /// Takes in a result that came at `at`; the change that it brings, if it does.
     pub fn observe(&mut self, outcome: ProbeOutcome, at: Time) -> Option<Change> {
         let from = self.verdict();
         let cause = match outcome {
-            ProbeOutcome::Success(took) => {
-                let pace = self.note_pace(took);
-                self.succeed(at).or(pace)
-            }
+            ProbeOutcome::Success(took) => self.answer(took, None, at),
+            ProbeOutcome::Flawed(took, flaw) => self.answer(took, Some(flaw), at),
             ProbeOutcome::Failure(reason) => self.fail(reason, at),
             ProbeOutcome::LocalError(_) => None,
         }?;
@@ -190,9 +204,16 @@ impl Tracker {
     /// count, and neither does how long it took.
     pub fn observe_impaired(&mut self, outcome: ProbeOutcome, at: Time) -> Option<Change> {
         let from = self.verdict();
-        let ProbeOutcome::Success(_) = outcome else { return None };
+        let (ProbeOutcome::Success(_) | ProbeOutcome::Flawed(..)) = outcome else { return None };
         let cause = self.succeed(at)?;
         Some(Change { from, to: self.verdict(), cause })
+    }
+
+    /// Takes in an answer as it should be, or nearly so.
+    fn answer(&mut self, took: Duration, flaw: Option<Flaw>, at: Time) -> Option<Cause> {
+        let pace = self.note_pace(took);
+        let flaw = self.flaws.observe(flaw, self.fall, self.rise);
+        self.succeed(at).or(pace).or(flaw)
     }
 
     /// Why the target is slow from now on, or no longer is.
@@ -280,7 +301,7 @@ impl Tracker {
     pub const fn verdict(&self) -> Verdict {
         match self.state {
             State::Init => Verdict::Unknown,
-            State::Up { .. } if self.speed.is_slow() => Verdict::Degraded,
+            State::Up { .. } if self.speed.is_slow() || self.flaws.is_held => Verdict::Degraded,
             State::Up { .. } => Verdict::Up,
             State::Down { .. } => Verdict::Down,
         }
@@ -306,6 +327,19 @@ impl Tracker {
             State::Up { .. } => self.speed.against(),
             State::Init | State::Down { .. } => 0,
         }
+    }
+
+    /// Whether a target that is up is slow.
+    #[must_use]
+    pub const fn is_slow(&self) -> bool {
+        matches!(self.state, State::Up { .. }) && self.speed.is_slow()
+    }
+
+    /// What is wrong with a target that is up, once that is held against it.
+    #[must_use]
+    pub fn flaw(&self) -> Option<Flaw> {
+        let is_up = matches!(self.state, State::Up { .. });
+        self.flaws.last.filter(|_| is_up && self.flaws.is_held)
     }
 
     /// The failures that are remembered against a target that is up.
@@ -362,14 +396,17 @@ impl Tracker {
         }
     }
 
-    /// When it could become slow, or stop to be, if results come at such a gap.
+    /// When it could become degraded, or stop to be, if results come at such a gap.
     fn next_change_of_pace(&self, gap: Duration) -> Duration {
-        let needed = match (self.speed.is_slow(), self.speed.against()) {
-            (false, 0) => return Duration::MAX,
-            (false, against) => self.fall - against,
-            (true, against) => self.rise - against,
+        let needed = |is_held: bool, against: u32| match (is_held, against) {
+            (false, 0) => None,
+            (false, against) => Some(self.fall - against),
+            (true, against) => Some(self.rise - against),
         };
-        gap.saturating_mul(needed)
+        let speed = needed(self.speed.is_slow(), self.speed.against());
+        let flaws = needed(self.flaws.is_held, self.flaws.against);
+        let soonest = speed.into_iter().chain(flaws).min();
+        soonest.map_or(Duration::MAX, |probes| gap.saturating_mul(probes))
     }
 
     fn confirm_gap(&self) -> Duration {
@@ -412,7 +449,38 @@ impl fmt::Display for Cause {
             Self::Quick { count, last } => {
                 write!(f, "{} in a row, last: {}", Answers(*count, "quick"), Millis(*last))
             }
+            Self::Flawed { count: 1, last } => last.fmt(f),
+            Self::Flawed { count, last } => write!(f, "{count} times in a row: {last}"),
+            Self::Flawless(count) => write!(f, "{} in a row", Answers(*count, "flawless")),
         }
+    }
+}
+
+/// Whether something is wrong with answers, which `fall` in a row say and `rise` in a row end.
+#[derive(Clone, Copy, Default, Debug)]
+struct Flaws {
+    is_held: bool,
+    /// Answers in a row that speak against `is_held`.
+    against: u32,
+    /// What was wrong with the last answer with which something was.
+    last: Option<Flaw>,
+}
+
+impl Flaws {
+    /// Takes in what was wrong with an answer; why `is_held` has moved, if it has.
+    fn observe(&mut self, flaw: Option<Flaw>, fall: u32, rise: u32) -> Option<Cause> {
+        self.last = flaw.or(self.last);
+        self.against = if flaw.is_some() == self.is_held { 0 } else { self.against + 1 };
+        let count = self.against;
+        if count < if self.is_held { rise } else { fall } {
+            return None;
+        }
+        self.is_held = !self.is_held;
+        self.against = 0;
+        Some(match flaw {
+            Some(last) => Cause::Flawed { count, last },
+            None => Cause::Flawless(count),
+        })
     }
 }
 

@@ -45,6 +45,8 @@ pub struct CheckSpec {
     pub slow: Option<Slow>,
     /// Whether a target that goes down again and again is held back before it comes up once more.
     pub damping: bool,
+    /// What checks over TLS go by beside names; none where all of it is at its default.
+    pub tls: Option<Arc<TlsTerms>>,
 }
 
 impl CheckSpec {
@@ -62,7 +64,35 @@ impl CheckSpec {
             invert: false,
             slow: Some(Slow::default()),
             damping: true,
+            tls: None,
         }
+    }
+}
+
+/// Whom a check over TLS trusts, who it is itself, and what it wants of certificates.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct TlsTerms {
+    /// The certificates, in DER, that may vouch for the target's; those that the machine trusts when absent.
+    pub roots: Option<Vec<Vec<u8>>>,
+    /// What is shown to targets that ask for it.
+    pub identity: Option<TlsIdentity>,
+    /// The target's certificate should be good for so long; as long as it is good when absent.
+    pub margin: Option<Duration>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TlsIdentity {
+    /// The certificate, followed by those that vouch for it, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Its private key, in DER: PKCS #8, PKCS #1 or SEC 1.
+    pub key: Vec<u8>,
+}
+
+/// Without the key, which is nothing to print.
+impl fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsIdentity").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
@@ -226,6 +256,23 @@ pub enum TargetHost {
 }
 
 impl CheckKind {
+    /// Whether certificates are verified; `None` where there are none.
+    #[must_use]
+    pub const fn verifies(&self) -> Option<bool> {
+        match self {
+            Self::Tls(TlsCheck { verify, .. })
+            | Self::Http(HttpCheck { tls: true, verify, .. })
+            | Self::Grpc(GrpcCheck { tls: true, verify, .. }) => Some(*verify),
+            Self::Http(HttpCheck { tls: false, .. })
+            | Self::Grpc(GrpcCheck { tls: false, .. })
+            | Self::Tcp
+            | Self::Text(_)
+            | Self::Dns(_)
+            | Self::Exec(_)
+            | Self::Icmp => None,
+        }
+    }
+
     /// The word in zone files: `tcp`, `http`, `dns`, …
     #[must_use]
     pub const fn word(&self) -> &'static str {

@@ -209,11 +209,36 @@ pub struct Observation {
 pub enum ProbeOutcome {
     /// The target answered as expected, after this long.
     Success(Duration),
+    /// It did, but something is wrong with it.
+    Flawed(Duration, Flaw),
     /// It did not.
     Failure(FailureReason),
     /// Our own machine could not ask (no descriptor, no address, no route of its own). Says
     /// nothing about the target and never counts against it.
     LocalError(LocalError),
+}
+
+/// What is wrong with a target that answers as expected.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Flaw {
+    /// Its certificate ends earlier than the check wants.
+    CertificateEnds {
+        /// In so many whole days.
+        days: u16,
+    },
+    /// Its certificate has ended, which the check does not verify.
+    CertificateOver,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CertificateEnds { days: 0 } => f.write_str("certificate ends within a day"),
+            Self::CertificateEnds { days: 1 } => f.write_str("certificate ends in 1 day"),
+            Self::CertificateEnds { days } => write!(f, "certificate ends in {days} days"),
+            Self::CertificateOver => f.write_str("certificate has ended"),
+        }
+    }
 }
 
 /// Why a probe could not be made at all.
@@ -233,7 +258,7 @@ impl ProbeOutcome {
     #[must_use]
     pub const fn inverted(self) -> Self {
         match self {
-            Self::Success(_) => Self::Failure(FailureReason::Success),
+            Self::Success(_) | Self::Flawed(..) => Self::Failure(FailureReason::Success),
             Self::Failure(_) => Self::Success(Duration::ZERO),
             Self::LocalError(error) => Self::LocalError(error),
         }

@@ -9,7 +9,9 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::check::{Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck};
+use super::check::{
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck, TlsTerms,
+};
 use super::{CheckKind, CheckSpec, Target};
 
 /// A target by the hash of its canonical text: the same on every machine.
@@ -27,7 +29,7 @@ impl Target {
     /// under another check, have other lines.
     #[must_use]
     pub fn key(&self) -> String {
-        let CheckSpec { kind, port, interval, timeout, rise, fall, invert, slow, damping } =
+        let CheckSpec { kind, port, interval, timeout, rise, fall, invert, slow, damping, tls } =
             &*self.spec;
         let (word, host) = (kind.word(), &self.host);
         let (interval, timeout) = (interval.as_nanos(), timeout.as_nanos());
@@ -36,6 +38,7 @@ impl Target {
         );
         common.push_str(if *invert { " invert=true" } else { "" });
         common.push_str(&added(*slow, *damping));
+        common.push_str(&tls.as_deref().map(terms_key).unwrap_or_default());
         match own_key(kind) {
             own if own.is_empty() => common,
             own => format!("{common} {own}"),
@@ -69,6 +72,19 @@ fn added(slow: Option<Slow>, damping: bool) -> String {
         None => " slow=never".to_owned(),
     };
     slow + if damping { "" } else { " damping=false" }
+}
+
+/// What a check over TLS goes by: certificates are known by their hashes, and so is the key, which is nothing to
+/// write down.
+fn terms_key(terms: &TlsTerms) -> String {
+    let TlsTerms { roots, identity, margin } = terms;
+    let hash_of = |parts: &[Vec<u8>]| hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let roots = roots.as_ref().map(|roots| format!(" ca={:016x}", hash_of(roots)));
+    let identity = identity.as_ref().map(|own| {
+        format!(" certificate={:016x} key={:016x}", hash_of(&own.chain), hash(&[&own.key]))
+    });
+    let margin = margin.map(|margin| format!(" margin={}ns", margin.as_nanos()));
+    [roots, identity, margin].into_iter().flatten().collect()
 }
 
 /// What a check's kind has of its own. Texts are quoted and escaped, so that none can pass for another

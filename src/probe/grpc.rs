@@ -14,6 +14,7 @@ use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::fault::Fault;
+use super::tls::Tls;
 use super::trace::Trace;
 use super::{http as http_check, tcp, tls};
 use crate::model::check::{GrpcCheck, TlsCheck};
@@ -31,7 +32,7 @@ const SERVING: u64 = 1;
 
 /// Asks `host` at `address` once.
 pub(super) async fn probe(
-    configs: &tls::Configs,
+    tls: Tls<'_>,
     check: &GrpcCheck,
     host: &TargetHost,
     address: SocketAddr,
@@ -53,7 +54,7 @@ pub(super) async fn probe(
     let body = encode(service);
     if *over_tls {
         let check = TlsCheck { host: written.clone(), verify: *verify };
-        let stream = tls::connect(configs, &check, Some(ALPN), (host, address), trace).await?;
+        let stream = tls::connect(tls, &check, Some(ALPN), (host, address), trace).await?;
         exchange(stream, (request, body), address, trace).await
     } else {
         let stream = tcp::open(address, trace).await?;

@@ -5,14 +5,16 @@
 //! a new client would be served, and that the certificate is good now.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::header::{CONNECTION, HOST, HeaderValue};
+use reqwest::tls::TlsInfo;
 use reqwest::{Client, ClientBuilder, Method, Response, Url};
 use rustls::ClientConfig;
 
 use super::answer::Answer;
 use super::fault::Fault;
-use super::tls;
+use super::tls::{self, Tls};
 use super::trace::Trace;
 use crate::model::check::HttpCheck;
 use crate::model::{FailureReason, TargetHost};
@@ -94,6 +96,7 @@ fn bracketed(host: &str) -> String {
 pub(super) async fn probe(
     client: &Client,
     request: Request<'_>,
+    margin: Option<Duration>,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
     let Request { check, address, method, url, host } = request;
@@ -105,6 +108,10 @@ pub(super) async fn probe(
     let response = request.send().await.map_err(fault)?;
     let status = response.status().as_u16();
     trace.step("answered");
+    let session = response.extensions().get::<TlsInfo>();
+    if let Some(certificate) = session.and_then(TlsInfo::peer_certificate) {
+        trace.certificate(certificate, margin);
+    }
     trace.fact(|| format!("status {status}"));
     if !check.status.iter().any(|range| range.contains(&status)) {
         trace.leave(response);
@@ -158,7 +165,7 @@ impl Clients {
     /// The client that `request` is to be sent by.
     pub(super) fn client(
         &self,
-        configs: &tls::Configs,
+        tls: Tls<'_>,
         request: &Request<'_>,
         kept: &mut Kept,
     ) -> Result<Client, Fault> {
@@ -170,13 +177,13 @@ impl Clients {
         {
             return client.clone();
         }
-        let client = https(configs, request).map_err(Fault::Unable);
+        let client = https(tls, request).map_err(Fault::Unable);
         kept.0 = Some((request.address, client.clone()));
         client
     }
 }
 
-fn https(configs: &tls::Configs, request: &Request<'_>) -> Result<Client, String> {
+fn https(tls: Tls<'_>, request: &Request<'_>) -> Result<Client, String> {
     let name = request.url.host_str().unwrap_or_default();
     let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
     let builder = match literal {
@@ -187,8 +194,8 @@ fn https(configs: &tls::Configs, request: &Request<'_>) -> Result<Client, String
             return Err(format!("a certificate for {other} cannot be asked for at {at}"));
         }
     };
-    let config = configs.config(request.check.verify, Some(ALPN))?;
-    let builder = builder.tls_backend_preconfigured(config);
+    let config = tls.config(request.check.verify, Some(ALPN))?;
+    let builder = builder.tls_backend_preconfigured(config).tls_info(true);
     builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
 }
 

@@ -19,6 +19,7 @@ mod tcp;
 mod tls;
 mod trace;
 mod udp;
+mod validity;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ pub(crate) use self::http::{
 };
 pub(crate) use self::schedule::Place;
 pub use self::schedule::Schedule;
+use self::tls::Tls;
 pub use self::trace::Account;
 use self::trace::Trace;
 use crate::clock::Clock;
@@ -138,7 +140,10 @@ impl Probe {
     async fn run_straight(&mut self, trace: &mut Trace) -> ProbeOutcome {
         let limit = self.target.spec.timeout;
         match timeout(limit, self.attempt(trace)).await {
-            Ok(Ok(took)) => ProbeOutcome::Success(took),
+            Ok(Ok(took)) => match trace.flaw() {
+                None => ProbeOutcome::Success(took),
+                Some(flaw) => ProbeOutcome::Flawed(took, flaw),
+            },
             Ok(Err(fault)) => {
                 if let Fault::Unable(problem) = &fault {
                     trace.fact(|| problem.clone());
@@ -181,6 +186,7 @@ impl Probe {
         trace: &mut Trace,
     ) -> Result<Duration, Fault> {
         let started = self.prober.clock.now();
+        let tls = Tls { configs: &self.prober.tls, terms: self.target.spec.tls.as_ref() };
         match &self.target.spec.kind {
             CheckKind::Tcp => tcp::connect(address, trace).await.map(drop)?,
             CheckKind::Text(check @ TextCheck { over: Carrier::Tcp, .. }) => {
@@ -190,17 +196,16 @@ impl Probe {
                 udp::probe(check, address, trace).await?;
             }
             CheckKind::Tls(check) => {
-                tls::probe(&self.prober.tls, check, &self.target.host, address, trace).await?;
+                tls::probe(tls, check, &self.target.host, address, trace).await?;
             }
             CheckKind::Http(check) => {
-                let Prober { http, tls, .. } = &self.prober;
                 let request = http::Request::new(check, &self.target.host, address)?;
-                let client = http.client(tls, &request, &mut self.https)?;
-                http::probe(&client, request, trace).await?;
+                let client = self.prober.http.client(tls, &request, &mut self.https)?;
+                http::probe(&client, request, tls.margin(), trace).await?;
             }
             CheckKind::Dns(check) => dns::probe(check, address, trace).await?,
             CheckKind::Grpc(check) => {
-                grpc::probe(&self.prober.tls, check, &self.target.host, address, trace).await?;
+                grpc::probe(tls, check, &self.target.host, address, trace).await?;
             }
             CheckKind::Icmp => {
                 icmp::probe(address.ip(), self.target.spec.timeout, unforeseeable(), trace).await?;

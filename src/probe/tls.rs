@@ -1,16 +1,18 @@
 //! The TLS check: a handshake comes to its end. And the TLS that checks of other kinds are made over.
 //!
-//! Whoever trusts the machine's roots shares one configuration, and no session is ever resumed: a resumed
-//! one would not show the certificate again.
+//! Whoever goes by the same terms shares one configuration, and no session is ever resumed: a resumed one
+//! would not show the certificate again.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -21,7 +23,7 @@ use super::fault::Fault;
 use super::tcp;
 use super::trace::Trace;
 use crate::model::TargetHost;
-use crate::model::check::TlsCheck;
+use crate::model::check::{TlsCheck, TlsIdentity, TlsTerms};
 
 /// The TLS of all checks.
 #[derive(Debug, Default)]
@@ -30,30 +32,62 @@ pub(super) struct Configs {
     /// the machine's roots is seen after a restart.
     pub(super) verified: OnceLock<Result<ClientConfig, String>>,
     unverified: OnceLock<Result<ClientConfig, String>>,
+    /// Those of checks with roots or a certificate of their own, by whether they verify.
+    special: Mutex<HashMap<(bool, Arc<TlsTerms>), Made>>,
 }
 
+/// A configuration, or why there is none.
+type Made = Result<ClientConfig, String>;
+
 impl Configs {
+    fn special(&self, verify: bool, terms: &Arc<TlsTerms>) -> Made {
+        let mut known = self.special.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = known.get(&(verify, Arc::clone(terms))) {
+            return config.clone();
+        }
+        // Of checks that are gone nobody else has the terms any more.
+        known.retain(|(_, terms), _| Arc::strong_count(terms) > 1);
+        let config = special(verify, terms);
+        known.insert((verify, Arc::clone(terms)), config.clone());
+        config
+    }
+}
+
+/// The TLS of one check.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tls<'c> {
+    pub(super) configs: &'c Configs,
+    pub(super) terms: Option<&'c Arc<TlsTerms>>,
+}
+
+impl Tls<'_> {
     /// TLS that offers the protocol `alpn`, or names none.
-    pub(super) fn config(&self, verify: bool, alpn: Option<&str>) -> Result<ClientConfig, String> {
-        let config = match verify {
-            true => self.verified.get_or_init(verified_by_the_machine),
-            false => self.unverified.get_or_init(unverified),
+    pub(super) fn config(self, verify: bool, alpn: Option<&str>) -> Result<ClientConfig, String> {
+        let own = self.terms.filter(|terms| terms.roots.is_some() || terms.identity.is_some());
+        let mut config = match (own, verify) {
+            (Some(terms), _) => self.configs.special(verify, terms)?,
+            (None, true) => self.configs.verified.get_or_init(verified_by_the_machine).clone()?,
+            (None, false) => self.configs.unverified.get_or_init(unverified).clone()?,
         };
-        let mut config = config.clone()?;
         config.alpn_protocols = alpn.iter().map(|alpn| alpn.as_bytes().to_vec()).collect();
         Ok(config)
+    }
+
+    /// For how long the target's certificate should be good.
+    pub(super) fn margin(self) -> Option<Duration> {
+        self.terms?.margin
     }
 }
 
 /// Makes a handshake with `host` at `address` and says goodbye.
 pub(super) async fn probe(
-    configs: &Configs,
+    tls: Tls<'_>,
     check: &TlsCheck,
     host: &TargetHost,
     address: SocketAddr,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
-    let mut stream = connect(configs, check, None, (host, address), trace).await?;
+    let mut stream = connect(tls, check, None, (host, address), trace).await?;
     // Our side is done before the server's (RFC 8446 §2): a reset would have it log a failed handshake.
     let _ = stream.shutdown().await;
     Ok(())
@@ -61,20 +95,24 @@ pub(super) async fn probe(
 
 /// Opens a TLS connection to `host` at `address`.
 pub(super) async fn connect(
-    configs: &Configs,
+    tls: Tls<'_>,
     check: &TlsCheck,
     alpn: Option<&str>,
     (host, address): (&TargetHost, SocketAddr),
     trace: &mut Trace,
 ) -> Result<TlsStream<TcpStream>, Fault> {
-    let config = configs.config(check.verify, alpn).map_err(Fault::Unable)?;
+    let config = tls.config(check.verify, alpn).map_err(Fault::Unable)?;
     let name = server_name(check, host, address).map_err(Fault::Unable)?;
     let stream = tcp::open(address, trace).await?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|error| Fault::of_handshake(&error, address))?;
     trace.step("TLS");
-    if let Some(version) = stream.get_ref().1.protocol_version() {
+    let session = stream.get_ref().1;
+    if let Some(version) = session.protocol_version() {
         trace.fact(|| format!("{version:?}"));
+    }
+    if let Some(certificate) = session.peer_certificates().and_then(<[_]>::first) {
+        trace.certificate(certificate, tls.margin());
     }
     Ok(stream)
 }
@@ -97,17 +135,46 @@ fn server_name(
 
 /// TLS that trusts what the machine trusts, or why there is none.
 pub(super) fn verified_by_the_machine() -> Result<ClientConfig, String> {
-    let verifier = Verifier::new(provider()).map_err(|error| {
-        format!("no trusted roots: {error}; install CA certificates or set SSL_CERT_FILE")
-    })?;
-    let config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let verifier = Arc::new(of_the_machine()?);
+    let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
     Ok(for_probes(config.with_no_client_auth()))
+}
+
+fn of_the_machine() -> Result<Verifier, String> {
+    Verifier::new(provider()).map_err(|error| {
+        format!("no trusted roots: {error}; install CA certificates or set SSL_CERT_FILE")
+    })
 }
 
 fn unverified() -> Result<ClientConfig, String> {
     let verifier = Arc::new(AnyCertificate(provider()));
     let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
     Ok(for_probes(config.with_no_client_auth()))
+}
+
+/// TLS by the terms of a check.
+fn special(verify: bool, terms: &TlsTerms) -> Result<ClientConfig, String> {
+    let verifier: Arc<dyn ServerCertVerifier> = match (&terms.roots, verify) {
+        (_, false) => Arc::new(AnyCertificate(provider())),
+        (None, true) => Arc::new(of_the_machine()?),
+        (Some(roots), true) => {
+            let mut store = RootCertStore::empty();
+            for root in roots {
+                store.add(root.clone().into()).map_err(|error| error.to_string())?;
+            }
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider());
+            builder.build().map_err(|error| error.to_string())?
+        }
+    };
+    let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(for_probes(match &terms.identity {
+        None => config.with_no_client_auth(),
+        Some(TlsIdentity { chain, key }) => {
+            let chain = chain.iter().cloned().map(CertificateDer::from).collect();
+            let key = PrivateKeyDer::try_from(key.clone())?;
+            config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
+        }
+    }))
 }
 
 fn provider() -> Arc<CryptoProvider> {

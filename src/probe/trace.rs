@@ -1,4 +1,4 @@
-//! What a probe sees on its way, for whoever wants to know more than how it ended.
+//! What a probe sees on its way: flaws for the verdict, the rest for whoever wants to know more than how it ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,8 +6,10 @@ use std::time::Duration;
 use reqwest::Response;
 use tokio::time::timeout;
 
+use super::validity;
 use crate::clock::Clock;
 use crate::model::Time;
+use crate::model::health::Flaw;
 
 /// How much of what a target says is kept.
 const SAID_OCTETS_MAX: usize = 512;
@@ -28,12 +30,14 @@ pub struct Account {
     pub said: Vec<u8>,
 }
 
-/// Where probes note what they see. The schedule's are told to nobody, and cost nothing.
+/// Where probes note what they see. Of the schedule's nothing is kept but flaws.
 #[derive(Debug)]
 pub(super) struct Trace {
     clock: Clock,
     started: Time,
     account: Option<Account>,
+    /// What is wrong with the target, although it answers.
+    flaw: Option<Flaw>,
     /// An answer whose body nobody has looked at.
     rest: Option<Response>,
 }
@@ -41,12 +45,12 @@ pub(super) struct Trace {
 impl Trace {
     /// Keeps nothing.
     pub(super) const fn none(clock: Clock) -> Self {
-        Self { clock, started: Time::ZERO, account: None, rest: None }
+        Self { clock, started: Time::ZERO, account: None, flaw: None, rest: None }
     }
 
     pub(super) fn kept(clock: Clock) -> Self {
         let account = Some(Account::default());
-        Self { clock, started: clock.now(), account, rest: None }
+        Self { clock, started: clock.now(), account, flaw: None, rest: None }
     }
 
     /// What was noted. Looks at the body of an answer that has been judged without, now that nothing can come
@@ -68,7 +72,7 @@ impl Trace {
     /// Another address is asked: nothing of those before counts.
     pub(super) fn start(&mut self, address: SocketAddr) {
         self.started = self.clock.now();
-        self.rest = None;
+        (self.flaw, self.rest) = (None, None);
         if let Some(account) = &mut self.account {
             *account = Account { address: Some(address), ..Account::default() };
         }
@@ -85,6 +89,25 @@ impl Trace {
         if let Some(account) = &mut self.account {
             account.facts.push(fact());
         }
+    }
+
+    /// The target has shown this certificate, which should be good for `margin`.
+    pub(super) fn certificate(&mut self, certificate: &[u8], margin: Option<Duration>) {
+        let now = self.clock.unix_now();
+        if let Some(margin) = margin {
+            self.flaw = validity::judge(certificate, margin, now);
+        }
+        let left = || validity::not_after(certificate)?.checked_sub(now);
+        if self.account.is_some()
+            && let Some(left) = left()
+        {
+            self.fact(|| format!("certificate good for {} days", left.as_secs() / 86_400));
+        }
+    }
+
+    /// What is wrong with the target, although it answers.
+    pub(super) const fn flaw(&self) -> Option<Flaw> {
+        self.flaw
     }
 
     pub(super) fn says(&mut self, octets: &[u8]) {

@@ -10,7 +10,8 @@ use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
 use crate::model::check::{
-    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck,
+    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck, TlsIdentity,
+    TlsTerms,
 };
 use crate::model::health::ProbeOutcome;
 use crate::model::{
@@ -44,6 +45,8 @@ fn status(target: Target, verdict: Verdict, since: u64, seen: u64) -> TargetStat
         successes: 0,
         off_pace: 0,
         usual: None,
+        is_slow: false,
+        flaw: None,
         held_until: None,
         local_errors: 0,
         is_restored: false,
@@ -150,6 +153,16 @@ fn a_file_from_the_future_has_no_age() {
     assert_eq!((recalled.len(), problems.len()), (1, 0), "clocks may be off a little");
 }
 
+fn terms(change: fn(&mut TlsTerms)) -> Option<Arc<TlsTerms>> {
+    let mut terms = TlsTerms::default();
+    change(&mut terms);
+    Some(Arc::new(terms))
+}
+
+fn shown(certificate: u8, key: u8) -> Option<TlsIdentity> {
+    Some(TlsIdentity { chain: vec![vec![certificate]], key: vec![key] })
+}
+
 #[test]
 fn every_part_of_a_target_is_part_of_its_key() {
     let http = HttpCheck {
@@ -175,6 +188,12 @@ fn every_part_of_a_target_is_part_of_its_key() {
         Target { host: TargetHost::Name("a.test.".parse().unwrap()), ..base.clone() },
         changed(|spec| spec.port = 81),
         changed(|spec| spec.invert = true),
+        changed(|spec| spec.tls = terms(|terms| terms.roots = Some(Vec::new()))),
+        changed(|spec| spec.tls = terms(|terms| terms.roots = Some(vec![vec![1]]))),
+        changed(|spec| spec.tls = terms(|terms| terms.margin = Some(Duration::from_secs(1)))),
+        changed(|spec| spec.tls = terms(|terms| terms.identity = shown(1, 1))),
+        changed(|spec| spec.tls = terms(|terms| terms.identity = shown(1, 2))),
+        changed(|spec| spec.tls = terms(|terms| terms.identity = shown(2, 1))),
         changed(|spec| spec.interval = Duration::from_secs(11)),
         changed(|spec| spec.timeout = Duration::from_secs(3)),
         changed(|spec| spec.rise = NonZeroU8::MIN),

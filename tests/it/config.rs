@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rcgen::generate_simple_self_signed;
 use windrose::config::{self, Encrypted, ServerConfig, Transport, ZoneFiles};
 use windrose::model::check::{Carrier, DnsCheck, ExecCheck, GrpcCheck, TextCheck, TlsCheck};
 use windrose::model::{CheckKind, Diagnostic, Limits, Name, RecordType, Report, Sources, Zone};
@@ -227,6 +229,57 @@ fn checks_of_all_kinds_are_read() {
         ("ping", CheckKind::Icmp),
     ] {
         assert_eq!(checks[name], expected, "{name}");
+    }
+}
+
+#[test]
+fn certificates_of_checks_are_read_and_judged() {
+    let certified = || generate_simple_self_signed(["www.example.com".to_owned()]).unwrap();
+    let (own, foreign) = (certified(), certified());
+    let (cert, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    let foreign = foreign.signing_key.serialize_pem();
+    let zone = "zone = 'example.com'\nnameservers = ['ns1.example.net.']\n\
+        checks.web = { kind = 'https', host = 'www.example.com', ca = 'ca.pem', certificate = 'own.pem', \
+        key = 'own-key.pem', expiry-warning = '14d' }\n\
+        regions.eu.location = 'IE'\n\
+        pools.eu = { region = 'eu', check = 'web', endpoints = [{ address = '192.0.2.1' }] }\n\
+        steer.www = { policy = 'failover', pools = ['eu'] }\n";
+    let files = |ca: &str, own: &str, key: &str| {
+        Files::of([
+            ("example.com.toml", zone),
+            ("ca.pem", ca),
+            ("own.pem", own),
+            ("own-key.pem", key),
+        ])
+    };
+    let sound = sound_zone(&files(&cert, &cert, &key));
+    let terms = sound.checks[0].spec.tls.as_deref().unwrap();
+    let identity = terms.identity.as_ref().unwrap();
+    assert_eq!(terms.roots.as_deref(), Some(&[own.cert.der().to_vec()][..]));
+    assert_eq!(
+        (&identity.chain[0][..], &identity.key),
+        (&own.cert.der()[..], &own.signing_key.serialize_der())
+    );
+    assert_eq!(terms.margin, Some(Duration::from_secs(14 * 86_400)));
+    assert!(!format!("{identity:?}").contains("key"), "a secret is nothing to print");
+    let torn = &cert[..cert.len() / 2];
+    for (ca, own, key, message) in [
+        ("", &*cert, &*key, "there is no certificate in PEM form in zones/ca.pem"),
+        (torn, &cert, &key, "the PEM form of zones/ca.pem is broken"),
+        (&cert, &key, &key, "there is no certificate in PEM form in zones/own.pem"),
+        (&cert, &cert, &cert, "there is no private key in PEM form in zones/own-key.pem"),
+        (
+            &cert,
+            &cert,
+            &foreign,
+            "zones/own-key.pem is not the key of the certificate in zones/own.pem",
+        ),
+    ] {
+        let (report, _) = zones(&files(ca, own, key));
+        let messages: Vec<_> =
+            report.diagnostics().iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages, [message]);
+        assert!(report.to_string().contains("--> zones/example.com.toml:3:"), "{report}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tracker's manual: histories of results and what they lead to; and its properties.
 //!
-//! A history is written as one letter a result: `s` success, `f` failure, `l` local error.
+//! A history is written as one letter a result: `s` success, `w` success with something wrong about it, `f` failure,
+//! `l` local error.
 
 use std::num::NonZeroU8;
 
@@ -8,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::CheckKind;
+use crate::model::check::TlsTerms;
 use crate::model::health::LocalError;
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -28,6 +30,7 @@ fn spec(rise: u8, fall: u8) -> CheckSpec {
 fn outcome(letter: char) -> ProbeOutcome {
     match letter {
         's' => ProbeOutcome::Success(Duration::from_millis(3)),
+        'w' => ProbeOutcome::Flawed(Duration::from_millis(3), Flaw::CertificateEnds { days: 9 }),
         'f' => ProbeOutcome::Failure(FailureReason::Timeout),
         'l' => ProbeOutcome::LocalError(LocalError::Descriptors),
         other => panic!("no result is written `{other}`"),
@@ -253,6 +256,45 @@ fn a_resumed_verdict_is_as_steady_as_a_seen_one() {
         unknown.observe(outcome('s'), Time::ZERO).map(|change| change.to),
         Some(Verdict::Up)
     );
+}
+
+#[test]
+fn what_is_wrong_with_answers_degrades_and_never_takes_down() {
+    let flawed = "3 times in a row: certificate ends in 9 days";
+    for (history, verdict, why, next_change) in [
+        ("w", Verdict::Up, "first probe: success", 20_000),
+        ("sww", Verdict::Up, "first probe: success", 10_000),
+        ("wwsww", Verdict::Up, "first probe: success", 10_000),
+        ("swww", Verdict::Degraded, flawed, 20_000),
+        ("wwws", Verdict::Degraded, flawed, 10_000),
+        ("wwwsws", Verdict::Degraded, flawed, 10_000),
+        ("wwwss", Verdict::Up, "2 flawless answers in a row", NEVER),
+        ("wwwlwl", Verdict::Degraded, flawed, 20_000),
+        ("wwwfff", Verdict::Down, "3 failures in a row, last: timeout", 10_000),
+        ("wwwfffww", Verdict::Degraded, "2 successes in a row", 20_000),
+        ("wwwfffss", Verdict::Up, "2 successes in a row", NEVER),
+        ("fwww", Verdict::Degraded, flawed, 20_000),
+    ] {
+        let (tracker, cause) = after(2, 3, history);
+        assert_eq!(tracker.verdict(), verdict, "{history}");
+        assert_eq!(cause.map(|cause| cause.to_string()).as_deref(), Some(why), "{history}");
+        let millis = u64::try_from(tracker.next_change().as_millis()).unwrap_or(NEVER);
+        assert_eq!(millis, next_change, "{history}");
+        assert_eq!(tracker.flaw().is_some(), verdict == Verdict::Degraded, "{history}");
+    }
+}
+
+#[test]
+fn a_resumed_flaw_ends_with_answers_that_have_none() {
+    let margin = Some(Duration::from_secs(1));
+    let tls = Some(std::sync::Arc::new(TlsTerms { margin, ..TlsTerms::default() }));
+    let spec = CheckSpec { tls, slow: None, ..undamped(2, 3) };
+    let mut tracker = Tracker::resumed(&spec, Verdict::Degraded, None);
+    assert_eq!(tracker.verdict(), Verdict::Degraded);
+    tracker.observe(outcome('s'), Time::ZERO);
+    assert_eq!(tracker.verdict(), Verdict::Degraded);
+    tracker.observe(outcome('s'), Time::ZERO);
+    assert_eq!(tracker.verdict(), Verdict::Up);
 }
 
 fn history() -> impl Strategy<Value = Vec<char>> {

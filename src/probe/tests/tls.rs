@@ -1,11 +1,12 @@
 //! TLS handshakes.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::model::Name;
-use crate::model::check::TlsCheck;
-use crate::model::health::LocalError;
+use crate::model::check::{HttpCheck, TlsCheck, TlsIdentity, TlsTerms};
+use crate::model::health::{Flaw, LocalError};
 
 fn check(host: Option<&str>, verify: bool) -> CheckKind {
     CheckKind::Tls(TlsCheck { host: host.map(str::to_owned), verify })
@@ -84,4 +85,133 @@ async fn without_trusted_roots_nobody_is_to_blame() {
     let prober = prober_trusting(Err("no trusted roots"));
     let outcome = probe_target(&prober, target_at(address, check(None, true))).await;
     assert_eq!(outcome, ProbeOutcome::LocalError(LocalError::Other));
+}
+
+/// A check that goes by `terms`.
+fn by_terms(address: SocketAddr, check: CheckKind, terms: TlsTerms) -> Target {
+    let mut target = target_at(address, check);
+    Arc::make_mut(&mut target.spec).tls = Some(Arc::new(terms));
+    target
+}
+
+/// A server that takes one connection, by this configuration, and says whether the handshake was fine.
+async fn serve_once(config: rustls::ServerConfig) -> (SocketAddr, JoinHandle<bool>) {
+    let (listener, address) = listener().await;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let served = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let Ok(mut stream) = acceptor.accept(stream).await else { return false };
+        // In TLS 1.3 clients that show nothing are turned away after their side is done.
+        stream.read_to_end(&mut Vec::new()).await.is_ok()
+    });
+    (address, served)
+}
+
+#[tokio::test]
+async fn a_ca_of_its_own_stands_in_the_place_of_the_machine_s() {
+    let (key, stranger) = (self_signed(), self_signed());
+    let invalid = Some(FailureReason::Certificate);
+    for (root, trusted, expected) in [(&key, &stranger, None), (&stranger, &key, invalid)] {
+        let (listener, acceptor) = tls_listener(&key).await;
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            acceptor.accept(stream).await.is_ok()
+        });
+        let roots = Some(vec![root.cert.der().to_vec()]);
+        let terms = TlsTerms { roots, ..TlsTerms::default() };
+        let check = check(Some("www.example.test"), true);
+        let prober = prober_trusting(Ok(trusted.cert.der()));
+        let outcome = probe_target(&prober, by_terms(address, check, terms)).await;
+        assert_outcome(outcome, expected, "");
+        assert_eq!(served.await.unwrap(), expected.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_is_shown_it() {
+    let (server, client) = (self_signed(), self_signed());
+    let mut trusted = RootCertStore::empty();
+    trusted.add(client.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(trusted),
+        Arc::clone(&provider),
+    );
+    let verifier = verifier.build().unwrap();
+    let secret = || PrivateKeyDer::try_from(server.signing_key.serialize_der()).unwrap();
+    let config = || {
+        rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+            // In 1.2 the server's refusal is part of the handshake.
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_client_cert_verifier(Arc::clone(&verifier))
+            .with_single_cert(vec![server.cert.der().clone()], secret())
+            .unwrap()
+    };
+    let identity = TlsIdentity {
+        chain: vec![client.cert.der().to_vec()],
+        key: client.signing_key.serialize_der(),
+    };
+    for (identity, expected) in [(Some(identity), None), (None, Some(FailureReason::Tls))] {
+        let (address, served) = serve_once(config()).await;
+        let roots = Some(vec![server.cert.der().to_vec()]);
+        let terms = TlsTerms { roots, identity, margin: None };
+        let check = check(Some("www.example.test"), true);
+        let prober = Prober::new(Clock::start());
+        let outcome = probe_target(&prober, by_terms(address, check, terms)).await;
+        assert_outcome(outcome, expected, "");
+        assert_eq!(served.await.unwrap(), expected.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_a_flaw_in_every_kind() {
+    // rcgen's end in the year 4096.
+    let key = self_signed();
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    let http = HttpCheck {
+        tls: true,
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        host: Some("www.example.test".to_owned()),
+        verify: true,
+        headers: Vec::new(),
+        status: vec![200..=299],
+        body: None,
+    };
+    for check in [check(Some("www.example.test"), true), CheckKind::Http(http)] {
+        for (margin, is_flawed) in
+            [(None, false), (Some(century), false), (Some(century * 100), true)]
+        {
+            let (listener, acceptor) = tls_listener(&key).await;
+            let address = listener.local_addr().unwrap();
+            let served = tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                let mut request = [0; 16];
+                if stream.read(&mut request).await.unwrap_or_default() > 0 {
+                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                    stream.write_all(answer).await.unwrap();
+                }
+                let _ = stream.shutdown().await;
+            });
+            let roots = Some(vec![key.cert.der().to_vec()]);
+            let terms = TlsTerms { roots, identity: None, margin };
+            let target = by_terms(address, check.clone(), terms);
+            let mut probe = Prober::new(Clock::start()).prepare(target);
+            let (outcome, account) = probe.run_telling().await;
+            let is_as_told = match outcome {
+                ProbeOutcome::Flawed(took, Flaw::CertificateEnds { days }) => {
+                    is_flawed && took > Duration::ZERO && days == u16::MAX
+                }
+                ProbeOutcome::Success(_) => !is_flawed,
+                _ => false,
+            };
+            assert!(is_as_told, "{check:?} {margin:?}: {outcome:?}");
+            let told = account.facts.iter().any(|fact| fact.starts_with("certificate good for "));
+            assert!(told, "{:?}", account.facts);
+            served.await.unwrap();
+        }
+    }
 }

@@ -339,6 +339,18 @@ fn the_reference_files_hold_the_defaults() {
     assert_eq!(zone("deploy/zone.reference.toml"), zone("tests/data/zone-bare.toml"));
 }
 
+#[test]
+fn the_files_of_the_fleet_to_deploy_are_read_without_a_finding() {
+    for name in ["node-1", "node-2", "fra-1", "iad-1", "sin-1"] {
+        let path = format!("deploy/fleet/{name}.toml");
+        let (report, config) = server(&path, &read(&path));
+        assert_eq!(report.to_string(), "", "{path}");
+        let fleet = config.unwrap().fixed.fleet.unwrap();
+        assert_eq!((&*fleet.name, &*fleet.servers[0]), (name, "tls://nats:4222"));
+        assert!(fleet.tls.is_some(), "{path}");
+    }
+}
+
 // ---- SOA, NS and master files ----
 
 const HEAD: &str = "zone = 'example.com'\n";

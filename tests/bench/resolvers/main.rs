@@ -22,6 +22,8 @@ mod compare;
 #[expect(dead_code, reason = "shared with `differential`, which needs more of it")]
 #[path = "../differential/message.rs"]
 mod message;
+#[path = "../namespace.rs"]
+mod namespace;
 mod program;
 #[path = "../programs.rs"]
 mod programs;
@@ -33,20 +35,16 @@ mod server;
 mod tools;
 mod world;
 
-use std::fs;
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use compare::{Comparison, compare};
+use namespace::run_inside;
 use programs::find_program;
 use resolvers::{Kind, Resolver};
-use server::pause;
-use tokio::signal::unix::{SignalKind, signal};
-use windrose::clock::Clock;
 use world::World;
 
 /// Nothing here takes so long.
@@ -58,7 +56,7 @@ const FAILOVER_MAX: Duration = Duration::from_secs(6);
 const SHOWN: usize = 12;
 
 fn main() -> ExitCode {
-    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
     let first = arguments.get(1).and_then(|argument| argument.to_str());
     let result = match first {
         Some("serve") => {
@@ -118,64 +116,15 @@ impl Options {
 
 // ---- Outside of the namespace ----
 
-/// Runs everything in namespaces of its own. What is left in them when this ends, ends with them: their
-/// first process is killed when `unshare` dies.
+/// Runs everything in namespaces of its own.
 fn outside(options: &Options) -> io::Result<bool> {
-    let stop = stop_on_signal()?;
-    fs::create_dir_all(&options.directory)?;
-    let mut command = Command::new(find_program("unshare")?);
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    command.arg(std::env::current_exe()?).arg("inside").arg("--directory").arg(&options.directory);
-    command.arg("--show").arg(options.shown.to_string());
+    let mut arguments: Vec<OsString> = vec!["inside".into(), "--directory".into()];
+    arguments.extend([options.directory.clone().into(), "--show".into()]);
+    arguments.push(options.shown.to_string().into());
     for only in &options.only {
-        command.args(["--only", only]);
+        arguments.extend(["--only".into(), only.into()]);
     }
-    let mut child = command.spawn()?;
-    let clock = Clock::start();
-    let start = clock.now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
-        }
-        if stop.load(Ordering::Relaxed) || clock.now().since(start) > TIME_MAX {
-            child.kill()?;
-            child.wait()?;
-            break None;
-        }
-        pause(Duration::from_millis(50));
-    };
-    if options.keep {
-        eprintln!("kept: {}", options.directory.display());
-    } else {
-        fs::remove_dir_all(&options.directory)?;
-    }
-    let Some(status) = status else { return Err(io::Error::other("interrupted")) };
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
-        _ => Err(io::Error::other(format!("inside of the namespace: {status}"))),
-    }
-}
-
-/// A flag that SIGINT and SIGTERM set, so that nothing is left behind.
-fn stop_on_signal() -> io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let flag = Arc::clone(&stop);
-    let mut terminate = {
-        let _inside = runtime.enter();
-        signal(SignalKind::terminate())?
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        });
-        flag.store(true, Ordering::Relaxed);
-    });
-    Ok(stop)
+    run_inside(arguments, &options.directory, options.keep, TIME_MAX)
 }
 
 // ---- Inside of it ----

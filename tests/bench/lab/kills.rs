@@ -1,0 +1,147 @@
+//! How long it takes from the death of an endpoint to the first answer that leads elsewhere.
+//!
+//! Many endpoints are killed one after the other, each at its own moment of its interval, and while it is not
+//! over both nodes are asked for its name every 50 ms.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use windrose::model::Time;
+
+use crate::asking::{Answer, Asker, LOOK};
+use crate::chance::Chance;
+use crate::endpoints::Manner;
+use crate::network::{Fault, NODES};
+use crate::server::pause;
+use crate::table::{Bar, Row, at_most};
+use crate::world::World;
+use crate::zones::{STAND_IN, Zone};
+
+/// From one death to the next. A series lasts six intervals, so that about a third of an interval's work is ill
+/// at a time.
+const GAP: Duration = Duration::from_millis(300);
+/// How often it is asked.
+const ASK: Duration = Duration::from_millis(50);
+/// What has not been noticed so long after the last death is not.
+const GIVEN_UP: Duration = Duration::from_secs(40);
+
+/// How endpoints die.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Death {
+    /// The port is closed.
+    Refused,
+    /// What is sent there is lost.
+    Blackhole,
+    /// A router says that they cannot be reached.
+    Unreachable,
+    /// They answer, in this manner.
+    Manner(Manner),
+}
+
+impl Death {
+    fn befall(self, world: &World, address: Ipv4Addr) -> io::Result<()> {
+        match self {
+            Self::Refused => world.endpoints.set(address, None),
+            Self::Blackhole => Fault::Blackhole(address).begin(),
+            Self::Unreachable => Fault::Unreachable(address).begin(),
+            Self::Manner(manner) => world.endpoints.set(address, Some(manner)),
+        }
+    }
+
+    fn end(self, world: &World, address: Ipv4Addr) -> io::Result<()> {
+        match self {
+            Self::Blackhole => Fault::Blackhole(address).end(),
+            Self::Unreachable => Fault::Unreachable(address).end(),
+            Self::Refused | Self::Manner(_) => world.endpoints.set(address, Some(Manner::Good)),
+        }
+    }
+}
+
+/// One that is to die.
+struct Victim {
+    name: String,
+    address: Ipv4Addr,
+    due: Time,
+    died: Option<Time>,
+    /// How long it took, at each node.
+    moved: [Option<Duration>; NODES.len()],
+}
+
+impl Victim {
+    fn is_open(&self) -> bool {
+        self.died.is_some() && self.moved.contains(&None)
+    }
+}
+
+/// Kills all endpoints of a zone, and revives each once both nodes have noticed.
+pub(crate) fn series(
+    world: &World,
+    zone: &Zone,
+    death: Death,
+    what: &str,
+    bar: Bar,
+) -> io::Result<Row> {
+    let mut asker = Asker::new()?;
+    let mut chance = Chance(u64::from(zone.network[2]));
+    let start = world.clock.now();
+    let mut victims: Vec<Victim> = (0..zone.count)
+        .map(|n| {
+            let jitter = Duration::from_millis(u64::from(chance.next_u32()) % 300);
+            Victim {
+                name: zone.name(n),
+                address: zone.address(n),
+                due: start + GAP * u32::from(n) + jitter,
+                died: None,
+                moved: [None; NODES.len()],
+            }
+        })
+        .collect();
+    let last = start + GAP * u32::from(zone.count) + GIVEN_UP;
+    let mut asked: HashMap<u16, usize> = HashMap::new();
+    let (mut next_ask, mut odd) = (start, 0_u64);
+    while world.clock.now() < last && victims.iter().any(|victim| victim.moved.contains(&None)) {
+        let now = world.clock.now();
+        for victim in victims.iter_mut().filter(|victim| victim.died.is_none() && victim.due <= now)
+        {
+            victim.died = Some(world.clock.now());
+            death.befall(world, victim.address)?;
+        }
+        if now >= next_ask {
+            next_ask = now + ASK;
+            for (n, victim) in victims.iter().enumerate().filter(|(_, victim)| victim.is_open()) {
+                for node in 0..NODES.len() {
+                    asked.insert(asker.ask(node, &victim.name)?, n);
+                }
+            }
+        }
+        while let Some(Answer { id, node, addresses }) = asker.hear()? {
+            let Some(victim) = asked.remove(&id).map(|n| &mut victims[n]) else { continue };
+            let (Some(died), None) = (victim.died, victim.moved[node]) else { continue };
+            if addresses == BTreeSet::from([STAND_IN]) {
+                victim.moved[node] = Some(world.clock.now().since(died));
+                if !victim.is_open() {
+                    death.end(world, victim.address)?;
+                }
+            } else if addresses != BTreeSet::from([victim.address]) {
+                odd += 1;
+            }
+        }
+        pause(LOOK);
+    }
+    for victim in victims.iter().filter(|victim| victim.is_open()) {
+        death.end(world, victim.address)?;
+    }
+    let mut times: Vec<Duration> =
+        victims.iter().flat_map(|victim| victim.moved).flatten().collect();
+    times.sort_unstable();
+    let unnoticed = victims.len() * NODES.len() - times.len();
+    let told = format!(
+        "{} kills: {}; {unnoticed} not noticed, {odd} odd answers",
+        victims.len(),
+        at_most(&times)
+    );
+    let is_met = bar.is_met(&times) && unnoticed == 0 && odd == 0;
+    Ok(Row { what: what.to_owned(), told, bar: Some(bar.to_string()), is_met })
+}

@@ -20,7 +20,7 @@ use crate::health::Board;
 use crate::intake::Intake;
 use crate::load::{Place, programs, read_targets, zone_directory};
 use crate::model::Target;
-use crate::probe::{Denied, Prober, Schedule};
+use crate::probe::{Denied, Limits, Prober, Schedule};
 use crate::server::StartError;
 
 /// Runs a vantage until SIGTERM or SIGINT.
@@ -78,10 +78,9 @@ impl Agent {
         let prober = Prober::new(clock)
             .with_programs(programs(&place, config))
             .with_denied(Denied::new(config));
-        let in_flight = usize::try_from(config.fixed.probe.in_flight).unwrap_or(usize::MAX);
         let seen = Arc::clone(&intake);
-        let schedule =
-            Schedule::new(prober, in_flight, move |observation| seen.observe(&observation));
+        let limits = Limits::new(&config.fixed.probe);
+        let schedule = Schedule::new(prober, limits, move |observation| seen.observe(&observation));
         let known = Known { targets: Arc::new(Mutex::new(targets)), intake, clock };
         let mut tasks = JoinSet::new();
         tasks.spawn(settings.broker.clone().serve(far));

@@ -6,11 +6,13 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::dns::{Kind, Outcome};
 use crate::model::health::ProbeOutcome;
 use crate::model::{FailureReason, OverrideKind};
+use crate::probe::{Figures, LAG_MILLIS, Reading};
 
 /// One thread's counts.
 #[derive(Debug)]
@@ -93,10 +95,12 @@ pub struct Metrics {
     pub frozen: AtomicU64,
     /// Pools that get more than they have room for.
     pub overloaded: AtomicU64,
+    /// What the schedule of probes does, where there is one.
+    pub probing: OnceLock<Arc<Figures>>,
 }
 
 /// The metrics: name, type, meaning.
-pub const METRICS: [(&str, &str, &str); 12] = [
+pub const METRICS: [(&str, &str, &str); 17] = [
     ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
     ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
     ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
@@ -109,6 +113,11 @@ pub const METRICS: [(&str, &str, &str); 12] = [
     ("windrose_overrides", "gauge", "What operators say over verdicts, by kind."),
     ("windrose_frozen", "gauge", "Whether operators keep changes of health away from answers."),
     ("windrose_overloaded_pools", "gauge", "Pools that get more than they have room for."),
+    ("windrose_probes_started_total", "counter", "Probes that were started."),
+    ("windrose_probes_dropped_total", "counter", "Extra probes that found no reserve or room."),
+    ("windrose_probes_in_flight", "gauge", "Probes under way."),
+    ("windrose_probes_waiting", "gauge", "Probes that are due and wait for room."),
+    ("windrose_probe_lag_seconds", "histogram", "How late probes start."),
 ];
 
 impl Metrics {
@@ -201,9 +210,33 @@ impl Metrics {
                 }
             }
             "windrose_overloaded_pools" => plain(out, self.overloaded.load(Ordering::Relaxed)),
+            "windrose_probes_started_total" => plain(out, self.probing().started),
+            "windrose_probes_dropped_total" => plain(out, self.probing().dropped),
+            "windrose_probes_in_flight" => plain(out, self.probing().in_flight),
+            "windrose_probes_waiting" => plain(out, self.probing().waiting),
+            "windrose_probe_lag_seconds" => self.render_lags(out, name),
             "windrose_frozen" => plain(out, self.frozen.load(Ordering::Relaxed)),
             _ => unreachable!("METRICS names only these"),
         }
+    }
+
+    /// What the schedule of probes does; all zero where there is none.
+    #[must_use]
+    pub fn probing(&self) -> Reading {
+        self.probing.get().map(|figures| figures.read()).unwrap_or_default()
+    }
+
+    fn render_lags(&self, out: &mut String, name: &str) {
+        let lags = self.probing().lags;
+        let mut sum = 0;
+        for (count, bound) in lags.iter().zip(LAG_MILLIS) {
+            sum += count;
+            let bound = Duration::from_millis(bound).as_secs_f64();
+            let _ = writeln!(out, "{name}_bucket{{le=\"{bound}\"}} {sum}");
+        }
+        let count: u64 = lags.iter().sum();
+        let _ = writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(out, "{name}_count {count}");
     }
 
     fn by_transport(&self, out: &mut String, name: &str, of: impl Fn(&Counters) -> &AtomicU64) {

@@ -43,7 +43,7 @@ use crate::load::{
 use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
-use crate::probe::{Denied, Prober, Schedule};
+use crate::probe::{Denied, Limits, Prober, Schedule};
 use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
 use crate::snapshot::demand::Estimator;
 use crate::snapshot::subjects::records_of;
@@ -313,6 +313,10 @@ impl Node {
             Watcher { intake: &intake, loads: &loads, metrics: &metrics, fleet: fleet_of };
         let schedule = first_verdicts(config, &loaded, &watcher, &book, prober, &recalled).await;
 
+        if let Some(schedule) = &schedule {
+            // Nobody has set it before.
+            let _ = metrics.probing.set(schedule.figures());
+        }
         let Loaded { snapshot, known, .. } = loaded;
         let snapshot =
             with_what_is_known(snapshot, &intake, &book.aliases(), clock, &recalled.steering);
@@ -471,8 +475,7 @@ async fn first_verdicts(
     }
     let (verdicts, loads, fleet) = (Arc::clone(intake), Arc::clone(loads), fleet.clone());
     let metrics = Arc::clone(metrics);
-    let in_flight = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
-    let mut schedule = Schedule::new(prober, in_flight, move |seen| {
+    let mut schedule = Schedule::new(prober, Limits::new(probe), move |seen| {
         metrics.count_probe(seen.outcome);
         loads.observe(&seen);
         let pace = verdicts.observe(&seen);

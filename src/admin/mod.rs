@@ -42,7 +42,7 @@ pub use operators::{
     AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
     SaidRequest, TakeBackQuery, WaitingReport,
 };
-pub use status::{AliasReport, CapacityReport, StatusReport, TargetReport};
+pub use status::{AliasReport, CapacityReport, ProbingReport, StatusReport, TargetReport};
 
 use crate::alias::Book;
 use crate::clock::Clock;

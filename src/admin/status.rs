@@ -12,6 +12,7 @@ use crate::alias::HostStatus;
 use crate::health::TargetStatus;
 use crate::model::health::ProbeOutcome;
 use crate::model::{Time, Verdict, Zone};
+use crate::probe::Reading;
 use crate::snapshot::Snapshot;
 use crate::steer::capacity::PoolLoad;
 
@@ -41,8 +42,41 @@ pub struct StatusReport {
     /// The hosts that endpoints are aliases of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<AliasReport>,
+    /// What the schedule of probes does, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probing: Option<ProbingReport>,
     /// Every target in use, by its text.
     pub targets: Vec<TargetReport>,
+}
+
+/// What the schedule of probes does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ProbingReport {
+    /// Ordinary probes a second that the targets ask for.
+    pub ordinary_per_sec: f64,
+    /// Probes a second that may come on top, to confirm failures and watch recoveries.
+    pub reserve_per_sec: f64,
+    /// Probes under way.
+    pub in_flight: u64,
+    /// Probes that are due, and wait for room.
+    pub waiting: u64,
+    /// Extra probes that were left to the ordinary ones, since the start.
+    pub dropped: u64,
+    /// 99 of 100 probes started within so many milliseconds of their time; absent if that is no bound.
+    pub lag_p99_millis: Option<u64>,
+}
+
+impl ProbingReport {
+    fn new(reading: &Reading) -> Self {
+        Self {
+            ordinary_per_sec: reading.ordinary,
+            reserve_per_sec: reading.reserve,
+            in_flight: reading.in_flight,
+            waiting: reading.waiting,
+            dropped: reading.dropped,
+            lag_p99_millis: reading.lag_since(&Reading::default(), 0.99),
+        }
+    }
 }
 
 /// What comes to a pool with a capacity, in its unit.
@@ -130,6 +164,7 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         loads: loads::report(state),
         capacities: snapshot.pool_loads().map(capacity_report).collect(),
         aliases: alias_reports(state, &snapshot, now),
+        probing: state.metrics.probing.get().map(|figures| ProbingReport::new(&figures.read())),
         targets,
     }
 }

@@ -6,8 +6,8 @@ use super::fleet;
 use super::table::Table;
 use super::{Console, Exit, Failure, StatusArguments, age, ask, counted, write_json};
 use crate::admin::{
-    AliasReport, CapacityReport, OperatorsReport, SaidReport, SplitReport, StatusReport,
-    TargetReport, WaitingReport,
+    AliasReport, CapacityReport, OperatorsReport, ProbingReport, SaidReport, SplitReport,
+    StatusReport, TargetReport, WaitingReport,
 };
 use crate::load::Place;
 use crate::model::Verdict;
@@ -35,6 +35,7 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
         let reloads = usize::try_from(*reloads_refused).unwrap_or(usize::MAX);
         writeln!(out, "refused: {}; the log says why", counted(reloads, "reload"))?;
     }
+    write_probing(out, report.probing.as_ref())?;
     if let Some(fleet) = &report.fleet {
         fleet::write_fleet(out, fleet)?;
     }
@@ -66,6 +67,24 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
     }
     table.write(out, "")?;
     fleet::write_votes(out, targets)
+}
+
+/// What the schedule of probes does, in a line.
+fn write_probing(out: &mut dyn Write, probing: Option<&ProbingReport>) -> io::Result<()> {
+    let Some(probing) = probing else { return Ok(()) };
+    let ProbingReport { ordinary_per_sec, reserve_per_sec, in_flight, waiting, .. } = probing;
+    write!(out, "{ordinary_per_sec:.1} probes a second and {reserve_per_sec:.0} in reserve")?;
+    write!(out, ", {in_flight} under way")?;
+    if let Some(millis) = probing.lag_p99_millis {
+        write!(out, ", started within {millis} ms")?;
+    }
+    if *waiting > 0 {
+        write!(out, ", {waiting} WAIT FOR ROOM (`in-flight`)")?;
+    }
+    if probing.dropped > 0 {
+        write!(out, ", {} extra ones left out", probing.dropped)?;
+    }
+    writeln!(out)
 }
 
 /// What operators say, with what probes say beside it, and what waits for them.
@@ -310,6 +329,14 @@ mod tests {
                     trouble: None,
                 },
             ],
+            probing: Some(ProbingReport {
+                ordinary_per_sec: 0.3,
+                reserve_per_sec: 100.0,
+                in_flight: 1,
+                waiting: 0,
+                dropped: 2,
+                lag_p99_millis: Some(10),
+            }),
             targets: vec![target("1", "up", 7300), down, restored],
         };
         let mut out = Vec::new();

@@ -169,6 +169,8 @@ pub struct Probe {
     pub first_verdicts: Duration,
     /// Probes that may be under way at once.
     pub in_flight: u32,
+    /// Probes a second; when it is not given, what the targets ask for and a quarter more.
+    pub budget: Option<u32>,
     /// The directory of the programs that checks may run; none may be run without.
     pub programs: Option<String>,
     /// Where no probe goes.
@@ -180,7 +182,7 @@ impl Default for Probe {
         let first_verdicts = Duration::from_secs(5);
         let prefix = |text: &&str| text.parse().expect("a prefix as it should be");
         let deny = DENY.iter().map(prefix).collect();
-        Self { enabled: true, first_verdicts, in_flight: 1000, programs: None, deny }
+        Self { enabled: true, first_verdicts, in_flight: 1000, budget: None, programs: None, deny }
     }
 }
 
@@ -333,7 +335,7 @@ const GEOIP: Keys =
     Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
 const PROBE: Keys = Keys {
     place: "probe",
-    known: &["enabled", "first-verdicts", "in-flight", "programs", "deny"],
+    known: &["enabled", "first-verdicts", "in-flight", "budget", "programs", "deny"],
     unbuilt: &[],
 };
 const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
@@ -513,6 +515,8 @@ fn read_probe(table: &Table<'_>) -> Probe {
     table.read_into("enabled", &mut probe.enabled, Value::boolean);
     table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
     table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
+    let budget = table.get("budget");
+    probe.budget = budget.and_then(|value| value.integer(1..=10_000_000));
     probe.programs = table.get("programs").and_then(path);
     table.read_into("deny", &mut probe.deny, read_subnets);
     probe

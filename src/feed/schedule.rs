@@ -20,7 +20,7 @@ use super::reading::{Reader, read_json};
 use crate::clock::Clock;
 use crate::model::feed::{FeedOf, FeedSource, FeedTarget, LoadReport, Scrape};
 use crate::model::{TargetHost, Time};
-use crate::probe::Place;
+use crate::probe::{FIRST_ROUND, Place};
 
 /// Fetches documents, each at its own time. Dropping it ends all fetching at once.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ async fn keep_fetching(shared: Arc<Shared>, document: Document, mut feeds: Vec<R
     let clock = shared.clock;
     let place = Place::of(&document.url, document.interval);
     let mut fetched = Trouble::default();
-    sleep(place.first_delay()).await;
+    sleep(place.first_delay(FIRST_ROUND)).await;
     loop {
         let turn = shared.in_flight.acquire().await;
         let started = clock.now();

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{CONNECTION, HOST, HeaderValue};
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, ClientBuilder, Method, Response, Url};
@@ -14,6 +15,7 @@ use rustls::ClientConfig;
 
 use super::answer::Answer;
 use super::fault::Fault;
+use super::plain;
 use super::tls::{self, Tls};
 use super::trace::Trace;
 use crate::model::check::HttpCheck;
@@ -25,7 +27,7 @@ const ALPN: &str = "http/1.1";
 /// Who asks. Operators find it in their logs and exclude it from their statistics.
 pub(super) const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
 
-/// A request to one address, ready to be sent.
+/// A request over TLS to one address, ready to be sent.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     check: &'a HttpCheck,
@@ -50,17 +52,8 @@ impl<'a> Request<'a> {
         host: &TargetHost,
         address: SocketAddr,
     ) -> Result<Self, String> {
-        let (scheme, default_port) = if check.tls { ("https", 443) } else { ("http", 80) };
-        let name = name(check.host.as_deref(), host);
-        let host = match (&check.host, address.port()) {
-            (Some(as_written), _) => as_written.clone(),
-            (None, port) if port == default_port => name.clone(),
-            (None, port) => format!("{name}:{port}"),
-        };
-        // Without TLS the name matters in the `Host` header only.
-        let authority = if check.tls { name } else { bracketed(&address.ip().to_string()) };
-        let path = &check.path;
-        let mut url = Url::parse(&format!("{scheme}://{authority}{path}"))
+        let (authority, path) = (name(check.host.as_deref(), host), &check.path);
+        let mut url = Url::parse(&format!("https://{authority}{path}"))
             .map_err(|error| format!("host `{authority}` and path `{path}`: {error}"))?;
         url.set_port(Some(address.port())).map_err(|()| format!("`{url}` cannot have a port"))?;
         let method = Method::from_bytes(check.method.as_bytes());
@@ -69,8 +62,8 @@ impl<'a> Request<'a> {
             address,
             method: method.map_err(|_| format!("`{}` is not an HTTP method", check.method))?,
             url,
-            host: HeaderValue::from_str(&host)
-                .map_err(|_| format!("`{host}` cannot stand in a Host header"))?,
+            host: host_header(check, host, address.port())
+                .map_err(|host| format!("`{host}` cannot stand in a Host header"))?,
         })
     }
 }
@@ -92,95 +85,164 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-/// Sends a request and judges the answer.
-pub(super) async fn probe(
+/// Makes the check over plain HTTP.
+pub(super) async fn probe_plain(
+    check: &HttpCheck,
+    host: &TargetHost,
+    address: SocketAddr,
+    trace: &mut Trace,
+) -> Result<(), Fault> {
+    let request = plain_request(check, host, address).map_err(Fault::Unable)?;
+    let is_head = check.method == "HEAD";
+    let response = plain::send(&request, is_head, address, trace).await?;
+    judge(check, Answered::Plain(response), trace).await
+}
+
+/// The request as it goes over the wire.
+fn plain_request(
+    check: &HttpCheck,
+    host: &TargetHost,
+    address: SocketAddr,
+) -> Result<Vec<u8>, String> {
+    let HttpCheck { method, path, .. } = check;
+    if Method::from_bytes(method.as_bytes()).is_err() {
+        return Err(format!("`{method}` is not an HTTP method"));
+    }
+    let host = host_header(check, host, address.port());
+    let host = host.map_err(|host| format!("`{host}` cannot stand in a Host header"))?;
+    let mut request = Vec::with_capacity(192);
+    request.extend_from_slice(method.as_bytes());
+    request.push(b' ');
+    for octet in path.bytes().take_while(|octet| *octet != b'#') {
+        match octet {
+            b'!'..=b'~' => request.push(octet),
+            _ => request.extend_from_slice(format!("%{octet:02X}").as_bytes()),
+        }
+    }
+    request.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    request.extend_from_slice(host.as_bytes());
+    request.extend_from_slice(b"\r\n");
+    let ours = [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")];
+    let theirs = check.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let has = |name: &str| check.headers.iter().any(|(own, _)| own == name);
+    for (name, value) in ours.into_iter().filter(|(name, _)| !has(name)).chain(theirs) {
+        for part in [name, ": ", value, "\r\n"] {
+            request.extend_from_slice(part.as_bytes());
+        }
+    }
+    if method == "POST" {
+        request.extend_from_slice(b"Content-Length: 0\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    Ok(request)
+}
+
+/// The `Host` header of requests to `host`; the text, if it cannot be one.
+fn host_header(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<HeaderValue, String> {
+    let name = name(check.host.as_deref(), host);
+    let text = match &check.host {
+        Some(as_written) => as_written.clone(),
+        None if port == default_port(check.tls) => name,
+        None => format!("{name}:{port}"),
+    };
+    HeaderValue::from_str(&text).map_err(|_| text)
+}
+
+const fn default_port(is_tls: bool) -> u16 {
+    if is_tls { 443 } else { 80 }
+}
+
+/// Makes the check over TLS.
+pub(super) async fn probe_https(
     client: &Client,
     request: Request<'_>,
     margin: Option<Duration>,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
     let Request { check, address, method, url, host } = request;
-    let fault = |error| Fault::of_request(&error, address, check.tls);
     let mut request = client.request(method, url).header(HOST, host).header(CONNECTION, "close");
     for (name, value) in &check.headers {
         request = request.header(name, value);
     }
-    let response = request.send().await.map_err(fault)?;
-    let status = response.status().as_u16();
-    trace.step("answered");
+    let sent = request.send().await;
+    let response = sent.map_err(|error| Fault::of_request(&error, address, true))?;
     let session = response.extensions().get::<TlsInfo>();
     if let Some(certificate) = session.and_then(TlsInfo::peer_certificate) {
         trace.certificate(certificate, margin);
     }
+    judge(check, Answered::Https(response, address), trace).await
+}
+
+/// An answer whose head was read.
+#[derive(Debug)]
+pub(super) enum Answered {
+    Plain(plain::Response),
+    Https(Response, SocketAddr),
+}
+
+impl Answered {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Plain(response) => response.status,
+            Self::Https(response, _) => response.status().as_u16(),
+        }
+    }
+
+    /// What comes next of the body; nothing at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        match self {
+            Self::Plain(response) => Ok(response.chunk().await?.map(Bytes::from)),
+            Self::Https(response, address) => {
+                let address = *address;
+                response.chunk().await.map_err(|error| Fault::of_request(&error, address, true))
+            }
+        }
+    }
+}
+
+/// Judges an answer; reads no more of the body than is needed.
+async fn judge(check: &HttpCheck, mut answered: Answered, trace: &mut Trace) -> Result<(), Fault> {
+    let status = answered.status();
+    trace.step("answered");
     trace.fact(|| format!("status {status}"));
     if !check.status.iter().any(|range| range.contains(&status)) {
-        trace.leave(response);
+        trace.leave(answered);
         return Err(Fault::Failure(FailureReason::Status(status)));
     }
     let Some(text) = &check.body else {
-        trace.leave(response);
+        trace.leave(answered);
         return Ok(());
     };
     let mut answer = Answer::new(text);
-    read(response, &mut answer, trace).await.map_err(fault)?;
-    answer.judge(FailureReason::Body)
-}
-
-/// Reads no more of the body than is needed.
-async fn read(
-    mut response: Response,
-    answer: &mut Answer<'_>,
-    trace: &mut Trace,
-) -> reqwest::Result<()> {
     while !answer.is_enough() {
-        let Some(chunk) = response.chunk().await? else { break };
+        let Some(chunk) = answered.chunk().await? else { break };
         trace.says(&chunk);
         answer.push(&chunk);
     }
-    Ok(())
+    answer.judge(FailureReason::Body)
 }
 
 // ---- Clients ----
-
-/// The clients that all probes share.
-#[derive(Debug)]
-pub(super) struct Clients {
-    /// For plain HTTP: its requests go to addresses, so one client does for all targets.
-    plain: Client,
-}
 
 /// The client of one HTTPS target. A client is bound to the address that its name leads to, so
 /// each target has its own (about 4 KiB) and keeps it until the address changes.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Option<(SocketAddr, Result<Client, Fault>)>);
 
-impl Clients {
-    pub(super) fn new() -> Self {
-        let plain = builder().tls_danger_accept_invalid_certs(true).build();
-        Self {
-            plain: plain.expect("a client without roots, proxies and files has nothing to lack"),
-        }
+/// The client that `request` is to be sent by.
+pub(super) fn client(
+    tls: Tls<'_>,
+    request: &Request<'_>,
+    kept: &mut Kept,
+) -> Result<Client, Fault> {
+    if let Some((address, client)) = &kept.0
+        && *address == request.address
+    {
+        return client.clone();
     }
-
-    /// The client that `request` is to be sent by.
-    pub(super) fn client(
-        &self,
-        tls: Tls<'_>,
-        request: &Request<'_>,
-        kept: &mut Kept,
-    ) -> Result<Client, Fault> {
-        if !request.check.tls {
-            return Ok(self.plain.clone());
-        }
-        if let Some((address, client)) = &kept.0
-            && *address == request.address
-        {
-            return client.clone();
-        }
-        let client = https(tls, request).map_err(Fault::Unable);
-        kept.0 = Some((request.address, client.clone()));
-        client
-    }
+    let client = https(tls, request).map_err(Fault::Unable);
+    kept.0 = Some((request.address, client.clone()));
+    client
 }
 
 fn https(tls: Tls<'_>, request: &Request<'_>) -> Result<Client, String> {

@@ -7,19 +7,24 @@
 //! ask again.
 
 mod answer;
+mod budget;
 mod denied;
 mod dns;
 mod exec;
 mod fault;
+mod figures;
 mod grpc;
 mod http;
 mod icmp;
+mod place;
+mod plain;
 mod schedule;
 mod tcp;
 mod tls;
 mod trace;
 mod udp;
 mod validity;
+mod wheel;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
@@ -32,18 +37,19 @@ use tokio::time::timeout;
 
 pub use self::denied::Denied;
 use self::fault::Fault;
+pub use self::figures::{Figures, LAG_MILLIS, Reading};
 pub(crate) use self::http::{
     client_builder, verified_by_the_machine as tls_verified_by_the_machine,
 };
-pub(crate) use self::schedule::Place;
-pub use self::schedule::Schedule;
+pub(crate) use self::place::{FIRST_ROUND, Place};
+pub use self::schedule::{Limits, Schedule};
 use self::tls::Tls;
 pub use self::trace::Account;
 use self::trace::Trace;
 use crate::clock::Clock;
-use crate::model::check::{Carrier, TextCheck};
+use crate::model::check::{Carrier, HttpCheck, TextCheck};
 use crate::model::health::ProbeOutcome;
-use crate::model::{CheckKind, FailureReason, Target, TargetHost};
+use crate::model::{CheckKind, FailureReason, Name, Target, TargetHost};
 
 /// Makes *ring* the process's provider of cryptography. To be called before any TLS is set up;
 /// calling it again changes nothing.
@@ -56,7 +62,6 @@ pub fn install_crypto() {
 #[derive(Clone, Debug)]
 pub struct Prober {
     clock: Clock,
-    http: Arc<http::Clients>,
     tls: Arc<tls::Configs>,
     /// Where the programs lie that checks may run; none may without.
     programs: Option<Arc<PathBuf>>,
@@ -78,13 +83,7 @@ impl Prober {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         install_crypto();
-        Self {
-            clock,
-            http: Arc::new(http::Clients::new()),
-            tls: Arc::default(),
-            programs: None,
-            denied: Arc::default(),
-        }
+        Self { clock, tls: Arc::default(), programs: None, denied: Arc::default() }
     }
 
     /// The same, and it may run the programs that lie in `directory`, an absolute path.
@@ -115,19 +114,24 @@ impl Prober {
 impl Probe {
     /// Probes the target once, within its timeout.
     pub async fn run(&mut self) -> ProbeOutcome {
+        self.run_within(self.target.spec.timeout).await
+    }
+
+    /// Probes the target once, within `limit`.
+    async fn run_within(&mut self, limit: Duration) -> ProbeOutcome {
         let mut trace = Trace::none(self.prober.clock);
-        self.run_noting(&mut trace).await
+        self.run_noting(limit, &mut trace).await
     }
 
     /// Probes the target once, within its timeout, and tells what it saw.
     pub async fn run_telling(&mut self) -> (ProbeOutcome, Account) {
         let mut trace = Trace::kept(self.prober.clock);
-        let outcome = self.run_noting(&mut trace).await;
+        let outcome = self.run_noting(self.target.spec.timeout, &mut trace).await;
         (outcome, trace.into_account().await)
     }
 
-    async fn run_noting(&mut self, trace: &mut Trace) -> ProbeOutcome {
-        let outcome = self.run_straight(trace).await;
+    async fn run_noting(&mut self, limit: Duration, trace: &mut Trace) -> ProbeOutcome {
+        let outcome = self.run_straight(limit, trace).await;
         if !self.target.spec.invert {
             return outcome;
         }
@@ -137,8 +141,7 @@ impl Probe {
         outcome.inverted()
     }
 
-    async fn run_straight(&mut self, trace: &mut Trace) -> ProbeOutcome {
-        let limit = self.target.spec.timeout;
+    async fn run_straight(&mut self, limit: Duration, trace: &mut Trace) -> ProbeOutcome {
         match timeout(limit, self.attempt(trace)).await {
             Ok(Ok(took)) => match trace.flaw() {
                 None => ProbeOutcome::Success(took),
@@ -165,14 +168,16 @@ impl Probe {
 
     /// Tries the host's addresses in the resolver's order until one answers as it should.
     async fn attempt(&mut self, trace: &mut Trace) -> Result<Duration, Fault> {
+        let port = self.target.spec.port;
+        let name = match &self.target.host {
+            TargetHost::Address(address) => {
+                return self.attempt_at(SocketAddr::new(*address, port), trace).await;
+            }
+            TargetHost::Name(name) => name.clone(),
+        };
         let mut fault = None;
-        for address in addresses(&self.target).await? {
-            trace.start(address);
-            let tried = match self.prober.denied.reason(address) {
-                Some(reason) => Err(Fault::Unable(format!("no probe goes to {address}: {reason}"))),
-                None => self.attempt_at(address, trace).await,
-            };
-            match tried {
+        for address in Box::pin(addresses(&name, port)).await? {
+            match Box::pin(self.attempt_at(address, trace)).await {
                 Ok(took) => return Ok(took),
                 Err(next) => fault = Some(next.after(fault)),
             }
@@ -185,27 +190,35 @@ impl Probe {
         address: SocketAddr,
         trace: &mut Trace,
     ) -> Result<Duration, Fault> {
+        trace.start(address);
+        if let Some(reason) = self.prober.denied.reason(address) {
+            return Err(Fault::Unable(format!("no probe goes to {address}: {reason}")));
+        }
         let started = self.prober.clock.now();
         let tls = Tls { configs: &self.prober.tls, terms: self.target.spec.tls.as_ref() };
+        // What is large and rare stands apart, so that plain probes take little room.
         match &self.target.spec.kind {
             CheckKind::Tcp => tcp::connect(address, trace).await.map(drop)?,
             CheckKind::Text(check @ TextCheck { over: Carrier::Tcp, .. }) => {
-                tcp::probe(check, address, trace).await?;
+                Box::pin(tcp::probe(check, address, trace)).await?;
             }
             CheckKind::Text(check @ TextCheck { over: Carrier::Udp, .. }) => {
-                udp::probe(check, address, trace).await?;
+                Box::pin(udp::probe(check, address, trace)).await?;
             }
             CheckKind::Tls(check) => {
-                tls::probe(tls, check, &self.target.host, address, trace).await?;
+                Box::pin(tls::probe(tls, check, &self.target.host, address, trace)).await?;
+            }
+            CheckKind::Http(check @ HttpCheck { tls: false, .. }) => {
+                http::probe_plain(check, &self.target.host, address, trace).await?;
             }
             CheckKind::Http(check) => {
                 let request = http::Request::new(check, &self.target.host, address)?;
-                let client = self.prober.http.client(tls, &request, &mut self.https)?;
-                http::probe(&client, request, tls.margin(), trace).await?;
+                let client = http::client(tls, &request, &mut self.https)?;
+                Box::pin(http::probe_https(&client, request, tls.margin(), trace)).await?;
             }
-            CheckKind::Dns(check) => dns::probe(check, address, trace).await?,
+            CheckKind::Dns(check) => Box::pin(dns::probe(check, address, trace)).await?,
             CheckKind::Grpc(check) => {
-                grpc::probe(tls, check, &self.target.host, address, trace).await?;
+                Box::pin(grpc::probe(tls, check, &self.target.host, address, trace)).await?;
             }
             CheckKind::Icmp => {
                 icmp::probe(address.ip(), self.target.spec.timeout, unforeseeable(), trace).await?;
@@ -215,7 +228,8 @@ impl Probe {
                     return Err(Fault::Unable("this process may run no programs".to_owned()));
                 };
                 let Target { host, spec } = &self.target;
-                let ended = exec::run((directory, check), spec, (host, address), trace).await?;
+                let ended =
+                    Box::pin(exec::run((directory, check), spec, (host, address), trace)).await?;
                 tracing::debug!("{} says: {}", self.target, ended.output().escape_ascii());
                 ended.judge()?;
             }
@@ -229,13 +243,9 @@ fn unforeseeable() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Where a target is right now.
-async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Fault> {
-    let port = target.spec.port;
-    let name = match &target.host {
-        TargetHost::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
-        TargetHost::Name(name) => name.to_string(),
-    };
+/// Where a host of this name is right now.
+async fn addresses(name: &Name, port: u16) -> Result<Vec<SocketAddr>, Fault> {
+    let name = name.to_string();
     // With its final dot a name would not be found in the machine's hosts file.
     match lookup_host((name.trim_end_matches('.'), port)).await {
         Ok(addresses) => Ok(addresses.collect()),

@@ -1,160 +1,365 @@
 //! When each target is probed.
 //!
-//! Every target has a task of its own that sleeps, probes and reports, and is told at each report
-//! after which pace to go on. A task holds about 2 KiB while it sleeps, and an HTTPS target's client
-//! 4 KiB more: ten thousand targets fit into 60 MB.
+//! One timer wheel holds all targets; a target that waits costs a few hundred octets and no task. What is
+//! due starts together, every 10 ms, each probe as a task that ends with its report, and is told there
+//! at which pace to go on.
 //!
-//! Targets of one interval are spread over it evenly by a hash of the target, the same in every run,
-//! so that the work of each moment is about equal. A new target's first probe comes within a second,
-//! so that verdicts come soon; afterwards it falls into its place.
+//! ```text
+//! due ─▶ ordinary ──────────────────────▶ room in flight? ── yes ─▶ probe ─▶ report ─▶ due again
+//!    └─▶ extra: confirms, recovers ─▶ reserve? and room? ──▶ ┘ no: waits; timeouts shrink to 1 s
+//!                                     └─ no: left to its ordinary probe, and counted
+//! ```
+//!
+//! A new target's first probe comes within a second, so that verdicts come soon; afterwards it falls into its
+//! [place](super::place). Extra probes live on the [reserve](super::budget).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Prober;
+use super::budget::Budget;
+use super::figures::Figures;
+use super::place::{FIRST_ROUND, Place, Turn};
+use super::wheel::Wheel;
+use super::{Probe, Prober};
+use crate::config::Probe as ProbeConfig;
 use crate::model::{Observation, Target, Time};
 
-/// The first round of probes takes no longer to start than this.
-const FIRST_ROUND: Duration = Duration::from_secs(1);
+/// New targets are probed no faster than this, in probes a second, whatever there is to start with.
+const FIRST_ROUND_RATE: usize = 20_000;
+/// The longest timeout while probes wait for their turn.
+const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Probes targets, each at its own time. Dropping it ends all probing at once.
 #[derive(Debug)]
 pub struct Schedule {
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
-    running: HashMap<Target, AbortHandle>,
+    /// The one that starts probes, and owns them.
+    driver: JoinSet<()>,
+}
+
+/// How much may be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Probes under way at once.
+    pub in_flight_max: usize,
+    /// Probes a second; by what the targets ask for when none is given.
+    pub budget: Option<u32>,
+}
+
+impl Limits {
+    /// What the server file says.
+    #[must_use]
+    pub fn new(probe: &ProbeConfig) -> Self {
+        let in_flight_max = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
+        Self { in_flight_max, budget: probe.budget }
+    }
 }
 
 struct Shared {
     prober: Prober,
-    in_flight: Semaphore,
+    limits: Limits,
     report: Box<dyn Fn(Observation) -> Duration + Send + Sync>,
+    table: Mutex<Table>,
+    figures: Arc<Figures>,
+    /// Something is due earlier than was known, or there is room in flight.
+    wake: Notify,
+    /// A probe has ended.
+    ended: Notify,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("in_flight", &self.in_flight).finish_non_exhaustive()
+        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
+/// All targets and what is due when.
+struct Table {
+    wheel: Wheel<Key>,
+    rows: Vec<Option<Row>>,
+    free: Vec<u32>,
+    keys: HashMap<Target, Key>,
+    next_life: u32,
+    budget: Budget,
+    in_flight: usize,
+    /// Due, but for room.
+    waiting: VecDeque<Key>,
+    /// When the driver looks next.
+    wakes_at: Option<Time>,
+}
+
+/// A target in the table. A row is used again; the life tells who is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Key {
+    row: u32,
+    life: u32,
+}
+
+struct Row {
+    life: u32,
+    place: Place,
+    due: Time,
+    /// Beyond the ordinary probes.
+    is_extra: bool,
+    last_start: Time,
+    /// Absent while it is under way.
+    probe: Option<Probe>,
+}
+
 impl Schedule {
-    /// A schedule of nothing. At most `in_flight_max` probes run at once; one that has to wait for its
-    /// turn loses none of its timeout.
+    /// A schedule of nothing.
     ///
     /// `report` is called with each result and says after how long, from the start of that probe,
     /// the next one is due. It must not block.
     #[must_use]
     pub fn new(
         prober: Prober,
-        in_flight_max: usize,
+        limits: Limits,
         report: impl Fn(Observation) -> Duration + Send + Sync + 'static,
     ) -> Self {
-        let in_flight = Semaphore::new(in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
-        let shared = Shared { prober, in_flight, report: Box::new(report) };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), running: HashMap::new() }
+        let table = Mutex::new(Table::new(limits, prober.clock.now()));
+        let (figures, wake, ended) = (Arc::default(), Notify::new(), Notify::new());
+        let report = Box::new(report);
+        let shared = Shared { prober, limits, report, table, figures, wake, ended };
+        Self { shared: Arc::new(shared), driver: JoinSet::new() }
+    }
+
+    /// What it has done and is doing, as it moves.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.shared.figures)
     }
 
     /// Makes `targets` the ones that are probed. Those that stay keep their rhythm. Must be called
     /// inside a tokio runtime.
     pub fn set_targets(&mut self, targets: &HashSet<Target>) {
-        self.reap();
-        self.running.retain(|target, task| {
-            let is_named = targets.contains(target);
-            if !is_named {
-                task.abort();
-            }
-            is_named
-        });
-        for target in targets {
-            if !self.running.contains_key(target) {
-                let task = self.tasks.spawn(keep_probing(self.shared.clone(), target.clone()));
-                self.running.insert(target.clone(), task);
-            }
+        self.shared.lock().set_targets(targets, &self.shared);
+        self.shared.wake.notify_one();
+        // It never ends by itself but by a panic; probing goes on then.
+        if self.driver.try_join_next().is_some() {
+            tracing::error!("what starts the probes panicked, and is started again");
+        }
+        if self.driver.is_empty() {
+            self.driver.spawn(Arc::clone(&self.shared).drive());
         }
     }
 
     /// Ends all probing and returns when nothing runs any more. Probes on their way are abandoned
     /// without a report.
     pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+        self.driver.shutdown().await;
+        while self.shared.lock().in_flight > 0 {
+            self.shared.ended.notified().await;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets tasks that have ended. None does but by a panic; its target then starts afresh.
-    fn reap(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
-            if let Err(error) = ended
-                && error.is_panic()
-            {
-                tracing::error!("a probe panicked: {error}");
+    /// Starts what is due, for ever.
+    async fn drive(self: Arc<Self>) {
+        let clock = self.prober.clock;
+        let mut running = JoinSet::new();
+        loop {
+            while let Some(ended) = running.try_join_next() {
+                if let Err(error) = ended
+                    && error.is_panic()
+                {
+                    tracing::error!("a probe panicked: {error}");
+                }
+            }
+            let now = clock.now();
+            let (starts, next) = {
+                let mut table = self.lock();
+                let starts = table.take_due(now, &self);
+                table.wakes_at = table.wheel.next();
+                (starts, table.wakes_at)
+            };
+            for mut flight in starts {
+                running.spawn(async move { flight.fly().await });
+            }
+            let rest = async {
+                match next {
+                    Some(next) => sleep(next.since(clock.now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = rest => {}
+                () = self.wake.notified() => {}
             }
         }
-        self.running.retain(|_, task| !task.is_finished());
     }
 }
 
-async fn keep_probing(shared: Arc<Shared>, target: Target) {
-    let clock = shared.prober.clock;
-    let place = Place::of(&target, target.spec.interval);
-    let mut probe = shared.prober.prepare(target.clone());
-    sleep(place.first_delay()).await;
-    loop {
-        let turn = shared.in_flight.acquire().await;
-        let started = clock.now();
-        let outcome = probe.run().await;
-        drop(turn);
-        let pace =
-            (shared.report)(Observation { target: target.clone(), at: clock.now(), outcome });
-        let next = place.next_start(started, pace);
-        sleep(next.since(clock.now())).await;
-    }
-}
-
-/// The place of a target, or of whatever is asked regularly, among those of its interval.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    interval: Duration,
-    hash: u64,
-}
-
-impl Place {
-    pub(crate) fn of(target: &impl Hash, interval: Duration) -> Self {
-        // Keys of zero, unlike `RandomState`'s: the same targets have the same places in every run.
-        let mut hasher = DefaultHasher::new();
-        target.hash(&mut hasher);
-        Self { interval, hash: hasher.finish() }
-    }
-
-    /// How long after it was named a target is first probed.
-    pub(crate) fn first_delay(self) -> Duration {
-        Duration::from_nanos(self.hash % nanos(self.interval.min(FIRST_ROUND)))
-    }
-
-    /// When the probe after the one of `started` begins. A pace of the whole interval leads to the
-    /// target's own place, half an interval away or one and a half when it comes from elsewhere: a
-    /// burst or the first round. Any other pace is taken literally.
-    pub(crate) fn next_start(self, started: Time, pace: Duration) -> Time {
-        if pace != self.interval {
-            return started + pace;
+impl Table {
+    fn new(limits: Limits, now: Time) -> Self {
+        Self {
+            wheel: Wheel::new(now),
+            rows: Vec::new(),
+            free: Vec::new(),
+            keys: HashMap::new(),
+            next_life: 0,
+            budget: Budget::new(limits.budget, now),
+            in_flight: 0,
+            waiting: VecDeque::new(),
+            wakes_at: None,
         }
-        let interval = nanos(self.interval);
-        let earliest = started + self.interval / 2;
-        let phase = self.hash % interval;
-        let behind = earliest.as_nanos() % interval;
-        let wait = if phase >= behind { phase - behind } else { phase + interval - behind };
-        earliest + Duration::from_nanos(wait)
+    }
+
+    fn set_targets(&mut self, targets: &HashSet<Target>, shared: &Shared) {
+        let (rows, free) = (&mut self.rows, &mut self.free);
+        self.keys.retain(|target, key| {
+            let is_named = targets.contains(target);
+            if !is_named {
+                rows[index(*key)] = None;
+                free.push(key.row);
+            }
+            is_named
+        });
+        let moment = shared.prober.clock.moment();
+        let new: Vec<&Target> =
+            targets.iter().filter(|target| !self.keys.contains_key(*target)).collect();
+        let seconds = u32::try_from(new.len() / FIRST_ROUND_RATE).unwrap_or(u32::MAX);
+        let round = FIRST_ROUND.max(Duration::from_secs(seconds.into()));
+        for target in new {
+            let place = Place::staggered(target, Turn::ALONE, moment);
+            let due = moment.time + place.first_delay(round);
+            self.insert(target, place, due, shared);
+        }
+        let ordinary = self.keys.keys().map(|target| target.spec.interval.as_secs_f64().recip());
+        let ordinary = ordinary.sum();
+        self.budget.set_ordinary(ordinary);
+        shared.figures.plan(self.keys.len(), self.budget.ordinary(), self.budget.reserve());
+    }
+
+    fn insert(&mut self, target: &Target, place: Place, due: Time, shared: &Shared) {
+        let life = self.next_life;
+        self.next_life = self.next_life.wrapping_add(1);
+        let probe = Some(shared.prober.prepare(target.clone()));
+        let row = Row { life, place, due, is_extra: false, last_start: due, probe };
+        let key = match self.free.pop() {
+            Some(free) => Key { row: free, life },
+            None => {
+                let row = u32::try_from(self.rows.len()).expect("less than 2³² targets");
+                self.rows.push(None);
+                Key { row, life }
+            }
+        };
+        self.rows[index(key)] = Some(row);
+        self.keys.insert(target.clone(), key);
+        self.wheel.add(due, key);
+    }
+
+    /// The target of a key, if it is still in use.
+    fn row(&mut self, key: Key) -> Option<&mut Row> {
+        self.rows[index(key)].as_mut().filter(|row| row.life == key.life)
+    }
+
+    /// What starts now: those who waited, then those who are due by now, while there is room.
+    fn take_due(&mut self, now: Time, shared: &Arc<Shared>) -> Vec<Flight> {
+        let mut starts = Vec::new();
+        while self.in_flight < shared.limits.in_flight_max
+            && let Some(key) = self.waiting.pop_front()
+        {
+            starts.extend(self.start(key, now, shared));
+        }
+        let mut due = Vec::new();
+        self.wheel.take(now, |key| due.push(key));
+        for key in due {
+            let has_room = self.in_flight < shared.limits.in_flight_max;
+            let Some(row) = self.rows[index(key)].as_mut().filter(|row| row.life == key.life)
+            else {
+                continue;
+            };
+            if row.is_extra && !(has_room && self.budget.spend(now)) {
+                row.is_extra = false;
+                row.due = row.place.next_start(row.last_start, row.place.interval).max(now);
+                self.wheel.add(row.due, key);
+                shared.figures.drop_one();
+            } else if has_room {
+                starts.extend(self.start(key, now, shared));
+            } else {
+                self.waiting.push_back(key);
+            }
+        }
+        shared.figures.set_load(self.in_flight, self.waiting.len());
+        starts
+    }
+
+    fn start(&mut self, key: Key, now: Time, shared: &Arc<Shared>) -> Option<Flight> {
+        let is_crowded = !self.waiting.is_empty();
+        let row = self.row(key)?;
+        let probe = row.probe.take()?;
+        row.last_start = now;
+        shared.figures.start(now.since(row.due));
+        self.in_flight += 1;
+        let limit = probe.target.spec.timeout;
+        let limit = if is_crowded { limit.min(CROWDED_TIMEOUT) } else { limit };
+        let shared = Arc::clone(shared);
+        Some(Flight { shared, key, started: now, limit, probe: Some(probe), pace: None })
+    }
+
+    /// A probe has ended; it goes on at `pace`, or at the ordinary one if none was told.
+    fn end(&mut self, flight: &mut Flight) {
+        self.in_flight -= 1;
+        let (key, started, pace) = (flight.key, flight.started, flight.pace);
+        let Some(row) = self.row(key) else { return };
+        row.probe = flight.probe.take();
+        let interval = row.place.interval;
+        let pace = pace.unwrap_or(interval);
+        row.is_extra = pace < interval;
+        row.due = row.place.next_start(started, pace);
+        let due = row.due;
+        self.wheel.add(due, key);
+        let is_awaited = self.wakes_at.is_none_or(|at| due < at) || !self.waiting.is_empty();
+        if is_awaited {
+            flight.shared.wake.notify_one();
+        }
     }
 }
 
-/// At least 1, so that it can be divided by.
-fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1)
+fn index(key: Key) -> usize {
+    usize::try_from(key.row).expect("a row is in memory")
+}
+
+/// One probe under way. Wherever it ends, by a panic, too, its target goes on.
+struct Flight {
+    shared: Arc<Shared>,
+    key: Key,
+    started: Time,
+    limit: Duration,
+    probe: Option<Probe>,
+    pace: Option<Duration>,
+}
+
+impl Flight {
+    async fn fly(&mut self) {
+        let Some(probe) = &mut self.probe else { return };
+        let outcome = probe.run_within(self.limit).await;
+        let at = self.shared.prober.clock.now();
+        if self.shared.lock().row(self.key).is_some() {
+            let target = probe.target.clone();
+            self.pace = Some((self.shared.report)(Observation { target, at, outcome }));
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        shared.lock().end(self);
+        shared.ended.notify_one();
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::Response;
 use tokio::time::timeout;
 
+use super::http::Answered;
 use super::validity;
 use crate::clock::Clock;
 use crate::model::Time;
@@ -39,7 +39,7 @@ pub(super) struct Trace {
     /// What is wrong with the target, although it answers.
     flaw: Option<Flaw>,
     /// An answer whose body nobody has looked at.
-    rest: Option<Response>,
+    rest: Option<Answered>,
 }
 
 impl Trace {
@@ -65,7 +65,7 @@ impl Trace {
     }
 
     /// Takes an answer whose body does not matter.
-    pub(super) fn leave(&mut self, response: Response) {
+    pub(super) fn leave(&mut self, response: Answered) {
         self.rest = self.account.is_some().then_some(response);
     }
 

@@ -12,7 +12,7 @@ use windrose::clock::Clock;
 use windrose::health::Board;
 use windrose::intake::Intake;
 use windrose::model::{CheckKind, CheckSpec, Target, TargetHost, Verdict};
-use windrose::probe::{Prober, Schedule};
+use windrose::probe::{Limits, Prober, Schedule};
 
 const PATIENT: Duration = Duration::from_secs(20);
 
@@ -51,7 +51,8 @@ async fn a_target_that_goes_and_comes_back_is_seen_to() {
         let intake = intake.clone();
         move |observation| intake.observe(&observation)
     };
-    let mut schedule = Schedule::new(Prober::new(clock), 16, report);
+    let mut schedule =
+        Schedule::new(Prober::new(clock), Limits { in_flight_max: 16, budget: None }, report);
     schedule.set_targets(&targets);
 
     tokio::time::timeout(PATIENT, intake.first_round()).await.unwrap();

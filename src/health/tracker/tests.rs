@@ -297,6 +297,41 @@ fn a_resumed_flaw_ends_with_answers_that_have_none() {
     assert_eq!(tracker.verdict(), Verdict::Up);
 }
 
+/// How long after its death a target is down, at best, at the 99th percentile and at worst, over all phases in
+/// which it can die. Probes fail after `fails_after`.
+fn times_to_down(interval: Duration, fails_after: Duration) -> [Duration; 3] {
+    let spec = CheckSpec { interval, ..spec(3, 3) };
+    let mut times: Vec<Duration> = (1..=1000)
+        .map(|phase| {
+            let mut tracker = Tracker::resumed(&spec, Verdict::Up, None);
+            let mut start = interval * phase / 1000;
+            loop {
+                let end = start + fails_after;
+                if tracker.observe(outcome('f'), Time::ZERO + end).is_some() {
+                    return end;
+                }
+                // As the schedule does: the next probe does not begin before this one has ended.
+                start = end.max(start + tracker.pace());
+            }
+        })
+        .collect();
+    times.sort_unstable();
+    [times[0], times[989], times[999]]
+}
+
+#[test]
+fn a_dead_target_is_down_within_seconds() {
+    let interval = Duration::from_secs(5);
+    let at_most = |fails_after, p99_millis| {
+        let [best, p99, worst] = times_to_down(interval, Duration::from_millis(fails_after));
+        println!("fails after {fails_after} ms: best {best:?}, p99 {p99:?}, worst {worst:?}");
+        assert!(p99 <= Duration::from_millis(p99_millis), "{p99:?}");
+    };
+    at_most(1, 6_000); // refused
+    at_most(1_000, 8_000); // silent, `timeout = "1s"`
+    at_most(2_000, 11_000); // silent, the default timeout
+}
+
 fn history() -> impl Strategy<Value = Vec<char>> {
     // Runs of equal results reach the corners that single draws do not.
     let run = (prop::sample::select(vec!['s', 'f', 'l']), 1_usize..9);

@@ -1,10 +1,9 @@
-//! The timetable as arithmetic, and the schedule against listeners on the loopback address.
+//! The schedule against listeners on the loopback address.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -51,7 +50,8 @@ fn schedule(in_flight_max: usize, pace: Duration) -> (Schedule, UnboundedReceive
         let _ = sender.send(observation);
         pace
     };
-    (Schedule::new(Prober::new(Clock::start()), in_flight_max, report), results)
+    let limits = Limits { in_flight_max, budget: None };
+    (Schedule::new(Prober::new(Clock::start()), limits, report), results)
 }
 
 async fn next(results: &mut UnboundedReceiver<Observation>) -> Observation {
@@ -90,10 +90,10 @@ async fn a_reload_starts_and_stops_only_what_changed() {
     });
     let (mut schedule, mut results) = schedule(8, Duration::from_millis(1));
     schedule.set_targets(&HashSet::from([dropped.clone(), kept.clone()]));
-    let task = schedule.running[&kept].id();
+    let key = schedule.shared.lock().keys[&kept];
     next(&mut results).await;
     schedule.set_targets(&HashSet::from([kept.clone(), new.clone()]));
-    assert_eq!(schedule.running[&kept].id(), task, "what stays goes on");
+    assert_eq!(schedule.shared.lock().keys[&kept], key, "what stays goes on");
     while results.try_recv().is_ok() {}
     let mut seen = HashSet::new();
     while seen.len() < 2 {
@@ -151,61 +151,23 @@ async fn waiting_for_a_turn_is_not_held_against_the_target() {
     drop(connection);
 }
 
-// ---- The timetable ----
-
-const INTERVAL: Duration = Duration::from_secs(10);
-
-fn place(hash: u64) -> Place {
-    Place { interval: INTERVAL, hash }
-}
-
-proptest! {
-    #[test]
-    fn probes_at_the_ordinary_pace_fall_into_their_place(hash: u64, start in 0_u64..1 << 50) {
-        let place = place(hash);
-        let next = place.next_start(Time::from_nanos(start), INTERVAL);
-        let gap = Duration::from_nanos(next.as_nanos() - start);
-        prop_assert!(gap >= INTERVAL / 2 && gap < INTERVAL * 3 / 2, "a gap of {gap:?}");
-        prop_assert_eq!(next.as_nanos() % nanos(INTERVAL), hash % nanos(INTERVAL));
+#[tokio::test]
+async fn an_extra_probe_that_finds_no_reserve_is_left_to_the_ordinary_one() {
+    let (_listener, port) = listener().await;
+    let (sender, mut results) = unbounded_channel();
+    let report = move |observation| {
+        let _ = sender.send(observation);
+        SHORT / 2
+    };
+    let limits = Limits { in_flight_max: 8, budget: Some(0) };
+    let mut schedule = Schedule::new(Prober::new(Clock::start()), limits, report);
+    schedule.set_targets(&HashSet::from([target(port, CheckKind::Tcp, PATIENT)]));
+    for _ in 0..5 {
+        next(&mut results).await;
     }
-
-    #[test]
-    fn a_late_start_does_not_move_the_next(hash: u64, late_millis in 0_u64..4000) {
-        let place = place(hash);
-        let on_time = place.next_start(Time::from_secs(1000), INTERVAL);
-        let late = on_time + Duration::from_millis(late_millis);
-        prop_assert_eq!(place.next_start(late, INTERVAL), on_time + INTERVAL);
-    }
-
-    #[test]
-    fn any_other_pace_is_taken_literally(hash: u64, start in 0_u64..1 << 50, millis in 1_u64..9999) {
-        let (start, pace) = (Time::from_nanos(start), Duration::from_millis(millis));
-        prop_assert_eq!(place(hash).next_start(start, pace), start + pace);
-    }
-}
-
-#[test]
-fn targets_are_spread_evenly_over_first_round_and_interval() {
-    let spec = Arc::new(CheckSpec {
-        interval: INTERVAL,
-        ..CheckSpec::clone(&target(80, CheckKind::Tcp, SHORT).spec)
-    });
-    let places: Vec<Place> = (0..5000_u32)
-        .map(|n| {
-            let host = TargetHost::Address(Ipv4Addr::from(0x0a00_0000 + n).into());
-            Place::of(&Target { host, spec: spec.clone() }, spec.interval)
-        })
-        .collect();
-    let mut first = [0; 10];
-    let mut later = [0; 10];
-    for place in places {
-        let delay = place.first_delay();
-        assert!(delay < FIRST_ROUND);
-        first[usize::try_from(delay.as_millis() / 100).unwrap()] += 1;
-        let next = place.next_start(Time::from_secs(100), INTERVAL).as_nanos();
-        later[usize::try_from(next / 1_000_000_000 % 10).unwrap()] += 1;
-    }
-    for count in first.into_iter().chain(later) {
-        assert!((400..=600).contains(&count), "{first:?} {later:?}");
-    }
+    let figures = schedule.figures().read();
+    assert!(figures.dropped >= 4, "{figures:?}");
+    assert_eq!(figures.targets, 1);
+    assert_eq!(figures.reserve, 0.0);
+    schedule.stop().await;
 }

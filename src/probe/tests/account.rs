@@ -44,7 +44,8 @@ async fn a_bad_status_is_told_with_the_body_that_explains_it() {
         (&*account.said, &account.facts[..]),
         (&b"no disk\n"[..], &["status 503".to_owned()][..])
     );
-    assert_eq!((steps(&account), account.address), (vec!["answered"], Some(address)));
+    let told = vec!["connected", "answered"];
+    assert_eq!((steps(&account), account.address), (told, Some(address)));
     served.await.unwrap();
 }
 

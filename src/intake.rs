@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::health::fleet::Member;
-use crate::health::{Board, Remembered};
+use crate::health::{Board, Observed, Recounted, Remembered};
 use crate::model::health::{LocalError, ProbeOutcome};
 use crate::model::{Observation, Target, Time, Transition, Verdict};
 pub use operators::Held;
@@ -122,16 +122,12 @@ impl Intake {
     pub fn observe(&self, observation: &Observation) -> Duration {
         self.count(observation);
         let observed = self.board.observe(observation);
-        if let Some(transition) = &observed.transition {
-            self.counters.transitions.fetch_add(1, Ordering::Relaxed);
-            log(transition);
-            self.transitions.send_replace(());
-        }
         if observed.is_changed {
-            if let Unheard::Of(targets) = &mut *self.lock_news() {
-                targets.insert(observation.target.clone());
-            }
-            self.dirty.send_replace(());
+            let Observed { transition, .. } = &observed;
+            let target = observation.target.clone();
+            let mut changed = vec![Recounted { transition: transition.clone(), target }];
+            changed.extend(self.board.follow([&observation.target]));
+            self.tell(changed);
         }
         if *self.waiting.borrow() > 0 {
             self.count_waiting();
@@ -141,21 +137,27 @@ impl Intake {
 
     /// Makes verdicts of what `member` has heard: see [`Board::recount`].
     pub fn recount(&self, member: &mut Member, now: Time) {
-        let recounted = self.board.recount(member, now);
+        let mut recounted = self.board.recount(member, now);
         if recounted.is_empty() {
             return;
         }
-        let transitions = recounted.iter().filter_map(|one| one.transition.as_ref());
+        recounted.extend(self.board.follow(recounted.iter().map(|one| &one.target)));
+        self.tell(recounted);
+        self.count_waiting();
+    }
+
+    /// Tells of changes whoever waits for them.
+    fn tell(&self, changed: Vec<Recounted>) {
+        let transitions = changed.iter().filter_map(|one| one.transition.as_ref());
         let count = transitions.inspect(|transition| log(transition)).count();
         if count > 0 {
             self.counters.transitions.fetch_add(count as u64, Ordering::Relaxed);
             self.transitions.send_replace(());
         }
         if let Unheard::Of(targets) = &mut *self.lock_news() {
-            targets.extend(recounted.into_iter().map(|one| one.target));
+            targets.extend(changed.into_iter().map(|one| one.target));
         }
         self.dirty.send_replace(());
-        self.count_waiting();
     }
 
     /// What has changed since this was last called.

@@ -214,7 +214,7 @@ pub fn judge_targets(config: &ServerConfig, zones: &[Arc<Zone>], report: &mut Re
     let denied = Denied::new(config);
     for zone in zones {
         for (place, endpoint) in zone.endpoints.iter().enumerate() {
-            let targets = zone.targets_of(EndpointId::new(place));
+            let targets = zone.targets_of(EndpointId::new(place)).probed();
             let reason = |target: &Target| match target.host {
                 TargetHost::Address(address) => {
                     let address = SocketAddr::new(address, target.spec.port);

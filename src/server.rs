@@ -485,10 +485,11 @@ async fn first_verdicts(
     first_round(probe.first_verdicts, Some(intake), book).await;
     let down = |status: &crate::health::TargetStatus| status.health.verdict == Verdict::Down;
     let down = intake.board().entries().iter().filter(|status| down(status)).count();
-    if down == targets.len() && down > 0 {
+    let all = intake.board().len();
+    if down == all && down > 0 {
         warn!("nothing is up: all {down} targets are down, so rules answer as `all-down` says");
     } else if down > 0 {
-        warn!("{down} of {} targets are down", targets.len());
+        warn!("{down} of {all} targets are down");
     }
     Some(schedule)
 }

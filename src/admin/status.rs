@@ -9,7 +9,7 @@ use super::fleet::{self, FleetReport, VoteReport};
 use super::loads::{self, SplitReport};
 use super::operators::{self, OperatorsReport};
 use crate::alias::HostStatus;
-use crate::health::TargetStatus;
+use crate::health::{CalculatedStatus, TargetStatus};
 use crate::model::health::ProbeOutcome;
 use crate::model::{Time, Verdict, Zone};
 use crate::probe::Reading;
@@ -153,6 +153,10 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
             TargetReport { votes, ..target_report(&status, endpoints, now) }
         })
         .collect();
+    targets.extend(state.intake.board().calculated().into_iter().map(|status| {
+        let endpoints = owners.get(&status.target).cloned().unwrap_or_default();
+        calculated_report(status, endpoints, now)
+    }));
     targets.sort_by(|a, b| a.endpoints.cmp(&b.endpoints).then_with(|| a.target.cmp(&b.target)));
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -218,6 +222,23 @@ fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> Ta
         degraded_by: degraded_by(status),
         doubts: doubts(status, now),
         is_restored: status.is_restored,
+        votes: Vec::new(),
+    }
+}
+
+/// What is known of a target that nobody probes: what it is made of stands in the place of a probe.
+fn calculated_report(status: CalculatedStatus, endpoints: Vec<String>, now: Time) -> TargetReport {
+    let CalculatedStatus { target, health, evidence } = status;
+    TargetReport {
+        target: target.to_string(),
+        endpoints,
+        verdict: health.verdict.to_string(),
+        age_secs: now.since(health.since).as_secs(),
+        seen_secs: None,
+        last: Some(evidence),
+        degraded_by: Vec::new(),
+        doubts: None,
+        is_restored: false,
         votes: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 //! The target is asked as `serve` would ask it, but only so often as was said, and nothing comes of it: no
 //! running node hears of the results.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,12 @@ use crate::load::{self, Place};
 use crate::model::check::{
     Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, TextCheck, TlsCheck, TlsTerms,
 };
+use crate::model::formula::Formula;
 use crate::model::health::ProbeOutcome;
-use crate::model::{Check, CheckId, CheckKind, CheckSpec, EndpointId, Name, Report, Target, Zone};
+use crate::model::{
+    Check, CheckId, CheckKind, CheckSpec, EndpointId, Name, Report, Target, TargetHealth, Verdict,
+    Zone,
+};
 use crate::probe::{Account, Denied, Prober};
 use crate::zone::rdata_to_text;
 
@@ -63,7 +68,8 @@ pub(super) fn run(
         .with_programs(load::programs(place, &config))
         .with_denied(Denied::new(&config));
     let results = probe_all(&asked, arguments.count, &prober)?;
-    let is_up = results.iter().all(|result| matches!(result.verdict, UP | DEGRADED));
+    let bad = [Verdict::Down, Verdict::Unknown].map(Verdict::word);
+    let is_up = results.iter().all(|result| !result.decides || !bad.contains(&result.verdict));
     if arguments.json {
         write_json(console, &results)?;
     } else {
@@ -132,9 +138,6 @@ fn endpoints(found: &Found<'_>) -> Vec<Asked> {
 
 // ---- How it went ----
 
-const UP: &str = "up";
-const DEGRADED: &str = "degraded";
-
 /// One probe for programs.
 #[derive(Serialize)]
 struct ProbeReport {
@@ -153,6 +156,26 @@ struct ProbeReport {
     verdict: &'static str,
     /// Why it is not up.
     reason: Option<String>,
+    /// Whether it was asked for itself, and not for the sake of another.
+    #[serde(skip)]
+    decides: bool,
+}
+
+impl Default for ProbeReport {
+    fn default() -> Self {
+        Self {
+            target: String::new(),
+            endpoint: None,
+            address: None,
+            steps: Vec::new(),
+            facts: Vec::new(),
+            said: String::new(),
+            took_ms: None,
+            verdict: Verdict::Unknown.word(),
+            reason: None,
+            decides: true,
+        }
+    }
 }
 
 fn probe_all(asked: &[Asked], count: u16, prober: &Prober) -> Result<Vec<ProbeReport>, Failure> {
@@ -160,6 +183,12 @@ fn probe_all(asked: &[Asked], count: u16, prober: &Prober) -> Result<Vec<ProbeRe
     Ok(runtime.block_on(async {
         let mut reports = Vec::new();
         for asked in asked {
+            if !asked.target.spec.kind.is_probed() {
+                for _ in 0..count {
+                    reports.extend(make(asked, prober).await);
+                }
+                continue;
+            }
             let mut probe = prober.prepare(asked.target.clone());
             for _ in 0..count {
                 let (outcome, account) = probe.run_telling().await;
@@ -170,14 +199,59 @@ fn probe_all(asked: &[Asked], count: u16, prober: &Prober) -> Result<Vec<ProbeRe
     }))
 }
 
+/// Probes what a verdict is made of, and then makes it, which is the last report.
+async fn make(asked: &Asked, prober: &Prober) -> Vec<ProbeReport> {
+    let mut reports = Vec::new();
+    let mut verdicts: HashMap<Target, Verdict> = HashMap::new();
+    for target in asked.target.probed() {
+        if verdicts.contains_key(&target) {
+            continue;
+        }
+        let (outcome, account) = prober.prepare(target.clone()).run_telling().await;
+        let member = Asked { target: target.clone(), endpoint: None };
+        let report = ProbeReport::new(&member, outcome, account);
+        reports.push(ProbeReport { decides: false, ..report });
+        verdicts.insert(target, verdict_of(outcome));
+    }
+    let known = |target: &Target| {
+        let verdict = verdicts.get(target).copied().unwrap_or_default();
+        TargetHealth { verdict, ..TargetHealth::UNCHECKED }
+    };
+    let verdict = asked.target.health_by(&known).verdict;
+    let facts = match &asked.target.spec.kind {
+        CheckKind::Calculated(formula) => {
+            vec![formula.evidence(&asked.target.host, &known).to_string()]
+        }
+        _ => Vec::new(),
+    };
+    reports.push(ProbeReport {
+        target: asked.target.to_string(),
+        endpoint: asked.endpoint.clone(),
+        facts,
+        verdict: verdict.word(),
+        ..ProbeReport::default()
+    });
+    reports
+}
+
+/// The verdict that one probe would give.
+const fn verdict_of(outcome: ProbeOutcome) -> Verdict {
+    match outcome {
+        ProbeOutcome::Success(_) => Verdict::Up,
+        ProbeOutcome::Flawed(..) => Verdict::Degraded,
+        ProbeOutcome::Failure(_) => Verdict::Down,
+        ProbeOutcome::LocalError(_) => Verdict::Unknown,
+    }
+}
+
 impl ProbeReport {
     fn new(asked: &Asked, outcome: ProbeOutcome, account: Account) -> Self {
         let Account { steps, address, facts, said } = account;
-        let (took, verdict, reason) = match outcome {
-            ProbeOutcome::Success(took) => (Some(took), UP, None),
-            ProbeOutcome::Flawed(took, flaw) => (Some(took), DEGRADED, Some(flaw.to_string())),
-            ProbeOutcome::Failure(reason) => (None, "down", Some(reason.to_string())),
-            ProbeOutcome::LocalError(error) => (None, "unknown", Some(error.to_string())),
+        let (took, reason) = match outcome {
+            ProbeOutcome::Success(took) => (Some(took), None),
+            ProbeOutcome::Flawed(took, flaw) => (Some(took), Some(flaw.to_string())),
+            ProbeOutcome::Failure(reason) => (None, Some(reason.to_string())),
+            ProbeOutcome::LocalError(error) => (None, Some(error.to_string())),
         };
         Self {
             target: asked.target.to_string(),
@@ -187,8 +261,9 @@ impl ProbeReport {
             facts,
             said: said.escape_ascii().to_string(),
             took_ms: took.map(millis),
-            verdict,
+            verdict: verdict_of(outcome).word(),
             reason,
+            decides: true,
         }
     }
 }
@@ -208,6 +283,9 @@ fn write_head(out: &mut dyn Write, found: &Found<'_>) -> io::Result<()> {
     let terms = tls.as_deref().map(terms).unwrap_or_default();
     writeln!(out, "  asks     {asks}{terms}")?;
     writeln!(out, "  expects  {expects}")?;
+    if !kind.is_probed() {
+        return Ok(());
+    }
     writeln!(
         out,
         "  counts   a failure after {timeout:?}; every {interval:?}, {fall} failures take down, {rise} \
@@ -267,6 +345,11 @@ fn asks(kind: &CheckKind) -> String {
             format!("the program {program}{}", quoted.collect::<String>())
         }
         CheckKind::Icmp => "an ICMP echo request, twice if need be".to_owned(),
+        CheckKind::Fixed(_) => "nobody".to_owned(),
+        CheckKind::Calculated(Formula { members, .. }) => {
+            let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+            format!("what {} say", names.join(", "))
+        }
     }
 }
 
@@ -308,5 +391,7 @@ fn expects(kind: &CheckKind) -> String {
         CheckKind::Grpc(_) => "SERVING".to_owned(),
         CheckKind::Exec(_) => "exit status 0".to_owned(),
         CheckKind::Icmp => "the reply".to_owned(),
+        CheckKind::Fixed(verdict) => format!("nothing: it is {verdict}"),
+        CheckKind::Calculated(formula) => formula.to_string(),
     }
 }

@@ -7,7 +7,8 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check_kinds::{KINDS, KINDS_UNBUILT, Kind, read_kind};
+use super::check_formula::Written;
+use super::check_kinds::{KINDS, KINDS_UNBUILT, Kind, read_kind, refuse_probing};
 use super::reader::{Key, Keys, Table, Value};
 use super::{ZoneFiles, check_tls, text};
 use crate::model::check::Slow;
@@ -31,6 +32,13 @@ pub(super) const KEYS: Keys = Keys {
         "tls",
         "service",
         "command",
+        "verdict",
+        "all",
+        "any",
+        "none",
+        "of",
+        "weights",
+        "at-least",
         "headers",
         "transport",
         "expect",
@@ -50,17 +58,19 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// `slow`, when nothing is.
 const NEVER: &str = "never";
 
-/// Reads one check; names in it are relative to `apex`, and files are `files`. After a finding the result is only
-/// good for going on.
+/// Reads one check, and the formula that it is calculated by, if it is; names in it are relative to `apex`, and
+/// files are `files`. After a finding the result is only good for going on.
 pub(super) fn read<'d>(
     (key, value): (Key<'d>, Value<'d>),
     apex: &Name,
     files: &dyn ZoneFiles,
-) -> Check {
+) -> (Check, Option<Written<'d>>) {
     let what = format!("check `{}`", key.text);
     let table = value.table(what, &KEYS);
-    let spec = table.map_or_else(default_spec, |table| read_spec(&table, apex, files));
-    Check { name: key.text.to_owned(), spec: Arc::new(spec) }
+    let spec = table.as_ref().map_or_else(default_spec, |table| read_spec(table, apex, files));
+    let is_calculated = matches!(spec.kind, CheckKind::Calculated(_));
+    let written = table.filter(|_| is_calculated).and_then(|table| Written::read(&table));
+    (Check { name: key.text.to_owned(), spec: Arc::new(spec) }, written)
 }
 
 /// What a check is before its table says anything.
@@ -73,6 +83,10 @@ fn read_spec(table: &Table<'_>, apex: &Name, files: &dyn ZoneFiles) -> CheckSpec
     let kind = table.require("kind", "\"https\"");
     if let Some(kind) = kind.and_then(|value| value.choice(&KINDS, &KINDS_UNBUILT)) {
         spec.kind = read_kind(table, kind, apex);
+        if !kind.is_probed() {
+            refuse_probing(table, kind);
+            return spec;
+        }
         spec.port = read_port(table, kind);
         if let Some(verify) = spec.kind.verifies() {
             spec.tls = check_tls::read(table, verify, files);
@@ -119,7 +133,7 @@ fn refuse_quality(table: &Table<'_>) -> Option<Slow> {
 fn read_port(table: &Table<'_>, kind: Kind) -> u16 {
     let written = table.get("port").map(|value| value.short(1..=u16::MAX));
     match (written, kind) {
-        (None, Kind::Exec) | (_, Kind::Icmp) => 0,
+        (None, Kind::Exec) | (_, Kind::Icmp | Kind::Fixed | Kind::Calculated) => 0,
         (Some(port), _) => port.unwrap_or_default(),
         (None, Kind::Http) => 80,
         (None, Kind::Https | Kind::Tls) => 443,
@@ -159,7 +173,9 @@ pub(super) fn warn_unnamed((key, value): (Key<'_>, Value<'_>), check: &Check, is
         | CheckKind::Text(_)
         | CheckKind::Dns(_)
         | CheckKind::Exec(_)
-        | CheckKind::Icmp => false,
+        | CheckKind::Icmp
+        | CheckKind::Fixed(_)
+        | CheckKind::Calculated(_) => false,
     };
     if is_unnamed && is_addressed {
         let message = format!("check `{}` verifies certificates against addresses", key.text);

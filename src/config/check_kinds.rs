@@ -11,7 +11,8 @@ use super::text;
 use crate::model::check::{
     Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
 };
-use crate::model::{CheckKind, Name, RecordType};
+use crate::model::formula::Formula;
+use crate::model::{CheckKind, Name, RecordType, Verdict};
 use crate::zone::rdata_from_text;
 
 pub(super) const EXPECT_KEYS: Keys = Keys {
@@ -33,10 +34,19 @@ pub(super) enum Kind {
     Grpc,
     Exec,
     Icmp,
+    Fixed,
+    Calculated,
+}
+
+impl Kind {
+    /// Whether anybody looks.
+    pub(super) const fn is_probed(self) -> bool {
+        !matches!(self, Self::Fixed | Self::Calculated)
+    }
 }
 
 /// All kinds with their words.
-pub(super) const KINDS: [(&str, Kind); 9] = [
+pub(super) const KINDS: [(&str, Kind); 11] = [
     ("tcp", Kind::Tcp),
     ("udp", Kind::Udp),
     ("tls", Kind::Tls),
@@ -46,8 +56,10 @@ pub(super) const KINDS: [(&str, Kind); 9] = [
     ("grpc", Kind::Grpc),
     ("exec", Kind::Exec),
     ("icmp", Kind::Icmp),
+    ("fixed", Kind::Fixed),
+    ("calculated", Kind::Calculated),
 ];
-pub(super) const KINDS_UNBUILT: [&str; 3] = ["calculated", "heartbeat", "smtp"];
+pub(super) const KINDS_UNBUILT: [&str; 2] = ["heartbeat", "smtp"];
 
 /// A key and the kinds in which it means something.
 type OwnKey = (&'static str, &'static [Kind]);
@@ -59,7 +71,7 @@ const WITH_PORT: [Kind; 8] =
 /// What may be over TLS.
 const WITH_TLS: [Kind; 3] = [Kind::Tls, Kind::Https, Kind::Grpc];
 
-const OWN_KEYS: [OwnKey; 17] = [
+const OWN_KEYS: [OwnKey; 24] = [
     ("port", &WITH_PORT),
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
@@ -76,6 +88,13 @@ const OWN_KEYS: [OwnKey; 17] = [
     ("tls", &[Kind::Grpc]),
     ("service", &[Kind::Grpc]),
     ("command", &[Kind::Exec]),
+    ("verdict", &[Kind::Fixed]),
+    ("all", &[Kind::Calculated]),
+    ("any", &[Kind::Calculated]),
+    ("none", &[Kind::Calculated]),
+    ("of", &[Kind::Calculated]),
+    ("weights", &[Kind::Calculated]),
+    ("at-least", &[Kind::Calculated]),
     ("expect", &[Kind::Tcp, Kind::Udp, Kind::Http, Kind::Https, Kind::Dns]),
 ];
 const OWN_EXPECT_KEYS: [OwnKey; 5] = [
@@ -116,6 +135,9 @@ pub(super) fn read_kind(table: &Table<'_>, kind: Kind, apex: &Name) -> CheckKind
         Kind::Grpc => CheckKind::Grpc(read_grpc(table)),
         Kind::Exec => CheckKind::Exec(read_exec(table)),
         Kind::Icmp => CheckKind::Icmp,
+        Kind::Fixed => CheckKind::Fixed(read_verdict(table)),
+        // Its members may be defined further down.
+        Kind::Calculated => CheckKind::Calculated(Formula::default()),
     }
 }
 
@@ -125,8 +147,6 @@ fn is_own(kind: Kind, key: &str, own: &[OwnKey]) -> bool {
 
 /// Records keys that mean nothing in a check of that kind.
 fn refuse_others(table: &Table<'_>, kind: Kind, own: &[OwnKey]) {
-    let word_of =
-        |kind| KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| *word);
     for (key, kinds) in own.iter().filter(|(_, kinds)| !kinds.contains(&kind)) {
         let Some(value) = table.get(key) else { continue };
         let message = format!("`{key}` means nothing in a check of kind `{}`", word_of(kind));
@@ -134,6 +154,28 @@ fn refuse_others(table: &Table<'_>, kind: Kind, own: &[OwnKey]) {
         let hint = format!("remove it, or use kind {}", words.join(" or "));
         value.push(value.error(message).hint(hint));
     }
+}
+
+/// How probes are made and counted means nothing where there are none.
+pub(super) fn refuse_probing(table: &Table<'_>, kind: Kind) {
+    for key in PROBING_KEYS {
+        let Some(value) = table.get(key) else { continue };
+        let message = format!("`{key}` means nothing in a check of kind `{}`", word_of(kind));
+        value.push(value.error(message).hint("remove it: nothing is probed"));
+    }
+}
+
+fn word_of(kind: Kind) -> &'static str {
+    KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| *word)
+}
+
+const PROBING_KEYS: [&str; 8] =
+    ["interval", "timeout", "rise", "fall", "invert", "slow", "slow-factor", "flap-damping"];
+
+fn read_verdict(table: &Table<'_>) -> Verdict {
+    let verdict = table.require("verdict", "\"down\"");
+    let words = [("up", Verdict::Up), ("down", Verdict::Down)];
+    verdict.and_then(|value| value.choice(&words, &[])).unwrap_or_default()
 }
 
 // ---- Texts ----

@@ -17,6 +17,7 @@ mod branches;
 mod by_load;
 mod capacity;
 mod check;
+mod check_formula;
 mod check_kinds;
 mod check_tls;
 mod clash;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::authority::{self, Authority};
 use super::branches::{self, SteerEntry, SteerNames};
+use super::check_formula::{FormulaReader, Written};
 use super::clash::{self, Steered};
 use super::client_map;
 use super::document::{self, Findings};
@@ -209,7 +210,14 @@ fn read_body(
     let rtts = rtt::read(root, &region_names, &of_entries);
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
-    let checks = read_checks(checks, (&apex, files), &pools, &endpoints);
+    let (mut checks, formulas) = read_checks(checks, (&apex, files), &pools, &endpoints);
+    let reader = FormulaReader {
+        checks: &check_names,
+        pools: &pool_names,
+        of: &pools,
+        endpoints: &endpoints,
+    };
+    reader.read_all(formulas, &mut checks);
     let mut zone = Zone {
         names: Arc::default(),
         programs: programs_of(&check_keys, &checks),
@@ -245,12 +253,12 @@ fn read_pools<'d>(
     (pools.collect(), endpoints)
 }
 
-fn read_checks(
-    entries: Vec<(Key<'_>, Value<'_>)>,
+fn read_checks<'d>(
+    entries: Vec<(Key<'d>, Value<'d>)>,
     (apex, files): (&Name, &dyn ZoneFiles),
     pools: &[Pool],
     endpoints: &[Endpoint],
-) -> Vec<Check> {
+) -> (Vec<Check>, Vec<Option<Written<'d>>>) {
     let is_addressed = |pool: &Pool| {
         let mut own = endpoints[pool.endpoints.clone()].iter();
         own.any(|endpoint| matches!(endpoint.at, EndpointAt::Addresses { .. }))
@@ -259,11 +267,11 @@ fn read_checks(
         pools.iter().filter(|pool| is_addressed(pool)).filter_map(|pool| pool.check).collect();
     let entries = entries.into_iter().enumerate();
     let checks = entries.map(|(index, entry)| {
-        let check = check::read(entry, apex, files);
+        let (check, formula) = check::read(entry, apex, files);
         check::warn_unnamed(entry, &check, addressed.contains(&CheckId::new(index)));
-        check
+        (check, formula)
     });
-    checks.collect()
+    checks.unzip()
 }
 
 /// The programs that checks run; `keys` are the checks' names.
@@ -309,7 +317,7 @@ fn warn_unused<'d>(
     pools: &Names<'d, PoolId>,
 ) {
     regions.warn_unused(root, "pool");
-    checks.warn_unused(root, "pool");
+    checks.warn_unused(root, "pool or check");
     feeds.warn_unused(root, "pool");
     pools.warn_unused(root, "steer");
 }

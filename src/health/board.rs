@@ -9,6 +9,7 @@
 //! tracker's is one vote among them, and `agreed` has the verdict.
 
 mod agreed;
+mod calculated;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +24,15 @@ use crate::model::{
 };
 pub use agreed::Recounted;
 use agreed::{Agreed, Records};
+use calculated::Calculated;
+pub use calculated::CalculatedStatus;
 
 /// Every target in use and what is known of it.
 #[derive(Debug)]
 pub struct Board {
     entries: DashMap<Target, Entry>,
+    /// Those that nobody probes.
+    calculated: Calculated,
     /// Whether anybody reports to it.
     is_observed: bool,
     /// In a fleet, which targets the names of zones depend on.
@@ -126,6 +131,7 @@ impl Board {
     pub fn new() -> Self {
         Self {
             entries: DashMap::new(),
+            calculated: Calculated::default(),
             is_observed: true,
             fleet: None,
             waiting: AtomicUsize::new(0),
@@ -141,7 +147,8 @@ impl Board {
     /// Makes `targets` the ones in use: takes in those that are new, forgets those that are no
     /// longer named, keeps what is known of the others.
     pub fn track<'a>(&self, targets: impl IntoIterator<Item = &'a Target>, now: Time) {
-        let named: HashSet<&Target> = targets.into_iter().collect();
+        let (named, made): (HashSet<&Target>, HashSet<&Target>) =
+            targets.into_iter().partition(|target| target.spec.kind.is_probed());
         self.entries.retain(|target, entry| {
             let is_named = named.contains(target);
             if !is_named && entry.is_waiting() {
@@ -155,6 +162,7 @@ impl Board {
                 self.waiting.fetch_add(1, Ordering::AcqRel);
             }
         }
+        self.track_calculated(&made, now);
     }
 
     /// Gives every target that nobody has looked at yet the verdict that `recall` remembers of it,
@@ -181,6 +189,7 @@ impl Board {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             restored += 1;
         }
+        self.follow_all();
         restored
     }
 
@@ -228,7 +237,11 @@ impl Board {
             next_change: Duration::ZERO,
             agreed_by: 1,
         };
-        let health = self.entries.get(target).map_or(NOTHING, |entry| entry.health());
+        let health = match target.spec.kind.is_probed() {
+            true => self.entries.get(target).map(|entry| entry.health()),
+            false => self.calculated.health(target),
+        };
+        let health = health.unwrap_or(NOTHING);
         if self.is_observed {
             health
         } else {
@@ -236,19 +249,19 @@ impl Board {
         }
     }
 
-    /// All that is known of every target, in no order.
+    /// All that is known of every target that is probed, in no order.
     #[must_use]
     pub fn entries(&self) -> Vec<TargetStatus> {
         self.entries.iter().map(|slot| slot.value().status(slot.key())).collect()
     }
 
-    /// How many targets are in use.
+    /// How many targets are probed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no target is in use.
+    /// Whether none is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

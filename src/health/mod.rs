@@ -13,6 +13,6 @@ mod speed;
 mod tracker;
 mod vantage;
 
-pub use board::{Board, Observed, Recounted, Remembered, TargetStatus};
+pub use board::{Board, CalculatedStatus, Observed, Recounted, Remembered, TargetStatus};
 pub use tracker::{Cause, Change, Tracker};
 pub use vantage::{Impairment, SelfState};

@@ -95,8 +95,9 @@ impl Intake {
     /// Keeps changes of health away from answers from now on.
     pub fn freeze(&self, said: Said) {
         info!(author = said.author, "answers are frozen {said}{}", lasting(&said));
-        let known = self.board.entries().into_iter().map(|status| (status.target, status.health));
-        let now = known.map(held).collect();
+        let probed = self.board.entries().into_iter().map(|status| (status.target, status.health));
+        let made = self.board.calculated().into_iter().map(|status| (status.target, status.health));
+        let now = probed.chain(made).map(held).collect();
         self.change(|spoken| {
             // Who freezes what is frozen has another reason or another end; the moment stays.
             spoken.held.get_or_insert_with(|| Arc::new(now));

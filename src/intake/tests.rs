@@ -3,7 +3,7 @@
 use std::num::NonZeroU8;
 
 use super::*;
-use crate::model::{CheckKind, CheckSpec, FailureReason, TargetHost};
+use crate::model::{CheckKind, CheckSpec, FailureReason, Said, TargetHost};
 use crate::testing::Log;
 
 const SUCCESS: ProbeOutcome = ProbeOutcome::Success(Duration::from_millis(3));
@@ -51,6 +51,39 @@ fn every_transition_is_one_line_in_words() {
     assert_eq!(log.lines(), expected);
     let counts = IntakeCounts { successes: 5, failures: 3, local_errors: 0, transitions: 3 };
     assert_eq!(intake.counts(), counts);
+}
+
+#[test]
+fn what_is_made_of_a_target_is_told_with_it() {
+    use crate::model::formula::{Formula, Member, MemberOf};
+
+    let (log, _guard) = Log::capture();
+    let web = target(1);
+    let of = MemberOf::Check(Arc::clone(&web.spec));
+    let member = Member { name: "web".to_owned(), weight: 1, is_negated: true, of };
+    let kind = CheckKind::Calculated(Formula { members: vec![member], needed: 1 });
+    let quiet = Target { spec: Arc::new(CheckSpec::new(kind, 0)), ..web.clone() };
+    let intake = intake(&[web.clone(), quiet.clone()]);
+    observe(&intake, &web, 1, TIMEOUT);
+    let Unheard::Of(news) = intake.take_news() else { panic!("not everything is new") };
+    assert_eq!(news, HashSet::from([web.clone(), quiet.clone()]));
+    assert_eq!(intake.counts().transitions, 2);
+    assert_eq!(intake.health()(&quiet).verdict, Verdict::Up);
+    let line = log.lines().pop().unwrap();
+    assert!(
+        line.contains(
+            "calculated 192.0.2.1 1 of not web is up: 1 of 1 hold, 1 needed: web down, as it should"
+        ),
+        "{line}"
+    );
+    // What was known when answers were frozen is what counts, of these as of others.
+    let said =
+        Said { author: "ann".to_owned(), reason: String::new(), at: Time::ZERO, until: None };
+    intake.freeze(said);
+    observe(&intake, &web, 2, SUCCESS);
+    observe(&intake, &web, 3, SUCCESS);
+    assert_eq!(intake.board().health(&quiet).verdict, Verdict::Down);
+    assert_eq!(intake.health()(&quiet).verdict, Verdict::Up);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::formula::Formula;
+use super::health::Verdict;
 use super::{Name, RecordType};
 
 /// A named check of a zone file (`[checks.NAME]`).
@@ -130,6 +132,10 @@ pub enum CheckKind {
     Exec(ExecCheck),
     /// An ICMP echo request is answered.
     Icmp,
+    /// Nothing: the verdict is this one.
+    Fixed(Verdict),
+    /// Nothing: the verdict is made of others.
+    Calculated(Formula),
 }
 
 /// What is said first, and what must be heard.
@@ -269,7 +275,9 @@ impl CheckKind {
             | Self::Text(_)
             | Self::Dns(_)
             | Self::Exec(_)
-            | Self::Icmp => None,
+            | Self::Icmp
+            | Self::Fixed(_)
+            | Self::Calculated(_) => None,
         }
     }
 
@@ -284,6 +292,8 @@ impl CheckKind {
             Self::Grpc(_) => "grpc",
             Self::Exec(_) => "exec",
             Self::Icmp => "icmp",
+            Self::Fixed(_) => "fixed",
+            Self::Calculated(_) => "calculated",
             Self::Http(HttpCheck { tls: false, .. }) => "http",
             Self::Http(HttpCheck { tls: true, .. }) => "https",
         }
@@ -315,6 +325,8 @@ impl fmt::Display for Target {
             CheckKind::Grpc(grpc) if grpc.service.is_empty() => Ok(()),
             CheckKind::Grpc(grpc) => write!(f, " {}", grpc.service),
             CheckKind::Exec(exec) => write!(f, " {}", exec.program),
+            CheckKind::Fixed(verdict) => write!(f, " {verdict}"),
+            CheckKind::Calculated(formula) => write!(f, " {formula}"),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod feed;
 pub mod form;
+pub mod formula;
 pub mod health;
 pub mod ids;
 pub(crate) mod image;

@@ -6,13 +6,15 @@
 
 use std::fmt;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
 use super::check::{
     Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck, TlsTerms,
 };
-use super::{CheckKind, CheckSpec, Target};
+use super::formula::{Formula, Member, MemberOf};
+use super::{CheckKind, CheckSpec, Target, TargetHost};
 
 /// A target by the hash of its canonical text: the same on every machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +41,7 @@ impl Target {
         common.push_str(if *invert { " invert=true" } else { "" });
         common.push_str(&added(*slow, *damping));
         common.push_str(&tls.as_deref().map(terms_key).unwrap_or_default());
-        match own_key(kind) {
+        match own_key(kind, &self.host) {
             own if own.is_empty() => common,
             own => format!("{common} {own}"),
         }
@@ -89,7 +91,7 @@ fn terms_key(terms: &TlsTerms) -> String {
 
 /// What a check's kind has of its own. Texts are quoted and escaped, so that none can pass for another
 /// field.
-fn own_key(kind: &CheckKind) -> String {
+fn own_key(kind: &CheckKind, host: &TargetHost) -> String {
     let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
     match kind {
         CheckKind::Tcp | CheckKind::Icmp => String::new(),
@@ -138,10 +140,34 @@ fn own_key(kind: &CheckKind) -> String {
             let host = quoted(host).unwrap_or_default();
             format!("tls={tls} host={host} verify={verify} service={service:?}")
         }
+        CheckKind::Fixed(verdict) => format!("verdict={verdict}"),
+        CheckKind::Calculated(Formula { members, needed }) => {
+            let members: String = members.iter().map(|member| member_key(member, host)).collect();
+            format!("needed={needed}{members}")
+        }
         CheckKind::Exec(ExecCheck { program, arguments }) => {
             format!("program={program:?} arguments={arguments:?}")
         }
     }
+}
+
+/// A member of a formula by the hash of the targets that it is, and by their groups.
+fn member_key(member: &Member, host: &TargetHost) -> String {
+    let Member { name, weight, is_negated, of } = member;
+    let not = if *is_negated { "!" } else { "" };
+    let of = match of {
+        MemberOf::Check(spec) => {
+            let target = Target { host: host.clone(), spec: Arc::clone(spec) };
+            format!("{:016x}", target.id().0)
+        }
+        MemberOf::Endpoints { needed, each } => {
+            let id = |target: &Target| format!("{:016x}", target.id().0);
+            let endpoint = |ways: &Vec<Target>| ways.iter().map(id).collect::<Vec<_>>().join("|");
+            let each: Vec<String> = each.iter().map(endpoint).collect();
+            format!("{needed}/{}", each.join(","))
+        }
+    };
+    format!(" member={name:?}*{weight}:{not}{of}")
 }
 
 #[cfg(test)]

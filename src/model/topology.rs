@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use super::diagnostic::Sources;
 use super::{
-    Check, CheckId, Continent, Coordinates, Country, EndpointId, Feed, FeedId, Form, Name, PoolId,
-    Prefix, RecordType, RegionId, SteerId, Subdivision, Target, TargetHost, ZoneNames,
+    Check, CheckId, CheckSpec, Continent, Coordinates, Country, EndpointId, Feed, FeedId, Form,
+    Name, PoolId, Prefix, RecordType, RegionId, SteerId, Subdivision, Target, TargetHost,
+    ZoneNames,
 };
 
 /// Everything that one zone's files say.
@@ -152,6 +153,26 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Its targets under a check: one for each way to reach it.
+    #[must_use]
+    pub fn targets(&self, spec: &Arc<CheckSpec>) -> EndpointTargets {
+        let target = |host| {
+            let host = self.check_address.map_or(host, TargetHost::Address);
+            Some(Target { host, spec: Arc::clone(spec) })
+        };
+        match &self.at {
+            EndpointAt::Addresses { v4, v6 } => EndpointTargets {
+                v4: v4.and_then(|address| target(TargetHost::Address(address.into()))),
+                v6: v6.and_then(|address| target(TargetHost::Address(address.into()))),
+                host: None,
+            },
+            EndpointAt::Host(name) | EndpointAt::Alias(name) => EndpointTargets {
+                host: target(TargetHost::Name(name.clone())),
+                ..Default::default()
+            },
+        }
+    }
+
     /// The name under which it alone is found, if it has one.
     #[must_use]
     pub const fn host(&self) -> Option<&Name> {
@@ -689,22 +710,7 @@ impl Zone {
         let Some(check) = self.pools[endpoint.pool.index()].check else {
             return EndpointTargets::default();
         };
-        let spec = &self.checks[check.index()].spec;
-        let target = |host| {
-            let host = endpoint.check_address.map_or(host, TargetHost::Address);
-            Some(Target { host, spec: spec.clone() })
-        };
-        match &endpoint.at {
-            EndpointAt::Addresses { v4, v6 } => EndpointTargets {
-                v4: v4.and_then(|address| target(TargetHost::Address(address.into()))),
-                v6: v6.and_then(|address| target(TargetHost::Address(address.into()))),
-                host: None,
-            },
-            EndpointAt::Host(name) | EndpointAt::Alias(name) => EndpointTargets {
-                host: target(TargetHost::Name(name.clone())),
-                ..Default::default()
-            },
-        }
+        endpoint.targets(&self.checks[check.index()].spec)
     }
 
     /// Whether `outage` takes `endpoint` down.
@@ -763,5 +769,11 @@ impl EndpointTargets {
     /// Those that exist.
     pub fn iter(&self) -> impl Iterator<Item = &Target> {
         [&self.v4, &self.v6, &self.host].into_iter().flatten()
+    }
+
+    /// The targets that are probed for those.
+    #[must_use]
+    pub fn probed(&self) -> Vec<Target> {
+        self.iter().flat_map(Target::probed).collect()
     }
 }

@@ -233,6 +233,9 @@ impl Probe {
                 tracing::debug!("{} says: {}", self.target, ended.output().escape_ascii());
                 ended.judge()?;
             }
+            CheckKind::Fixed(_) | CheckKind::Calculated(_) => {
+                return Err(Fault::Unable("nobody is asked".to_owned()));
+            }
         }
         Ok(self.prober.clock.now().since(started))
     }

@@ -136,8 +136,8 @@ impl Schedule {
         Arc::clone(&self.shared.figures)
     }
 
-    /// Makes `targets` the ones that are probed. Those that stay keep their rhythm. Must be called
-    /// inside a tokio runtime.
+    /// Makes `targets` the ones that are probed, as far as anybody must look. Those that stay keep their
+    /// rhythm. Must be called inside a tokio runtime.
     pub fn set_targets(&mut self, targets: &HashSet<Target>) {
         self.shared.lock().set_targets(targets, &self.shared);
         self.shared.wake.notify_one();
@@ -227,8 +227,8 @@ impl Table {
             is_named
         });
         let moment = shared.prober.clock.moment();
-        let new: Vec<&Target> =
-            targets.iter().filter(|target| !self.keys.contains_key(*target)).collect();
+        let probed = targets.iter().filter(|target| target.spec.kind.is_probed());
+        let new: Vec<&Target> = probed.filter(|target| !self.keys.contains_key(*target)).collect();
         let seconds = u32::try_from(new.len() / FIRST_ROUND_RATE).unwrap_or(u32::MAX);
         let round = FIRST_ROUND.max(Duration::from_secs(seconds.into()));
         for target in new {

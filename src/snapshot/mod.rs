@@ -484,10 +484,14 @@ impl Snapshot {
         &self.scenes[zone]
     }
 
-    /// Every target that some endpoint asks for, each once.
+    /// Every target that some endpoint asks for, and those that their verdicts are made of, each once.
     #[must_use]
     pub fn targets(&self) -> HashSet<Target> {
-        self.fixed.targets.iter().map(|(target, _)| target.clone()).collect()
+        let mut targets = HashSet::new();
+        for (target, _) in self.fixed.targets.iter() {
+            add_with_probed(target, &mut targets);
+        }
+        targets
     }
 
     /// Which endpoints ask for each target: `ZONE POOL/ENDPOINT`.
@@ -672,14 +676,21 @@ fn due_of(rules: &[Arc<CompiledRule>], next_end: Option<Time>) -> Option<Time> {
     rules.iter().filter_map(|rule| rule.due).chain(next_end).min()
 }
 
-/// Every target that some endpoint of `zones` asks for, each once.
+/// Every target that some endpoint of `zones` asks for, and those that their verdicts are made of, each once.
 #[must_use]
 pub fn targets_of(zones: &[Arc<Zone>]) -> HashSet<Target> {
-    let of_zone = |zone: &Arc<Zone>| {
-        let endpoints = (0..zone.endpoints.len()).map(EndpointId::new);
-        endpoints
-            .flat_map(|id| zone.targets_of(id).iter().cloned().collect::<Vec<_>>())
-            .collect::<Vec<_>>()
-    };
-    zones.iter().flat_map(of_zone).collect()
+    let mut targets = HashSet::new();
+    for zone in zones {
+        for id in (0..zone.endpoints.len()).map(EndpointId::new) {
+            zone.targets_of(id).iter().for_each(|target| add_with_probed(target, &mut targets));
+        }
+    }
+    targets
+}
+
+fn add_with_probed(target: &Target, targets: &mut HashSet<Target>) {
+    if !target.spec.kind.is_probed() {
+        targets.extend(target.probed());
+    }
+    targets.insert(target.clone());
 }

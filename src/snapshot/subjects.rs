@@ -141,7 +141,7 @@ pub fn records_of(zones: &[Arc<Zone>]) -> Vec<Vec<TargetId>> {
         let endpoints = outline.pools_in_play(zone).flat_map(|pool| zone.endpoints_of(pool));
         let mut ids = Vec::new();
         for (id, _) in endpoints {
-            ids.extend(zone.targets_of(id).iter().map(Target::id));
+            ids.extend(zone.targets_of(id).probed().iter().map(Target::id));
         }
         ids.sort_unstable();
         ids.dedup();

@@ -13,6 +13,7 @@ use crate::model::check::{
     Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck, TlsIdentity,
     TlsTerms,
 };
+use crate::model::formula::{Formula, Member, MemberOf};
 use crate::model::health::ProbeOutcome;
 use crate::model::{
     CheckKind, CheckSpec, FailureReason, Observation, Override, OverrideKind, Overrides,
@@ -230,6 +231,10 @@ fn every_part_of_a_target_is_part_of_its_key() {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         CheckKind::Exec(ExecCheck { program: program.to_owned(), arguments })
     };
+    let made = |name: &str, weight, is_negated, of| {
+        let member = Member { name: name.to_owned(), weight, is_negated, of };
+        CheckKind::Calculated(Formula { members: vec![member], needed: 1 })
+    };
     let slow = |factor, millis| Some(Slow { factor, floor: Duration::from_millis(millis) });
     for (slow, damping) in
         [(None, true), (slow(3, 200), true), (slow(2, 250), true), (Some(Slow::default()), false)]
@@ -264,6 +269,21 @@ fn every_part_of_a_target_is_part_of_its_key() {
         asks("a.test.", RecordType::A, 3, None),
         asks("a.test.", RecordType::A, 0, Some(&[])),
         asks("a.test.", RecordType::A, 0, Some(&[192, 0, 2, 1])),
+        CheckKind::Fixed(Verdict::Up),
+        CheckKind::Fixed(Verdict::Down),
+        made("a", 1, false, MemberOf::Check(Arc::clone(&tcp(1).spec))),
+        made("b", 1, false, MemberOf::Check(Arc::clone(&tcp(1).spec))),
+        made("a", 2, false, MemberOf::Check(Arc::clone(&tcp(1).spec))),
+        made("a", 1, true, MemberOf::Check(Arc::clone(&tcp(1).spec))),
+        made("a", 1, false, MemberOf::Check(Arc::clone(&changed(|spec| spec.port = 81).spec))),
+        made("a", 1, false, MemberOf::Endpoints { needed: 1, each: vec![vec![tcp(1), tcp(2)]] }),
+        made("a", 1, false, MemberOf::Endpoints { needed: 2, each: vec![vec![tcp(1), tcp(2)]] }),
+        made(
+            "a",
+            1,
+            false,
+            MemberOf::Endpoints { needed: 1, each: vec![vec![tcp(1)], vec![tcp(2)]] },
+        ),
     ] {
         let mut target = base.clone();
         Arc::make_mut(&mut target.spec).kind = kind;

@@ -385,3 +385,28 @@ fn a_check_is_found_by_name_or_it_is_said_why_not() {
     let probe = |check: &str| windrose_in(&directory, ["probe", check]).failed(2);
     insta::assert_snapshot!([probe("web"), probe("wbe"), probe("c.test/web")].concat());
 }
+
+/// A verdict made of a check that is up and of one that is down.
+const MADE: &str = "zone = 'a.test'\nnameservers = ['ns.example.net.']\nregions.eu.location = 'IE'\n\
+    checks.web = { kind = 'tcp', port = PORT, send = \"ping\\n\" }\n\
+    checks.off = { kind = 'fixed', verdict = 'down' }\n\
+    checks.either = { kind = 'calculated', any = ['web', 'off'] }\n\
+    checks.whole = { kind = 'calculated', all = ['either', 'off', 'pool:eu'] }\n\
+    pools.eu = { region = 'eu', check = 'either', endpoints = [{ name = 'a', address = '127.0.0.1' }] }\n\
+    pools.us = { region = 'eu', check = 'whole', endpoints = [{ name = 'b', address = '127.0.0.1' }] }\n\
+    steer.www = { policy = 'failover', pools = ['eu', 'us'] }\n";
+
+#[test]
+fn a_verdict_that_is_made_of_others_is_probed_by_its_members() {
+    let port = answering("pong\n");
+    let directory = scratch("probe-made");
+    fs::create_dir(directory.join("zones")).unwrap();
+    let text = MADE.replace("PORT", &port.to_string());
+    fs::write(directory.join("zones/a.test.toml"), text).unwrap();
+    let up = windrose_in(&directory, ["probe", "either"]).ok();
+    let down = windrose_in(&directory, ["probe", "whole"]);
+    assert_eq!((down.code, &*down.err), (1, ""));
+    let fixed = windrose_in(&directory, ["probe", "off", "--target", "127.0.0.1"]);
+    assert_eq!(fixed.code, 1);
+    insta::assert_snapshot!(timeless(&[up, down.out, fixed.out].join("\n"), port));
+}

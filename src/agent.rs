@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::ServerConfig;
+use crate::conscience::Conscience;
 use crate::fleet::{self, Fleet, Settings, Wish};
 use crate::health::Board;
 use crate::intake::Intake;
@@ -85,6 +86,13 @@ impl Agent {
         let mut tasks = JoinSet::new();
         tasks.spawn(settings.broker.clone().serve(far));
         tasks.spawn(task.run());
+        let conscience = Conscience {
+            intake: Arc::clone(&known.intake),
+            anchors: config.fixed.probe.anchors.clone(),
+            fleet: Some(fleet.clone()),
+            clock,
+        };
+        tasks.spawn(conscience.run());
         tasks.spawn(grant_wishes(wanted, place, config.clone(), known.clone()));
         tasks.spawn(probe_share(fleet.clone(), known, schedule));
         Ok(Self { fleet, tasks })
@@ -131,13 +139,19 @@ async fn first_targets(
 
 /// Probes what is this vantage's share, for as long as it lives.
 async fn probe_share(fleet: Fleet, known: Known, mut schedule: Schedule) {
-    let mut changed = fleet.share_changed();
+    let (mut changed, mut called) = (fleet.share_changed(), fleet.calls());
     loop {
         let own = fleet.own();
         let targets = known.get().into_iter().filter(|target| own.contains(&target.id()));
         schedule.set_targets(&targets.collect());
-        if changed.changed().await.is_err() {
-            return;
+        loop {
+            tokio::select! {
+                changed = changed.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                Ok(()) = called.changed() => schedule.hasten(&fleet.take_called()),
+            }
         }
     }
 }

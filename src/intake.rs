@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::health::fleet::Member;
 use crate::health::{Board, Observed, Recounted, Remembered};
 use crate::model::health::{LocalError, ProbeOutcome};
-use crate::model::{Observation, Target, Time, Transition, Verdict};
+use crate::model::{Observation, Target, TargetId, Time, Transition, Verdict};
 pub use operators::Held;
 use operators::Operators;
 
@@ -32,6 +32,9 @@ pub struct Intake {
     /// What has changed since somebody took it.
     news: Mutex<Unheard>,
     transitions: watch::Sender<()>,
+    /// Targets that have failed for a first time since somebody took them, in a fleet.
+    doubted: Mutex<Vec<(TargetId, Duration)>>,
+    doubts: watch::Sender<()>,
     /// The board's count of targets that nobody has looked at.
     waiting: watch::Sender<usize>,
     counters: Counters,
@@ -59,6 +62,7 @@ struct Counters {
     successes: AtomicU64,
     failures: AtomicU64,
     local_errors: AtomicU64,
+    scarcities: AtomicU64,
     transitions: AtomicU64,
 }
 
@@ -71,6 +75,8 @@ pub struct IntakeCounts {
     pub failures: u64,
     /// Probes that our own machine could not make.
     pub local_errors: u64,
+    /// Those of them for which the machine had too little of something.
+    pub scarcities: u64,
     /// Changes of verdict.
     pub transitions: u64,
 }
@@ -86,6 +92,8 @@ impl Intake {
             dirty: watch::Sender::default(),
             news: Mutex::default(),
             transitions: watch::Sender::default(),
+            doubted: Mutex::default(),
+            doubts: watch::Sender::default(),
             waiting: watch::Sender::new(waiting),
             counters: Counters::default(),
             local_error_log_from: AtomicU64::new(0),
@@ -122,6 +130,11 @@ impl Intake {
     pub fn observe(&self, observation: &Observation) -> Duration {
         self.count(observation);
         let observed = self.board.observe(observation);
+        if observed.is_doubt && self.doubts.receiver_count() > 0 {
+            let target = &observation.target;
+            lock(&self.doubted).push((target.id(), target.spec.interval));
+            self.doubts.send_replace(());
+        }
         if observed.is_changed {
             let Observed { transition, .. } = &observed;
             let target = observation.target.clone();
@@ -173,7 +186,7 @@ impl Intake {
     }
 
     fn lock_news(&self) -> MutexGuard<'_, Unheard> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.news)
     }
 
     /// Signals that answers are to be compiled anew: the board or what operators say has changed.
@@ -188,6 +201,18 @@ impl Intake {
         self.transitions.subscribe()
     }
 
+    /// Signals that a target has failed for a first time: others might look, too.
+    #[must_use]
+    pub fn doubts(&self) -> watch::Receiver<()> {
+        self.doubts.subscribe()
+    }
+
+    /// The targets that this was about, with their intervals, since it was last asked.
+    #[must_use]
+    pub fn take_doubted(&self) -> Vec<(TargetId, Duration)> {
+        std::mem::take(&mut *lock(&self.doubted))
+    }
+
     /// Returns when every target in use was looked at once: probed, whatever came of it, or
     /// restored. May take as long as the slowest timeout; give it a deadline.
     pub async fn first_round(&self) {
@@ -199,11 +224,13 @@ impl Intake {
     /// How much has come in since the start.
     #[must_use]
     pub fn counts(&self) -> IntakeCounts {
-        let Counters { successes, failures, local_errors, transitions } = &self.counters;
+        let Counters { successes, failures, local_errors, scarcities, transitions } =
+            &self.counters;
         IntakeCounts {
             successes: successes.load(Ordering::Relaxed),
             failures: failures.load(Ordering::Relaxed),
             local_errors: local_errors.load(Ordering::Relaxed),
+            scarcities: scarcities.load(Ordering::Relaxed),
             transitions: transitions.load(Ordering::Relaxed),
         }
     }
@@ -214,6 +241,9 @@ impl Intake {
             ProbeOutcome::Failure(_) => &self.counters.failures,
             ProbeOutcome::LocalError(error) => {
                 self.log_local_error(observation, error);
+                if error.is_scarcity() {
+                    self.counters.scarcities.fetch_add(1, Ordering::Relaxed);
+                }
                 &self.counters.local_errors
             }
         };
@@ -242,6 +272,11 @@ impl Intake {
             tracing::warn!(%error, "this machine cannot probe {target}: {error}; not counted against it");
         }
     }
+}
+
+/// What is in there is whole at any moment.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn log(transition: &Transition) {

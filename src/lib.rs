@@ -26,6 +26,7 @@
 //! | L3 | [`files`] | zone files and databases as they lie on disk |
 //! | L3 | [`load`] | from files to a snapshot that may be served |
 //! | L3 | [`fleet`] | many machines that share votes, words and zone files |
+//! | L3 | [`conscience`] | asks this machine itself whether it may be believed |
 //! | L3 | [`watch`] | tells when files have changed |
 //! | L4 | [`admin`] | the admin endpoint |
 //! | L4 | [`cli`] | the command line |
@@ -50,6 +51,7 @@ pub mod snapshot;
 // L3
 pub mod alias;
 pub mod clock;
+pub mod conscience;
 pub mod feed;
 pub mod files;
 pub mod fleet;

@@ -97,10 +97,12 @@ pub struct Metrics {
     pub overloaded: AtomicU64,
     /// What the schedule of probes does, where there is one.
     pub probing: OnceLock<Arc<Figures>>,
+    /// Whether this vantage does not trust itself: 0 or 1.
+    pub impaired: AtomicU64,
 }
 
 /// The metrics: name, type, meaning.
-pub const METRICS: [(&str, &str, &str); 17] = [
+pub const METRICS: [(&str, &str, &str); 18] = [
     ("windrose_answers_total", "counter", "Packets by transport and kind of answer."),
     ("windrose_truncated_total", "counter", "Answers that were cut (TC), by transport."),
     ("windrose_unsent_total", "counter", "Answers that the kernel did not take, by transport."),
@@ -118,6 +120,11 @@ pub const METRICS: [(&str, &str, &str); 17] = [
     ("windrose_probes_in_flight", "gauge", "Probes under way."),
     ("windrose_probes_waiting", "gauge", "Probes that are due and wait for room."),
     ("windrose_probe_lag_seconds", "histogram", "How late probes start."),
+    (
+        "windrose_vantage_impaired",
+        "gauge",
+        "Whether what this machine sees is not held against targets.",
+    ),
 ];
 
 impl Metrics {
@@ -215,6 +222,7 @@ impl Metrics {
             "windrose_probes_in_flight" => plain(out, self.probing().in_flight),
             "windrose_probes_waiting" => plain(out, self.probing().waiting),
             "windrose_probe_lag_seconds" => self.render_lags(out, name),
+            "windrose_vantage_impaired" => plain(out, self.impaired.load(Ordering::Relaxed)),
             "windrose_frozen" => plain(out, self.frozen.load(Ordering::Relaxed)),
             _ => unreachable!("METRICS names only these"),
         }

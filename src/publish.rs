@@ -122,8 +122,9 @@ impl Publisher {
         let mut found = self.aliases.book().changed();
         // Without a fleet nobody ever signals.
         let (_nobody, mut share) = watch::channel(());
+        let mut called = share.clone();
         if let Some(fleet) = &self.fleet {
-            share = fleet.share_changed();
+            (share, called) = (fleet.share_changed(), fleet.calls());
         }
         let mut reap = interval(REAP);
         reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,6 +151,7 @@ impl Publisher {
                     is_resting = true;
                 }
                 Ok(()) = share.changed() => self.look_at_once(),
+                Ok(()) = called.changed() => self.hasten(),
                 _ = gap.tick(), if is_resting => is_resting = false,
                 step = step(&mut reload) => reload = self.go_on(step).await,
                 request = requests.recv(), if reload.is_none() => match request {
@@ -293,6 +295,13 @@ impl Publisher {
         let others = targets.iter().filter(|target| !fresh.contains(&target.id()));
         schedule.set_targets(&others.cloned().collect());
         schedule.set_targets(&targets);
+    }
+
+    /// Probes now what others have seen fail.
+    fn hasten(&self) {
+        if let (Some(fleet), Some(schedule)) = (&self.fleet, &self.schedule) {
+            schedule.hasten(&fleet.take_called());
+        }
     }
 
     fn use_targets(&mut self, targets: &HashSet<Target>) {

@@ -27,6 +27,7 @@ use crate::admin::{Admin, AdminState};
 use crate::alias::{Book, Lookups, Resolver};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
+use crate::conscience::Conscience;
 use crate::dns::{Buckets, Dice, Pairs};
 use crate::feed::{self, Fetcher, LoadBoard};
 use crate::fleet::{self, Fleet, Settings, Wish};
@@ -244,6 +245,7 @@ pub struct Node {
     /// Ends when it is dropped, like the next.
     _admin: JoinSet<()>,
     _fleet: Option<JoinSet<()>>,
+    _conscience: JoinSet<()>,
     publisher: JoinHandle<Option<Schedule>>,
     state: JoinHandle<()>,
 }
@@ -305,6 +307,14 @@ impl Node {
         let joined =
             settings.map(|settings| join_fleet(&settings, &intake, &reloads, &place, clock));
         let (fleet, fleet_tasks) = joined.unzip();
+        let conscience = config.fixed.probe.enabled.then(|| Conscience {
+            intake: Arc::clone(&intake),
+            anchors: config.fixed.probe.anchors.clone(),
+            fleet: fleet.clone(),
+            clock,
+        });
+        let mut own_tasks = JoinSet::new();
+        conscience.map(|conscience| own_tasks.spawn(conscience.run()));
         if fleet.is_some() {
             intake.board().set_records(records_of(loaded.snapshot.zones()));
         }
@@ -387,7 +397,7 @@ impl Node {
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));
         let controls = Controls { reloads, stop };
-        let (_admin, _fleet) = (admin, fleet_tasks);
+        let (_admin, _fleet, _conscience) = (admin, fleet_tasks, own_tasks);
         Ok(Self {
             addresses,
             controls,
@@ -397,6 +407,7 @@ impl Node {
             encrypted,
             _admin,
             _fleet,
+            _conscience,
             publisher,
             state,
         })

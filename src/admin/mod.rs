@@ -25,6 +25,7 @@ mod operators;
 mod status;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -108,6 +109,8 @@ async fn get_status(State(state): State<AdminState>) -> Json<StatusReport> {
 }
 
 async fn get_metrics(State(state): State<AdminState>) -> impl IntoResponse {
+    let is_impaired = state.intake.board().self_state().is_impaired();
+    state.metrics.impaired.store(is_impaired.into(), Ordering::Relaxed);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
 }
 

@@ -27,6 +27,9 @@ pub struct StatusReport {
     pub zones: Vec<String>,
     /// Reloads that were refused since the start.
     pub reloads_refused: u64,
+    /// Why this vantage does not trust itself, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impaired: Option<String>,
     /// The fleet that the node is one of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetReport>,
@@ -163,6 +166,7 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         generation: snapshot.generation(),
         zones: snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect(),
         reloads_refused: state.metrics.reloads_refused.load(Ordering::Relaxed),
+        impaired: state.intake.board().self_state().impairment().map(|why| why.to_string()),
         fleet: fleet::report(state),
         operators: operators::report(state),
         loads: loads::report(state),

@@ -35,6 +35,12 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
         let reloads = usize::try_from(*reloads_refused).unwrap_or(usize::MAX);
         writeln!(out, "refused: {}; the log says why", counted(reloads, "reload"))?;
     }
+    if let Some(why) = &report.impaired {
+        writeln!(
+            out,
+            "this vantage does not trust itself: {why}; it holds nothing against targets"
+        )?;
+    }
     write_probing(out, report.probing.as_ref())?;
     if let Some(fleet) = &report.fleet {
         fleet::write_fleet(out, fleet)?;
@@ -268,6 +274,7 @@ mod tests {
             generation: 7,
             zones: vec!["example.com.".to_owned()],
             reloads_refused: 1,
+            impaired: Some("too few of its anchors answer".to_owned()),
             fleet: None,
             operators: OperatorsReport {
                 freeze: Some(said("ann", "incident 7", Some(1500))),

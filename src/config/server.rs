@@ -175,6 +175,8 @@ pub struct Probe {
     pub programs: Option<String>,
     /// Where no probe goes.
     pub deny: Vec<Prefix>,
+    /// Addresses that accept or refuse TCP connections whenever this machine's own network is well.
+    pub anchors: Vec<SocketAddr>,
 }
 
 impl Default for Probe {
@@ -182,7 +184,9 @@ impl Default for Probe {
         let first_verdicts = Duration::from_secs(5);
         let prefix = |text: &&str| text.parse().expect("a prefix as it should be");
         let deny = DENY.iter().map(prefix).collect();
-        Self { enabled: true, first_verdicts, in_flight: 1000, budget: None, programs: None, deny }
+        let anchors = Vec::new();
+        let (enabled, in_flight, budget, programs) = (true, 1000, None, None);
+        Self { enabled, first_verdicts, in_flight, budget, programs, deny, anchors }
     }
 }
 
@@ -335,7 +339,7 @@ const GEOIP: Keys =
     Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
 const PROBE: Keys = Keys {
     place: "probe",
-    known: &["enabled", "first-verdicts", "in-flight", "budget", "programs", "deny"],
+    known: &["enabled", "first-verdicts", "in-flight", "budget", "programs", "deny", "anchors"],
     unbuilt: &[],
 };
 const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
@@ -519,6 +523,7 @@ fn read_probe(table: &Table<'_>) -> Probe {
     probe.budget = budget.and_then(|value| value.integer(1..=10_000_000));
     probe.programs = table.get("programs").and_then(path);
     table.read_into("deny", &mut probe.deny, read_subnets);
+    table.read_into("anchors", &mut probe.anchors, |value| Some(addresses(value)));
     probe
 }
 

@@ -33,10 +33,10 @@ pub use run::{Task, Wish};
 pub use settings::Settings;
 
 use crate::clock::{Clock, Moment};
-use crate::health::Board;
 use crate::health::fleet::{
-    Link, Member, Presence, Refused, Report, Roster, Share, Vote, hash_of_targets,
+    Link, Member, Presence, Refused, Report, Roster, Said, Share, Vote, hash_of_targets,
 };
+use crate::health::{Board, Falls};
 use crate::intake::Intake;
 use crate::model::target_key::hash;
 use crate::model::{Target, TargetId, Time};
@@ -58,6 +58,9 @@ struct Shared {
     told: Mutex<Told>,
     /// Signals that others are ours to look at now.
     share: watch::Sender<()>,
+    /// Targets that somebody has called for, until they are looked at.
+    called: Mutex<HashSet<TargetId>>,
+    calls: watch::Sender<()>,
 }
 
 /// Our share.
@@ -135,6 +138,8 @@ impl Fleet {
             own: Mutex::default(),
             told: Mutex::new(told),
             share: watch::Sender::default(),
+            called: Mutex::default(),
+            calls: watch::Sender::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -168,6 +173,29 @@ impl Fleet {
     #[must_use]
     pub fn take_fresh(&self) -> HashSet<TargetId> {
         std::mem::take(&mut lock(&self.shared.own).fresh)
+    }
+
+    /// Signals that somebody calls for a look at once.
+    #[must_use]
+    pub fn calls(&self) -> watch::Receiver<()> {
+        self.shared.calls.subscribe()
+    }
+
+    /// The targets of our share that were called for since this was last asked.
+    #[must_use]
+    pub fn take_called(&self) -> HashSet<TargetId> {
+        let own = self.own();
+        let mut called = std::mem::take(&mut *lock(&self.shared.called));
+        called.retain(|target| own.contains(target));
+        called
+    }
+
+    /// What others say of the targets of our share that went down for us of late.
+    #[must_use]
+    pub fn falls(&self, board: &Board, now: Time) -> Falls {
+        let own = self.own();
+        let fallen = board.fallen(|id| own.contains(&id), now);
+        self.member().falls(own.len(), &fallen, now)
     }
 
     // ---- For those who tell ----
@@ -242,7 +270,17 @@ impl Fleet {
         change(&mut lock(&self.shared.told));
     }
 
-    fn hear(&self, frame: &[u8], now: Moment) -> Result<(), Refused> {
+    /// What to call for, of targets that have failed here for a first time, each with its interval.
+    fn call(&self, doubted: &[(TargetId, Duration)], now: Moment) -> Option<Vec<u8>> {
+        self.member().call(doubted, now.time, now.unix)
+    }
+
+    fn note_called(&self, targets: Vec<TargetId>) {
+        lock(&self.shared.called).extend(targets);
+        self.shared.calls.send_replace(());
+    }
+
+    fn hear(&self, frame: &[u8], now: Moment) -> Result<Said, Refused> {
         let heard = self.member().hear(frame, now.time, now.unix);
         if heard.as_ref().is_err_and(|refused| *refused != Refused::Old) {
             self.tell(|told| told.refused += 1);
@@ -264,7 +302,7 @@ impl Fleet {
             votes: board.votes(|id| own.contains(&id)),
             targets_hash,
             state_hash: if is_node { self.state_hash(board) } else { 0 },
-            impaired: None,
+            impaired: board.self_state().impairment().map(|why| why.to_string()),
         };
         match self.member().speak(report, now.time, now.unix) {
             Ok(frames) => frames,

@@ -5,7 +5,7 @@
 //! bucket that is missing is made, and members put back what it has lost.
 //!
 //! ```text
-//! PREFIX.votes.NAME                what a vantage says each second
+//! PREFIX.votes.NAME                what a vantage says each second, and its calls
 //! bucket PREFIX, words.HASH        what operators say
 //!                zones.v.N         heads of versions of the zone files
 //!                zones.p.SHA256    their pieces

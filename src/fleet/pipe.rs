@@ -11,7 +11,7 @@ const WAITING: usize = 4096;
 /// What a member gives to the engine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToEngine {
-    /// A frame of votes, to everybody.
+    /// A frame of votes, or a call, to everybody.
     Frame(Vec<u8>),
     /// To be kept under a key, in the place of what is kept there.
     Put {
@@ -27,7 +27,7 @@ pub enum ToEngine {
 /// What the engine gives to a member.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FromEngine {
-    /// A frame of votes, of anybody.
+    /// A frame of votes, or a call, of anybody.
     Frame(Vec<u8>),
     /// What is kept under a key: because it is new, because all is told after a connection, or since
     /// somebody asked.

@@ -19,10 +19,10 @@ use super::shelf::Shelf;
 use super::words::{Deed, Heard, Word, Words};
 use super::{Fleet, Settings};
 use crate::clock::Moment;
-use crate::health::fleet::{Keys, Link, Purpose, Refused, TICK};
+use crate::health::fleet::{Keys, Link, Purpose, Refused, Said, TICK};
 use crate::intake::Intake;
 
-/// Frames that come together are counted together.
+/// Frames that come together are counted together, and what fails together is called for together.
 const PULSE: Duration = Duration::from_millis(100);
 /// What is not believed is told of once in such a time.
 const REFUSED_LOG_GAP: Duration = Duration::from_secs(60);
@@ -127,17 +127,23 @@ impl Task {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut has_heard = false;
+        let mut doubts = self.intake.doubts();
+        let (mut has_heard, mut has_doubts) = (false, false);
         loop {
             tokio::select! {
                 _ = tick.tick() => {
                     self.tick();
                     has_heard = false;
                 }
-                _ = pulse.tick(), if has_heard => {
-                    self.recount();
-                    has_heard = false;
+                _ = pulse.tick(), if has_heard || has_doubts => {
+                    if std::mem::take(&mut has_doubts) {
+                        self.call();
+                    }
+                    if std::mem::take(&mut has_heard) {
+                        self.recount();
+                    }
                 }
+                _ = doubts.changed() => has_doubts = true,
                 _ = said.changed() => self.note_words(),
                 Some(taken) = taken_over.recv() => self.take_note(taken),
                 heard = self.pipe.incoming.recv() => match heard {
@@ -170,6 +176,17 @@ impl Task {
         self.recount();
     }
 
+    /// Asks others to look at what has failed here for a first time, unless it may be our own fault.
+    fn call(&self) {
+        let doubted = self.intake.take_doubted();
+        if self.intake.board().self_state().is_impaired() {
+            return;
+        }
+        if let Some(call) = self.fleet.call(&doubted, self.now()) {
+            self.send(ToEngine::Frame(call));
+        }
+    }
+
     fn recount(&mut self) {
         let now = self.now().time;
         let link = self.fleet.link(now);
@@ -191,7 +208,11 @@ impl Task {
     fn hear(&mut self, frame: &[u8]) -> bool {
         let now = self.now();
         let what = match self.fleet.hear(frame, now) {
-            Ok(()) => return true,
+            Ok(Said::Votes) => return true,
+            Ok(Said::Call(targets)) => {
+                self.fleet.note_called(targets);
+                return false;
+            }
             Err(Refused::Old) => return false,
             Err(Refused::Stranger) => "it is not sealed by the fleet's key".to_owned(),
             Err(Refused::Namesake) => "another machine has this one's name".to_owned(),

@@ -12,12 +12,12 @@ mod agreed;
 mod calculated;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry as Slot};
 
-use super::Tracker;
+use super::{Impairment, SelfState, Tracker};
 use crate::model::health::{Flaw, ProbeOutcome};
 use crate::model::{
     FailureReason, Observation, Target, TargetHealth, TargetId, Time, Transition, Verdict,
@@ -37,6 +37,8 @@ pub struct Board {
     is_observed: bool,
     /// In a fleet, which targets the names of zones depend on.
     fleet: Option<Records>,
+    /// Whether this vantage trusts itself: 0, or the place of its impairment from 1.
+    self_state: AtomicU8,
     /// How many entries are still [waiting](Entry::is_waiting). Moves under the lock of the entry
     /// that it counts.
     waiting: AtomicUsize,
@@ -59,6 +61,8 @@ struct Entry {
     /// The last of all failures, and how long the last success took.
     failure: Option<FailureReason>,
     took: Option<Duration>,
+    /// When the tracker here last went down.
+    fell: Option<Time>,
     /// The verdict comes from an earlier life and no result has borne on it yet.
     is_restored: bool,
 }
@@ -71,6 +75,8 @@ pub struct Observed {
     /// Whether the verdict or the time to its next change moved: answers that depend on it are to
     /// be compiled anew.
     pub is_changed: bool,
+    /// Whether it is the first failure that is remembered of a target that is up.
+    pub is_doubt: bool,
     /// When the next probe is due, from the start of this one.
     pub pace: Duration,
 }
@@ -134,6 +140,7 @@ impl Board {
             calculated: Calculated::default(),
             is_observed: true,
             fleet: None,
+            self_state: AtomicU8::new(0),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -193,14 +200,35 @@ impl Board {
         restored
     }
 
+    /// Whether what this vantage sees is believed here.
+    #[must_use]
+    pub fn self_state(&self) -> SelfState {
+        let place = usize::from(self.self_state.load(Ordering::Relaxed));
+        let why = place.checked_sub(1).and_then(|place| Impairment::ALL.get(place));
+        why.map_or(SelfState::Fine, |why| SelfState::Impaired(*why))
+    }
+
+    /// Says whether what this vantage sees is to be believed from now on. While it is not, what speaks
+    /// against a target is not counted: verdicts stay, or become better.
+    pub fn set_self_state(&self, state: SelfState) {
+        let place = |why| Impairment::ALL.iter().position(|one| *one == why);
+        let place = state.impairment().and_then(place).map_or(0, |place| place + 1);
+        self.self_state.store(u8::try_from(place).unwrap_or_default(), Ordering::Relaxed);
+    }
+
     /// Takes an observation in. One of a target that is no longer in use changes nothing.
     pub fn observe(&self, observation: &Observation) -> Observed {
         let target = &observation.target;
         let Some(mut entry) = self.entries.get_mut(target) else {
-            return Observed { transition: None, is_changed: false, pace: target.spec.interval };
+            return Observed {
+                transition: None,
+                is_changed: false,
+                is_doubt: false,
+                pace: target.spec.interval,
+            };
         };
         let was_waiting = entry.is_waiting();
-        let observed = entry.observe(observation);
+        let observed = entry.observe(observation, self.self_state());
         self.count_waiting(was_waiting, &entry);
         observed
     }
@@ -224,6 +252,7 @@ impl Board {
             failures_in_a_row: 0,
             failure: None,
             took: None,
+            fell: None,
             is_restored: false,
         }
     }
@@ -286,12 +315,17 @@ impl Entry {
         !is_known && !self.is_restored
     }
 
-    fn observe(&mut self, observation: &Observation) -> Observed {
+    fn observe(&mut self, observation: &Observation, vantage: SelfState) -> Observed {
         let Observation { target, at, outcome } = observation;
-        let before = self.health();
+        let (before, failures) = (self.health(), self.tracker.failures());
         self.last = Some((*at, *outcome));
+        // A check that wants failures finds them wherever a machine is cut off.
+        let is_answer = matches!(outcome, ProbeOutcome::Success(_) | ProbeOutcome::Flawed(..))
+            && !target.spec.invert;
+        let is_believed = !vantage.is_impaired() || is_answer;
         match outcome {
             ProbeOutcome::LocalError(_) => self.local_errors += 1,
+            ProbeOutcome::Failure(_) if !is_believed => {}
             ProbeOutcome::Success(took) | ProbeOutcome::Flawed(took, _) => {
                 (self.took, self.failures_in_a_row) = (Some(*took), 0);
             }
@@ -300,11 +334,18 @@ impl Entry {
                 self.failures_in_a_row += 1;
             }
         }
-        if !matches!(outcome, ProbeOutcome::LocalError(_)) {
+        if is_believed && !matches!(outcome, ProbeOutcome::LocalError(_)) {
             self.seen = Some(*at);
             self.is_restored = false;
         }
-        let change = self.tracker.observe(*outcome, *at);
+        let change = match vantage {
+            SelfState::Fine => self.tracker.observe(*outcome, *at),
+            SelfState::Impaired(_) if is_believed => self.tracker.observe_impaired(*outcome, *at),
+            SelfState::Impaired(_) => None,
+        };
+        if change.is_some_and(|change| change.to == Verdict::Down) {
+            self.fell = Some(*at);
+        }
         // Alone, its vote is the verdict. In a fleet it is one of several, which are counted elsewhere.
         let change = change.filter(|_| self.agreed.is_none());
         let transition = change.map(|change| Transition {
@@ -318,7 +359,8 @@ impl Entry {
             self.since = *at;
         }
         let is_changed = self.health() != before;
-        Observed { transition, is_changed, pace: self.tracker.pace() }
+        let is_doubt = failures == 0 && self.tracker.failures() > 0;
+        Observed { transition, is_changed, is_doubt, pace: self.tracker.pace() }
     }
 
     fn health(&self) -> TargetHealth {

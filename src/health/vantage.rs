@@ -36,6 +36,15 @@ impl SelfState {
     pub const fn is_impaired(self) -> bool {
         matches!(self, Self::Impaired(_))
     }
+
+    /// Why it may not be believed, if so.
+    #[must_use]
+    pub const fn impairment(self) -> Option<Impairment> {
+        match self {
+            Self::Fine => None,
+            Self::Impaired(why) => Some(why),
+        }
+    }
 }
 
 impl Impairment {

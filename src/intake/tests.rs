@@ -49,7 +49,8 @@ fn every_transition_is_one_line_in_words() {
         format!("{at} came back up: 2 successes in a row host=192.0.2.1 from=down to=up"),
     ];
     assert_eq!(log.lines(), expected);
-    let counts = IntakeCounts { successes: 5, failures: 3, local_errors: 0, transitions: 3 };
+    let counts =
+        IntakeCounts { successes: 5, failures: 3, local_errors: 0, scarcities: 0, transitions: 3 };
     assert_eq!(intake.counts(), counts);
 }
 

@@ -248,6 +248,10 @@ pub enum LocalError {
     Descriptors,
     /// No local address or port to send from.
     Address,
+    /// Out of memory for what is sent and received.
+    Buffers,
+    /// Its time was over long before this machine got to see that: it was asleep, or overloaded.
+    Late,
     /// Any other refusal of our own kernel.
     Other,
 }
@@ -265,11 +269,21 @@ impl ProbeOutcome {
     }
 }
 
+impl LocalError {
+    /// Whether the machine has too little of something, for all its probes alike.
+    #[must_use]
+    pub const fn is_scarcity(self) -> bool {
+        matches!(self, Self::Descriptors | Self::Address | Self::Buffers | Self::Late)
+    }
+}
+
 impl fmt::Display for LocalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Descriptors => "out of file descriptors",
             Self::Address => "no local address or port",
+            Self::Buffers => "out of buffers",
+            Self::Late => "this machine was late to look",
             Self::Other => "refused by this machine",
         })
     }

@@ -80,7 +80,7 @@ impl Fault {
     pub(super) fn of_program(error: &io::Error, path: &Path) -> Self {
         match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE) => Self::Local(LocalError::Descriptors),
-            Some(libc::EAGAIN | libc::ENOMEM) => Self::Local(LocalError::Other),
+            Some(libc::EAGAIN | libc::ENOMEM) => Self::Local(LocalError::Buffers),
             _ => Self::Unable(format!("{}: {error}", path.display())),
         }
     }
@@ -118,12 +118,10 @@ impl Fault {
         Some(match error.raw_os_error()? {
             libc::EMFILE | libc::ENFILE => Self::Local(LocalError::Descriptors),
             libc::EADDRNOTAVAIL | libc::EADDRINUSE => Self::Local(LocalError::Address),
-            libc::ENOBUFS
-            | libc::ENOMEM
-            | libc::EACCES
-            | libc::EPERM
-            | libc::EAFNOSUPPORT
-            | libc::ENETDOWN => Self::Local(LocalError::Other),
+            libc::ENOBUFS | libc::ENOMEM => Self::Local(LocalError::Buffers),
+            libc::EACCES | libc::EPERM | libc::EAFNOSUPPORT | libc::ENETDOWN => {
+                Self::Local(LocalError::Other)
+            }
             libc::ECONNREFUSED | libc::ECONNRESET | libc::ECONNABORTED => {
                 Self::Failure(FailureReason::Refused)
             }

@@ -48,8 +48,12 @@ pub use self::trace::Account;
 use self::trace::Trace;
 use crate::clock::Clock;
 use crate::model::check::{Carrier, HttpCheck, TextCheck};
-use crate::model::health::ProbeOutcome;
+use crate::model::health::{LocalError, ProbeOutcome};
 use crate::model::{CheckKind, FailureReason, Name, Target, TargetHost};
+
+/// By how much more than its timeout a probe may take: what is seen later was not looked at in time, and an
+/// answer may have been there.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Makes *ring* the process's provider of cryptography. To be called before any TLS is set up;
 /// calling it again changes nothing.
@@ -142,6 +146,7 @@ impl Probe {
     }
 
     async fn run_straight(&mut self, limit: Duration, trace: &mut Trace) -> ProbeOutcome {
+        let (clock, began) = (self.prober.clock, self.prober.clock.now());
         match timeout(limit, self.attempt(trace)).await {
             Ok(Ok(took)) => match trace.flaw() {
                 None => ProbeOutcome::Success(took),
@@ -154,7 +159,10 @@ impl Probe {
                 self.complain(&fault);
                 fault.into()
             }
-            Err(_) => ProbeOutcome::Failure(FailureReason::Timeout),
+            Err(_) => match clock.now().since(began) > limit + LATE {
+                true => ProbeOutcome::LocalError(LocalError::Late),
+                false => ProbeOutcome::Failure(FailureReason::Timeout),
+            },
         }
     }
 

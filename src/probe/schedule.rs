@@ -28,7 +28,7 @@ use super::place::{FIRST_ROUND, Place, Turn};
 use super::wheel::Wheel;
 use super::{Probe, Prober};
 use crate::config::Probe as ProbeConfig;
-use crate::model::{Observation, Target, Time};
+use crate::model::{Observation, Target, TargetId, Time};
 
 /// New targets are probed no faster than this, in probes a second, whatever there is to start with.
 const FIRST_ROUND_RATE: usize = 20_000;
@@ -85,6 +85,7 @@ struct Table {
     rows: Vec<Option<Row>>,
     free: Vec<u32>,
     keys: HashMap<Target, Key>,
+    by_id: HashMap<TargetId, Key>,
     next_life: u32,
     budget: Budget,
     in_flight: usize,
@@ -150,6 +151,14 @@ impl Schedule {
         }
     }
 
+    /// Probes those of `targets` now which are probed at all and wait for their turn: beyond the ordinary
+    /// probes, and so only as far as the reserve goes.
+    pub fn hasten(&self, targets: &HashSet<TargetId>) {
+        let now = self.shared.prober.clock.now();
+        self.shared.lock().hasten(targets, now);
+        self.shared.wake.notify_one();
+    }
+
     /// Ends all probing and returns when nothing runs any more. Probes on their way are abandoned
     /// without a report.
     pub async fn stop(mut self) {
@@ -208,6 +217,7 @@ impl Table {
             rows: Vec::new(),
             free: Vec::new(),
             keys: HashMap::new(),
+            by_id: HashMap::new(),
             next_life: 0,
             budget: Budget::new(limits.budget, now),
             in_flight: 0,
@@ -217,10 +227,11 @@ impl Table {
     }
 
     fn set_targets(&mut self, targets: &HashSet<Target>, shared: &Shared) {
-        let (rows, free) = (&mut self.rows, &mut self.free);
+        let (rows, free, by_id) = (&mut self.rows, &mut self.free, &mut self.by_id);
         self.keys.retain(|target, key| {
             let is_named = targets.contains(target);
             if !is_named {
+                by_id.remove(&target.id());
                 rows[index(*key)] = None;
                 free.push(key.row);
             }
@@ -257,7 +268,20 @@ impl Table {
         };
         self.rows[index(key)] = Some(row);
         self.keys.insert(target.clone(), key);
+        self.by_id.insert(target.id(), key);
         self.wheel.add(due, key);
+    }
+
+    fn hasten(&mut self, targets: &HashSet<TargetId>, now: Time) {
+        for target in targets {
+            let Some(key) = self.by_id.get(target).copied() else { continue };
+            let Some(row) = self.row(key).filter(|row| row.probe.is_some() && row.due > now) else {
+                continue;
+            };
+            // Where it stands in the wheel now, it is found not to be due.
+            (row.due, row.is_extra) = (now, true);
+            self.wheel.add(now, key);
+        }
     }
 
     /// The target of a key, if it is still in use.
@@ -281,6 +305,10 @@ impl Table {
             else {
                 continue;
             };
+            // It was hastened, and what was due then is over.
+            if row.due > now {
+                continue;
+            }
             if row.is_extra && !(has_room && self.budget.spend(now)) {
                 row.is_extra = false;
                 row.due = row.place.next_start(row.last_start, row.place.interval).max(now);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's layer. DESIGN.md §4, but that the command line stands above the server that it runs.
-const LAYERS: [(&str, u8); 28] = [
+const LAYERS: [(&str, u8); 29] = [
     ("model", 0),
     ("zone", 1),
     ("geo", 1),
@@ -32,6 +32,7 @@ const LAYERS: [(&str, u8); 28] = [
     ("files", 3),
     ("load", 3),
     ("fleet", 3),
+    ("conscience", 3),
     ("watch", 3),
     ("admin", 4),
     ("publish", 5),

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Board, Entry};
+use crate::health::AT_ONCE;
 use crate::health::fleet::{
     Ballot, Decision, Link, Member, Opinion, RoundTrip, Vote, Voter, decide,
 };
@@ -100,6 +101,17 @@ impl Board {
         own.map(|slot| (slot.id, slot.vote())).collect()
     }
 
+    /// Those targets that `is_own` which went down for this vantage within [`AT_ONCE`], and have not come
+    /// back.
+    pub fn fallen(&self, is_own: impl Fn(TargetId) -> bool, now: Time) -> Vec<TargetId> {
+        let has_fallen = |entry: &Entry| {
+            entry.fell.is_some_and(|fell| now.since(fell) < AT_ONCE)
+                && entry.tracker.verdict() == Verdict::Down
+        };
+        let fallen = self.entries.iter().filter(|slot| is_own(slot.id) && has_fallen(slot));
+        fallen.map(|slot| slot.id).collect()
+    }
+
     /// The targets in use, in no order.
     #[must_use]
     pub fn ids(&self) -> Vec<TargetId> {
@@ -129,6 +141,7 @@ impl Board {
         }
         let news = member.take_news(now);
         let count = member.roster().count_at(now);
+        let is_shaken = count.is_shaken();
         let mut voters = Vec::new();
         let mut recounted = Vec::new();
         for mut slot in self.entries.iter_mut() {
@@ -140,7 +153,13 @@ impl Board {
             count.voters(entry.id, &mut voters);
             let decision = decide(member.rules().quorum, &voters, entry.health().verdict);
             let Decision { verdict, next_change, agreed_by, .. } = decision;
-            let agreed = Agreed { verdict, next_change, agreed_by };
+            let agreed = match entry.health().verdict {
+                before if is_shaken && verdict == Verdict::Down && before != Verdict::Down => {
+                    Agreed { verdict: before, next_change, agreed_by: 0 }
+                }
+                _ => Agreed { verdict, next_change, agreed_by },
+            };
+            let verdict = agreed.verdict;
             let why = || why(&voters, verdict);
             recounted.extend(self.agree(target, entry, agreed, why, now));
         }

@@ -85,9 +85,7 @@ impl Frame {
         out.extend(MAGIC);
         out.push(self.is_node.into());
         for text in [&self.vantage, &self.group, self.impaired.as_ref().unwrap_or(&String::new())] {
-            let text = cut(text);
-            out.push(u8::try_from(text.len()).unwrap_or_default());
-            out.extend(text.as_bytes());
+            write_text(&mut out, text);
         }
         for number in [self.epoch, self.seq, self.sent, self.targets_hash, self.state_hash] {
             out.extend(number.to_be_bytes());
@@ -156,16 +154,22 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_MAX)]
 }
 
-struct Reader<'b>(&'b [u8]);
+pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
+    let text = cut(text);
+    out.push(u8::try_from(text.len()).unwrap_or_default());
+    out.extend(text.as_bytes());
+}
+
+pub(super) struct Reader<'b>(pub(super) &'b [u8]);
 
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*taken)
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(super) fn text(&mut self) -> Option<String> {
         let [len] = self.take()?;
         let (text, rest) = self.0.split_at_checked(len.into())?;
         self.0 = rest;

@@ -14,6 +14,7 @@
 //!
 //! One that has never heard anybody waits 5 s for the first word before it is an island.
 
+mod call;
 mod frame;
 mod quorum;
 mod roster;
@@ -24,6 +25,7 @@ mod vote;
 use std::collections::HashSet;
 use std::time::Duration;
 
+pub use call::{CALL_MAX, Call};
 pub use frame::{Frame, TEXT_MAX};
 pub use quorum::{Ballot, Decision, Quorum, Voter, decide};
 pub use roster::{Count, Presence, Refused, Roster, Seat};
@@ -31,8 +33,10 @@ pub use seal::{KEY_LEN, Keys, Purpose};
 pub use share::{Candidate, Share};
 pub use vote::{Opinion, RoundTrip, Vote};
 
+use super::Falls;
 use crate::model::target_key::hash;
 use crate::model::{TargetId, Time};
+use call::Called;
 use roster::{FRESH, GONE};
 
 /// How often a member says what it holds.
@@ -93,6 +97,15 @@ pub struct Report {
     pub impaired: Option<String>,
 }
 
+/// What was heard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// Votes, which are in the roster now.
+    Votes,
+    /// That somebody has seen these fail, and asks for a look at once.
+    Call(Vec<TargetId>),
+}
+
 /// One of the fleet.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -106,6 +119,7 @@ pub struct Member {
     roster: Roster,
     /// When others were last heard.
     heard: Option<Time>,
+    called: Called,
 }
 
 impl Member {
@@ -113,7 +127,16 @@ impl Member {
     #[must_use]
     pub fn new(rules: Rules, keys: Keys, now: Time, unix: Duration) -> Self {
         let (epoch, roster) = (millis(unix), Roster::default());
-        Self { rules, keys, epoch, seq: 0, started: now, roster, heard: None }
+        Self {
+            rules,
+            keys,
+            epoch,
+            seq: 0,
+            started: now,
+            roster,
+            heard: None,
+            called: Called::default(),
+        }
     }
 
     /// Who it is.
@@ -134,29 +157,74 @@ impl Member {
         &self.roster
     }
 
+    /// What others say of the targets that have `fallen` for us, of the `votes` that we vote on. That they
+    /// are down may be said by anybody who is heard, that they are up only by those who trust themselves.
+    #[must_use]
+    pub fn falls(&self, votes: usize, fallen: &[TargetId], now: Time) -> Falls {
+        let others = self.roster.seats().filter(|(name, _)| *name != self.rules.name);
+        let others: Vec<&Seat> = others
+            .map(|(_, seat)| seat)
+            .filter(|seat| seat.presence(now) == Presence::Fresh)
+            .collect();
+        let says = |seat: &Seat, target| seat.vote(target).map(|(vote, _)| vote.opinion);
+        let is_contradicted = |target: &&TargetId| {
+            let is_up = |seat: &&&Seat| {
+                seat.impaired.is_none()
+                    && matches!(says(seat, **target), Some(Opinion::Up | Opinion::Degraded))
+            };
+            let is_down = |seat: &&Seat| says(seat, **target) == Some(Opinion::Down);
+            others.iter().any(|seat| is_up(&seat)) && !others.iter().any(is_down)
+        };
+        let contradicted = fallen.iter().filter(is_contradicted).count();
+        Falls { votes, fallen: fallen.len(), contradicted }
+    }
+
     /// What may have changed since this was last asked: see [`Roster::take_news`].
     pub fn take_news(&mut self, now: Time) -> Option<HashSet<TargetId>> {
         self.roster.take_news(now)
+    }
+
+    /// What to call for, of targets that have failed here for a first time, each with its interval; nothing
+    /// when there is nothing, or none but this member to hear it.
+    pub fn call(
+        &mut self,
+        doubted: &[(TargetId, Duration)],
+        now: Time,
+        unix: Duration,
+    ) -> Option<Vec<u8>> {
+        let targets = self.called.take_due(doubted, now);
+        let call = Call { vantage: self.rules.name.clone(), sent: unix, targets };
+        (!call.targets.is_empty()).then(|| call.seal(&self.keys))
     }
 
     /// Takes in what came from the fleet's subject; its own words among it mean nothing.
     ///
     /// # Errors
     /// Why it is not taken; then nothing has changed.
-    pub fn hear(&mut self, sealed: &[u8], now: Time, unix: Duration) -> Result<(), Refused> {
-        let frame = Frame::open(&self.keys, sealed).ok_or(Refused::Stranger)?;
+    pub fn hear(&mut self, sealed: &[u8], now: Time, unix: Duration) -> Result<Said, Refused> {
+        let Some(frame) = Frame::open(&self.keys, sealed) else {
+            let call = Call::open(&self.keys, sealed).ok_or(Refused::Stranger)?;
+            if call.vantage == self.rules.name || !call.is_recent(unix) {
+                return Err(Refused::Old);
+            }
+            return Ok(Said::Call(self.called.take_called(&call.targets, now)));
+        };
         let off = unix.abs_diff(Duration::from_millis(frame.sent));
         let ahead = Duration::from_millis(frame.epoch).saturating_sub(unix);
         if frame.vantage == self.rules.name {
             // A life of ours that ended a moment ago may still be on its way.
-            return if frame.epoch <= self.epoch { Ok(()) } else { Err(Refused::Namesake) };
+            return if frame.epoch <= self.epoch {
+                Ok(Said::Votes)
+            } else {
+                Err(Refused::Namesake)
+            };
         }
         if off > CLOCKS || ahead > CLOCKS {
             return Err(Refused::Clock { vantage: frame.vantage, off: off.max(ahead) });
         }
         self.roster.hear(frame, now)?;
         self.heard = Some(now);
-        Ok(())
+        Ok(Said::Votes)
     }
 
     /// What it says at a tick, each part ready to be sent. It hears itself at once.

@@ -229,6 +229,17 @@ pub struct Count<'r> {
 }
 
 impl Count<'_> {
+    /// Whether more than half of those that are heard do not trust themselves: then it is less likely that
+    /// targets are broken than that something is which all of them share, and nothing goes down.
+    #[must_use]
+    pub fn is_shaken(&self) -> bool {
+        let heard =
+            self.seats.iter().filter(|(_, seat)| seat.presence(self.now) == Presence::Fresh);
+        let (ill, all) = heard
+            .fold((0, 0), |(ill, all), (_, seat)| (ill + usize::from(seat.is_excused()), all + 1));
+        ill * 2 > all
+    }
+
     /// Who votes on a target, and what counts of it. A vantage whose last frame does not name the target is
     /// none of them.
     pub fn voters(&self, target: TargetId, voters: &mut Vec<Voter>) {

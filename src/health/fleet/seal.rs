@@ -22,6 +22,8 @@ pub(super) const SEAL_LEN: usize = 32;
 pub enum Purpose {
     /// Frames of votes.
     Votes,
+    /// Calls to look at once.
+    Calls,
     /// Words of operators.
     Words,
     /// Versions of zone files.
@@ -68,6 +70,7 @@ impl Keys {
     fn preface(&self, purpose: Purpose) -> Vec<u8> {
         let word: &[u8; 5] = match purpose {
             Purpose::Votes => b"votes",
+            Purpose::Calls => b"calls",
             Purpose::Words => b"words",
             Purpose::Zones => b"zones",
         };

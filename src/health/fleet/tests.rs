@@ -33,7 +33,7 @@ fn spoken(member: &mut Member, opinion: Opinion, millis: u64) -> Vec<u8> {
     frames.remove(0)
 }
 
-fn hear(member: &mut Member, frame: &[u8], millis: u64) -> Result<(), Refused> {
+fn hear(member: &mut Member, frame: &[u8], millis: u64) -> Result<Said, Refused> {
     let (now, unix) = at(millis);
     member.hear(frame, now, unix)
 }
@@ -71,7 +71,7 @@ fn what_a_stranger_says_is_not_heard() {
     assert_eq!(hear(&mut node, b"", 1000), Err(Refused::Stranger));
     assert_eq!(node.roster().seats().count(), 0);
     // Recorded on the broker and sent again: at once, and to one who has not heard it.
-    assert_eq!(hear(&mut node, &frame, 1000), Ok(()));
+    assert_eq!(hear(&mut node, &frame, 1000), Ok(Said::Votes));
     assert_eq!(hear(&mut node, &frame, 1001), Err(Refused::Old));
     let late = 1000 + 120_001;
     let off = Duration::from_millis(120_001);
@@ -90,7 +90,7 @@ fn what_a_stranger_says_is_not_heard() {
 fn who_hears_himself_thinks_nothing_of_it() {
     let mut one = member("a");
     let frame = spoken(&mut one, Opinion::Up, 1000);
-    assert_eq!(hear(&mut one, &frame, 1000), Ok(()));
+    assert_eq!(hear(&mut one, &frame, 1000), Ok(Said::Votes));
     assert_eq!(one.link(at(1000).0), Link::Holding, "that is nobody else");
     let (now, unix) = at(500);
     let mut later = Member::new(one.rules().clone(), one.keys().clone(), now, unix);

@@ -82,6 +82,24 @@ async fn the_pace_of_a_report_decides_when_the_next_probe_comes() {
 }
 
 #[tokio::test]
+async fn what_is_called_for_is_probed_now_and_then_at_its_turn() {
+    let (_listener, port) = listener().await;
+    let patient = Target {
+        spec: Arc::new(CheckSpec { interval: PATIENT, ..CheckSpec::new(CheckKind::Tcp, port) }),
+        host: TargetHost::Address(Ipv4Addr::LOCALHOST.into()),
+    };
+    let (mut schedule, mut results) = schedule(8, PATIENT * 100);
+    schedule.set_targets(&HashSet::from([patient.clone()]));
+    next(&mut results).await;
+    let stranger = target(port, CheckKind::Tcp, PATIENT);
+    // Its next turn is half an hour away.
+    for _ in 0..3 {
+        schedule.hasten(&HashSet::from([patient.id(), stranger.id()]));
+        assert_eq!(next(&mut results).await.target, patient);
+    }
+}
+
+#[tokio::test]
 async fn a_reload_starts_and_stops_only_what_changed() {
     let (_listener, port) = listener().await;
     let [dropped, kept, new] = [3, 4, 5].map(|secs| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use windrose::dns::{Arrival, Dice, handle};
 use windrose::geo::Atlas;
-use windrose::health::fleet::{Keys, Member, Quorum, Report, Rules, hash_of_targets};
-use windrose::health::{Board, Remembered};
+use windrose::health::fleet::{Keys, Member, Quorum, Report, Rules, Said, Share, hash_of_targets};
+use windrose::health::{Board, Remembered, SelfWatch, Signs};
 use windrose::intake::Intake;
 use windrose::model::{Observation, Target, TargetHealth, TargetId, Time, Verdict, Zone};
 use windrose::snapshot::{Blueprint, Conditions, Snapshot};
@@ -30,10 +30,16 @@ pub(super) struct Common {
 pub(super) struct Machine {
     pub(super) number: usize,
     pub(super) intake: Intake,
+    /// Whoever wants to hear of first failures.
+    _doubts: tokio::sync::watch::Receiver<()>,
     pub(super) member: Member,
     /// Of nodes.
     pub(super) snapshot: Option<Snapshot>,
+    /// Frames that are not counted yet, of which the count is on its way.
+    pub(super) has_heard: bool,
     own: HashSet<TargetId>,
+    share: Option<Share>,
+    self_watch: SelfWatch,
     /// What stands on its disk.
     pub(super) disk: Vec<(Target, Remembered)>,
     common: Common,
@@ -71,10 +77,14 @@ impl Machine {
         let intake = Intake::new(board);
         let mut machine = Self {
             number,
+            _doubts: intake.doubts(),
             intake,
             member,
             snapshot: None,
+            has_heard: false,
             own: HashSet::new(),
+            share: None,
+            self_watch: SelfWatch::default(),
             disk,
             common: common.clone(),
         };
@@ -97,35 +107,71 @@ impl Machine {
         if self.own.contains(&observation.target.id()) { pace } else { pace * STANDBY }
     }
 
-    /// Takes in a frame, if it is one of the fleet's and new.
-    pub(super) fn hear(&mut self, frame: &[u8], now: Time, unix: Duration) {
-        let _ = self.member.hear(frame, now, unix);
+    /// Takes in a frame, if it is one of the fleet's and new. Targets to be looked at now come of a call.
+    pub(super) fn hear(&mut self, frame: &[u8], now: Time, unix: Duration) -> Vec<usize> {
+        let Ok(Said::Call(called)) = self.member.hear(frame, now, unix) else { return Vec::new() };
+        let place = |id: &TargetId| self.common.ids.iter().position(|one| one == id);
+        called.iter().filter(|id| self.own.contains(id)).filter_map(place).collect()
+    }
+
+    /// A call for what has failed here for a first time since this was last asked, if there is such a thing.
+    pub(super) fn call(&mut self, now: Time, unix: Duration) -> Option<Vec<u8>> {
+        let doubted = self.intake.take_doubted();
+        let is_impaired = self.intake.board().self_state().is_impaired();
+        self.member.call(&doubted, now, unix).filter(|_| !is_impaired)
+    }
+
+    /// Looks at itself, each second: so many of its three anchors have answered.
+    pub(super) fn look(&mut self, anchors: usize, now: Time, unix: Duration) {
+        let board = self.intake.board();
+        let fallen = board.fallen(|id| self.own.contains(&id), now);
+        let falls = self.member.falls(self.own.len(), &fallen, now);
+        let counts = self.intake.counts();
+        let signs = Signs {
+            anchors: Some((anchors, 3)),
+            probes: counts.successes + counts.failures + counts.local_errors,
+            local_errors: counts.scarcities,
+            falls,
+        };
+        board.set_self_state(self.self_watch.look(now, unix, &signs));
     }
 
     /// What it says each second; what has become its own to look at comes with it.
     pub(super) fn tick(&mut self, now: Time, unix: Duration) -> (Vec<Vec<u8>>, Vec<usize>) {
+        let fresh = self.take_share(now);
+        let board = self.intake.board();
+        let report = Report {
+            votes: board.votes(|id| self.own.contains(&id)),
+            targets_hash: hash_of_targets(self.common.ids.iter().copied()),
+            state_hash: board.state_hash(),
+            impaired: board.self_state().impairment().map(|why| why.to_string()),
+        };
+        (self.member.speak(report, now, unix).unwrap(), fresh)
+    }
+
+    /// Takes over what is its own to look at now; what has become so comes back.
+    fn take_share(&mut self, now: Time) -> Vec<usize> {
         let share = self.member.share(now);
+        if self.share.as_ref() == Some(&share) {
+            return Vec::new();
+        }
         let name = self.member.rules().name.clone();
         let ids = self.common.ids.iter().copied();
         let own: HashSet<TargetId> = ids.filter(|id| share.has(&name, *id)).collect();
         let is_fresh = |id: &TargetId| own.contains(id) && !self.own.contains(id);
         let fresh = self.common.ids.iter().enumerate().filter(|(_, id)| is_fresh(id));
         let fresh = fresh.map(|(place, _)| place).collect();
-        self.own = own;
-        let board = self.intake.board();
-        let report = Report {
-            votes: board.votes(|id| self.own.contains(&id)),
-            targets_hash: hash_of_targets(self.common.ids.iter().copied()),
-            state_hash: board.state_hash(),
-            impaired: None,
-        };
-        (self.member.speak(report, now, unix).unwrap(), fresh)
+        (self.own, self.share) = (own, Some(share));
+        fresh
     }
 
     /// Makes verdicts of what was heard, and answers of verdicts.
     pub(super) fn recount(&mut self, now: Time) {
-        self.intake.recount(&mut self.member, now);
-        self.compile(now);
+        self.has_heard = false;
+        if self.snapshot.is_some() {
+            self.intake.recount(&mut self.member, now);
+            self.compile(now);
+        }
     }
 
     fn compile(&mut self, now: Time) {

@@ -107,7 +107,8 @@ fn whatever_happens_nobody_is_answered_nothing_or_sent_away_for_nothing() {
 /// One vantage that is ill in one way, while endpoints are well, changes nothing.
 #[test]
 fn a_vantage_that_is_ill_changes_no_verdict() {
-    let outcomes = play_all(seeds(40), |seed| {
+    let seeds = seeds(40);
+    let outcomes = play_all(seeds.clone(), |seed| {
         let kinds = [Kind::Isolated, Kind::Stopped, Kind::Starved, Kind::Muted];
         let kind = kinds[usize::try_from(seed % 4).unwrap()];
         let from = Duration::from_secs(60 + seed % 10);
@@ -117,10 +118,13 @@ fn a_vantage_that_is_ill_changes_no_verdict() {
         let fault = Fault { kind, machine, from, until: from + length };
         World::new(seed, vec![fault]).play(Duration::from_secs(240))
     });
-    let turned: u32 = outcomes.iter().map(|outcome| outcome.turned).sum();
-    let broken: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.broken).collect();
-    println!("{} ill vantages: {turned} verdicts turned", outcomes.len());
-    assert_eq!((turned, broken), (0, Vec::new()));
+    let of_seed = |(seed, Outcome { turned, broken, .. }): (u64, &Outcome)| {
+        (*turned > 0 || !broken.is_empty())
+            .then(|| format!("SEED={seed}: {turned} turned, {broken:?}"))
+    };
+    let wrong: Vec<String> = seeds.clone().zip(&outcomes).filter_map(of_seed).collect();
+    println!("{} ill vantages, of which {} changed verdicts", outcomes.len(), wrong.len());
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 /// The broker is away for ten minutes, while endpoints die and come back. Afterwards all nodes agree soon.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use windrose::config::{self, ZoneFiles};
 use windrose::dns::Dice;
 use windrose::health::fleet::Keys;
-use windrose::model::health::ProbeOutcome;
+use windrose::model::health::{LocalError, ProbeOutcome};
 use windrose::model::{FailureReason, Observation, Report, Target, TargetHost, Time, Verdict};
 
 use super::faults::{Fault, Kind};
@@ -62,6 +62,7 @@ enum Event {
     Probed {
         machine: usize,
         life: u32,
+        turn: u32,
         target: usize,
         began: Time,
         outcome: Probed,
@@ -70,6 +71,7 @@ enum Event {
     Probe {
         machine: usize,
         life: u32,
+        turn: u32,
         target: usize,
     },
     Frame {
@@ -94,6 +96,8 @@ enum Probed {
     Success(Duration),
     Timeout,
     Refused,
+    /// The machine did not look in time.
+    Late,
 }
 
 pub(super) struct World {
@@ -104,6 +108,8 @@ pub(super) struct World {
     machines: Vec<Option<Machine>>,
     /// How often each machine has started: what was begun in an earlier life ends nowhere.
     lives: Vec<u32>,
+    /// By machine and target: the turn that counts. A probe that was put forward makes that which was due void.
+    turns: Vec<[u32; ENDPOINTS]>,
     disks: Vec<Vec<(Target, windrose::health::Remembered)>>,
     events: BinaryHeap<Reverse<(Time, u64, Event)>>,
     count: u64,
@@ -123,6 +129,7 @@ impl World {
             faults,
             machines: (0..MACHINES).map(|_| None).collect(),
             lives: vec![0; MACHINES],
+            turns: vec![[0; ENDPOINTS]; MACHINES],
             disks: vec![Vec::new(); MACHINES],
             events: BinaryHeap::new(),
             count: 0,
@@ -251,8 +258,8 @@ impl World {
         let life = self.lives[number];
         self.machines[number] = Some(Machine::start(number, &self.common, disk, now, unix));
         for target in 0..ENDPOINTS {
-            let wait = self.millis(1000);
-            self.at(now + wait, Event::Probe { machine: number, life, target });
+            let (wait, turn) = (self.millis(1000), self.turns[number][target]);
+            self.at(now + wait, Event::Probe { machine: number, life, turn, target });
         }
     }
 
@@ -276,10 +283,10 @@ impl World {
         if let Some(until) = self.stopped_until(machine) {
             // What the kernel keeps for it is there when it goes on; its own waits are over then.
             let event = match event {
-                Event::Probed { machine, life, target, began, outcome } => {
+                Event::Probed { machine, life, turn, target, began, outcome } => {
                     let is_late = until.since(began) > TIMEOUT && self.random.below(2) == 0;
-                    let outcome = if is_late { Probed::Timeout } else { outcome };
-                    Event::Probed { machine, life, target, began, outcome }
+                    let outcome = if is_late { Probed::Late } else { outcome };
+                    Event::Probed { machine, life, turn, target, began, outcome }
                 }
                 other => other,
             };
@@ -298,16 +305,30 @@ impl World {
                     own.recount(now);
                 }
             }
-            Event::Probe { life, target, .. } => self.probe(machine, life, target),
-            Event::Probed { life, target, began, outcome, .. } => {
-                self.probed(machine, life, target, began, outcome);
+            Event::Probe { life, turn, target, .. } => self.probe(machine, (life, turn), target),
+            Event::Probed { life, turn, target, began, outcome, .. } => {
+                self.probed(machine, (life, turn), target, began, outcome);
             }
             Event::Start { .. } | Event::Look => {}
         }
     }
 
-    fn probe(&mut self, machine: usize, life: u32, target: usize) {
-        if self.lives[machine] != life || self.machines[machine].is_none() {
+    /// Whether what was begun in a life and at a turn still means something.
+    fn is_current(&self, machine: usize, (life, turn): (u32, u32), target: usize) -> bool {
+        self.lives[machine] == life
+            && self.turns[machine][target] == turn
+            && self.machines[machine].is_some()
+    }
+
+    /// Probes a target now, and not when it would have been its turn.
+    fn put_forward(&mut self, machine: usize, target: usize) {
+        self.turns[machine][target] += 1;
+        let (life, turn) = (self.lives[machine], self.turns[machine][target]);
+        self.at(self.now, Event::Probe { machine, life, turn, target });
+    }
+
+    fn probe(&mut self, machine: usize, (life, turn): (u32, u32), target: usize) {
+        if !self.is_current(machine, (life, turn), target) {
             return;
         }
         let is_cut = self.has(Kind::Isolated, machine) || self.has(Kind::Blind, machine);
@@ -321,26 +342,39 @@ impl World {
         };
         let took = match outcome {
             Probed::Timeout => TIMEOUT,
-            Probed::Success(_) | Probed::Refused => round_trip,
+            Probed::Success(_) | Probed::Refused | Probed::Late => round_trip,
         };
         let began = self.now;
-        self.at(began + took, Event::Probed { machine, life, target, began, outcome });
+        self.at(began + took, Event::Probed { machine, life, turn, target, began, outcome });
     }
 
-    fn probed(&mut self, machine: usize, life: u32, target: usize, began: Time, outcome: Probed) {
-        if self.lives[machine] != life {
+    fn probed(
+        &mut self,
+        machine: usize,
+        (life, turn): (u32, u32),
+        target: usize,
+        began: Time,
+        outcome: Probed,
+    ) {
+        if !self.is_current(machine, (life, turn), target) {
             return;
         }
+        let unix = self.unix(machine);
         let Some(own) = &mut self.machines[machine] else { return };
         let outcome = match outcome {
             Probed::Success(took) => ProbeOutcome::Success(took),
             Probed::Timeout => ProbeOutcome::Failure(FailureReason::Timeout),
             Probed::Refused => ProbeOutcome::Failure(FailureReason::Refused),
+            Probed::Late => ProbeOutcome::LocalError(LocalError::Late),
         };
         let at = self.now;
         let pace =
             own.observe(&Observation { target: self.common.targets[target].clone(), at, outcome });
-        self.at((began + pace).max(at), Event::Probe { machine, life, target });
+        let call = own.call(at, unix);
+        self.at((began + pace).max(at), Event::Probe { machine, life, turn, target });
+        if let Some(call) = call {
+            self.send(machine, &call.into());
+        }
     }
 
     /// A machine speaks; whoever is reached hears it a moment later.
@@ -349,16 +383,20 @@ impl World {
         let late =
             if self.has(Kind::Starved, machine) { self.millis(3000) } else { Duration::ZERO };
         self.at(now + TICK + late, Event::Tick { machine });
+        // Anchors are endpoints that never die, and are not beyond what a blind machine does not see.
+        let is_cut = self.has(Kind::Isolated, machine);
+        let starved = self.has(Kind::Starved, machine);
+        let answers = |random: &mut Random| {
+            !is_cut && random.fraction() >= LOSS && !(starved && random.below(3) > 0)
+        };
+        let anchors = (0..3).filter(|_| answers(&mut self.random)).count();
         let Some(own) = &mut self.machines[machine] else { return };
+        own.look(anchors, now, unix);
         let (frames, fresh) = own.tick(now, unix);
         own.recount(now);
         own.save();
         self.disks[machine].clone_from(&own.disk);
-        let life = self.lives[machine];
-        for target in fresh {
-            let wait = self.millis(1000);
-            self.at(now + wait, Event::Probe { machine, life, target });
-        }
+        fresh.into_iter().for_each(|target| self.put_forward(machine, target));
         for frame in frames {
             self.send(machine, &frame.into());
         }
@@ -390,8 +428,11 @@ impl World {
     fn hear(&mut self, machine: usize, frame: &[u8]) {
         let (now, unix) = (self.now, self.unix(machine));
         if let Some(own) = &mut self.machines[machine] {
-            own.hear(frame, now, unix);
-            self.at(now + PULSE, Event::Recount { machine });
+            let called = own.hear(frame, now, unix);
+            if !std::mem::replace(&mut own.has_heard, true) {
+                self.at(now + PULSE, Event::Recount { machine });
+            }
+            called.into_iter().for_each(|target| self.put_forward(machine, target));
         }
     }
 

@@ -142,8 +142,8 @@ async fn probe_share(fleet: Fleet, known: Known, mut schedule: Schedule) {
     let (mut changed, mut called) = (fleet.share_changed(), fleet.calls());
     loop {
         let own = fleet.own();
-        let targets = known.get().into_iter().filter(|target| own.contains(&target.id()));
-        schedule.set_targets(&targets.collect());
+        let turn = |target: Target| own.get(&target.id()).map(|turn| (target, *turn));
+        schedule.set_turns(known.get().into_iter().filter_map(turn));
         loop {
             tokio::select! {
                 changed = changed.changed() => match changed {

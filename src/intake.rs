@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::health::fleet::Member;
 use crate::health::{Board, Observed, Recounted, Remembered};
-use crate::model::health::{LocalError, ProbeOutcome};
+use crate::model::health::{LocalError, Pace, ProbeOutcome};
 use crate::model::{Observation, Target, TargetId, Time, Transition, Verdict};
 pub use operators::Held;
 use operators::Operators;
@@ -125,9 +125,8 @@ impl Intake {
         restored
     }
 
-    /// Takes an observation in and returns after which time, from the start of that probe, the next
-    /// one is due.
-    pub fn observe(&self, observation: &Observation) -> Duration {
+    /// Takes an observation in and returns when the next ones are wanted.
+    pub fn observe(&self, observation: &Observation) -> Pace {
         self.count(observation);
         let observed = self.board.observe(observation);
         if observed.is_doubt && self.doubts.receiver_count() > 0 {

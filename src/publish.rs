@@ -34,6 +34,7 @@ use crate::listen::certificate::{self, Certificate};
 use crate::load::{Before, Known, Loaded, Place, load, place_in_memory};
 use crate::memory::give_back;
 use crate::metrics::Metrics;
+use crate::model::health::Turn;
 use crate::model::{Name, OverrideKind, Report, Severity, Target, Zone};
 use crate::probe::Schedule;
 use crate::snapshot::demand::Estimator;
@@ -291,10 +292,15 @@ impl Publisher {
     fn look_at_once(&mut self) {
         let (Some(fleet), Some(schedule)) = (&self.fleet, &mut self.schedule) else { return };
         let fresh = fleet.take_fresh();
-        let targets = self.current.load().targets();
-        let others = targets.iter().filter(|target| !fresh.contains(&target.id()));
-        schedule.set_targets(&others.cloned().collect());
-        schedule.set_targets(&targets);
+        let (own, targets) = (fleet.own(), self.current.load().targets());
+        let turn = |target: Target| {
+            let turn = own.get(&target.id()).copied().unwrap_or(Turn::ALONE);
+            (target, turn)
+        };
+        let targets: Vec<(Target, Turn)> = targets.into_iter().map(turn).collect();
+        let others = targets.iter().filter(|(target, _)| !fresh.contains(&target.id()));
+        schedule.set_turns(others.cloned());
+        schedule.set_turns(targets);
     }
 
     /// Probes now what others have seen fail.

@@ -23,7 +23,7 @@ mod settings;
 pub mod shelf;
 pub mod words;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ use crate::health::fleet::{
 };
 use crate::health::{Board, Falls};
 use crate::intake::Intake;
+use crate::model::health::{Pace, Turn};
 use crate::model::target_key::hash;
 use crate::model::{Target, TargetId, Time};
 
@@ -69,7 +70,7 @@ struct Own {
     /// By what it was worked out.
     share: Share,
     targets_hash: u64,
-    targets: Arc<HashSet<TargetId>>,
+    targets: Arc<HashMap<TargetId, Turn>>,
     /// What has come to it since somebody asked.
     fresh: HashSet<TargetId>,
 }
@@ -150,16 +151,19 @@ impl Fleet {
 
     // ---- For those who probe ----
 
-    /// How long after the start of a probe the next one is due: what others look at can wait.
+    /// When the next probes are due: what others look at can wait.
     #[must_use]
-    pub fn pace(&self, target: &Target, pace: Duration) -> Duration {
-        let is_own = lock(&self.shared.own).targets.contains(&target.id());
-        if is_own { pace } else { pace.saturating_mul(STANDBY) }
+    pub fn pace(&self, target: &Target, pace: Pace) -> Pace {
+        let is_own = lock(&self.shared.own).targets.contains_key(&target.id());
+        if is_own {
+            return pace;
+        }
+        Pace { next: pace.next.saturating_mul(STANDBY), beside: None }
     }
 
-    /// The targets of our share.
+    /// The targets of our share, with our turn among those who look at each.
     #[must_use]
-    pub fn own(&self) -> Arc<HashSet<TargetId>> {
+    pub fn own(&self) -> Arc<HashMap<TargetId, Turn>> {
         Arc::clone(&lock(&self.shared.own).targets)
     }
 
@@ -186,7 +190,7 @@ impl Fleet {
     pub fn take_called(&self) -> HashSet<TargetId> {
         let own = self.own();
         let mut called = std::mem::take(&mut *lock(&self.shared.called));
-        called.retain(|target| own.contains(target));
+        called.retain(|target| own.contains_key(target));
         called
     }
 
@@ -194,7 +198,7 @@ impl Fleet {
     #[must_use]
     pub fn falls(&self, board: &Board, now: Time) -> Falls {
         let own = self.own();
-        let fallen = board.fallen(|id| own.contains(&id), now);
+        let fallen = board.fallen(|id| own.contains_key(&id), now);
         self.member().falls(own.len(), &fallen, now)
     }
 
@@ -299,7 +303,7 @@ impl Fleet {
         let share = self.member().share(now.time);
         let own = self.update_share(share, &ids, targets_hash);
         let report = Report {
-            votes: board.votes(|id| own.contains(&id)),
+            votes: board.votes(|id| own.contains_key(&id)),
             targets_hash,
             state_hash: if is_node { self.state_hash(board) } else { 0 },
             impaired: board.self_state().impairment().map(|why| why.to_string()),
@@ -318,16 +322,17 @@ impl Fleet {
         share: Share,
         ids: &[TargetId],
         targets_hash: u64,
-    ) -> Arc<HashSet<TargetId>> {
+    ) -> Arc<HashMap<TargetId, Turn>> {
         let name = self.name();
         let mut own = lock(&self.shared.own);
         if own.share == share && own.targets_hash == targets_hash {
             return Arc::clone(&own.targets);
         }
-        let targets: HashSet<TargetId> =
-            ids.iter().copied().filter(|id| share.has(&name, *id)).collect();
+        let turn = |id: &TargetId| share.turn(&name, *id).map(|turn| (*id, turn));
+        let targets: HashMap<TargetId, Turn> = ids.iter().filter_map(turn).collect();
         if *own.targets != targets {
-            let fresh: Vec<TargetId> = targets.difference(&own.targets).copied().collect();
+            let is_fresh = |id: &&TargetId| !own.targets.contains_key(id);
+            let fresh: Vec<TargetId> = targets.keys().filter(is_fresh).copied().collect();
             own.fresh.extend(fresh);
             own.targets = Arc::new(targets);
             self.shared.share.send_replace(());

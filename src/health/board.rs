@@ -18,7 +18,7 @@ use std::time::Duration;
 use dashmap::{DashMap, Entry as Slot};
 
 use super::{Impairment, SelfState, Tracker};
-use crate::model::health::{Flaw, ProbeOutcome};
+use crate::model::health::{Flaw, Pace, ProbeOutcome};
 use crate::model::{
     FailureReason, Observation, Target, TargetHealth, TargetId, Time, Transition, Verdict,
 };
@@ -77,8 +77,8 @@ pub struct Observed {
     pub is_changed: bool,
     /// Whether it is the first failure that is remembered of a target that is up.
     pub is_doubt: bool,
-    /// When the next probe is due, from the start of this one.
-    pub pace: Duration,
+    /// When the next probes are wanted.
+    pub pace: Pace,
 }
 
 /// A verdict as an earlier life of this node knew it.
@@ -220,12 +220,8 @@ impl Board {
     pub fn observe(&self, observation: &Observation) -> Observed {
         let target = &observation.target;
         let Some(mut entry) = self.entries.get_mut(target) else {
-            return Observed {
-                transition: None,
-                is_changed: false,
-                is_doubt: false,
-                pace: target.spec.interval,
-            };
+            let pace = Pace { next: target.spec.interval, beside: None };
+            return Observed { transition: None, is_changed: false, is_doubt: false, pace };
         };
         let was_waiting = entry.is_waiting();
         let observed = entry.observe(observation, self.self_state());

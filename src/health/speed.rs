@@ -79,6 +79,11 @@ impl Speed {
         true
     }
 
+    /// Takes in how long an answer took where nothing is slow.
+    pub(super) fn follow(&mut self, took: Duration) {
+        self.learn(took.as_secs_f32(), FOLLOW);
+    }
+
     /// In seconds; none before something is usual, unless that does not matter.
     fn limit(&self, slow: Slow) -> Option<f32> {
         let floor = slow.floor.as_secs_f32();

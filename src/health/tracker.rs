@@ -31,6 +31,11 @@
 //! | Init, Up | `interval` |
 //! | Up, in doubt | the confirm gap: half of `interval`, at most 500 ms |
 //! | Down | half of `interval`, but not below 1 s unless `interval` is |
+//!
+//! A target that does not answer would be found `fall` timeouts later. So a probe of one that is up and takes
+//! three times as long as usual, and at least 250 ms, is not waited for: others begin [beside](Beside) it, the
+//! confirm gap apart, as many as failures are still needed. All keep their whole timeout, and each result counts
+//! for itself.
 
 use std::fmt;
 use std::time::Duration;
@@ -38,13 +43,19 @@ use std::time::Duration;
 use super::damping::Damping;
 use super::speed::Speed;
 use crate::model::check::Slow;
-use crate::model::health::{Flaw, ProbeOutcome};
-use crate::model::{CheckSpec, FailureReason, Time, Verdict};
+use crate::model::health::{Beside, Flaw, Pace, ProbeOutcome};
+use crate::model::{CheckKind, CheckSpec, FailureReason, Time, Verdict};
 
 /// The longest gap between the probes that confirm a first failure.
 const CONFIRM_GAP_MAX: Duration = Duration::from_millis(500);
 /// Successes in a row that end a confirm burst.
 const CONFIRM_SUCCESSES: u32 = 2;
+/// A probe is not waited for alone when it takes so many times the usual time ...
+const LATE_FACTOR: u32 = 3;
+/// ... and no less than this.
+const LATE_MIN: Duration = Duration::from_millis(250);
+/// Probes of one target that may be under way at once.
+const BESIDE_MAX: u32 = 3;
 /// Half an interval is not worth less than this while a target is down.
 const RECOVERY_GAP_MIN: Duration = Duration::from_secs(1);
 /// How many results the slow path looks at.
@@ -59,6 +70,8 @@ pub struct Tracker {
     rise: u32,
     fall: u32,
     interval: Duration,
+    /// Whether several probes may be under way at once.
+    is_repeatable: bool,
     slow: Option<Slow>,
     /// None when nobody is held back.
     damping: Option<Damping>,
@@ -160,6 +173,8 @@ impl Tracker {
             rise: u32::from(spec.rise.get()),
             fall: u32::from(spec.fall.get()),
             interval: spec.interval,
+            // A program may well hold what the next run of it waits for, and silence may be what is wanted.
+            is_repeatable: !matches!(spec.kind, CheckKind::Exec(_)) && !spec.invert,
             slow: spec.slow,
             damping: spec.damping.then(Damping::default),
             state: State::Init,
@@ -218,7 +233,11 @@ impl Tracker {
 
     /// Why the target is slow from now on, or no longer is.
     fn note_pace(&mut self, took: Duration) -> Option<Cause> {
-        let (slow, usual) = (self.slow?, self.speed.usual());
+        let Some(slow) = self.slow else {
+            self.speed.follow(took);
+            return None;
+        };
+        let usual = self.speed.usual();
         if !self.speed.observe(took, slow, self.fall, self.rise) {
             return None;
         }
@@ -363,13 +382,26 @@ impl Tracker {
     /// When the next probe is due: so long after the start of the last one, or as soon as that one
     /// has ended if it takes longer.
     #[must_use]
-    pub fn pace(&self) -> Duration {
+    pub fn pace(&self) -> Pace {
+        Pace { next: self.gap(), beside: self.beside() }
+    }
+
+    fn gap(&self) -> Duration {
         match self.state {
             State::Init | State::Up { failures: 0, .. } => self.interval,
             State::Up { successes: CONFIRM_SUCCESSES.., .. } => self.interval,
             State::Up { .. } => self.confirm_gap(),
             State::Down { .. } => self.recovery_gap(),
         }
+    }
+
+    /// What to do while a probe is not answered. Before anything is usual nothing is late.
+    fn beside(&self) -> Option<Beside> {
+        let State::Up { failures, .. } = self.state else { return None };
+        let most = self.fall.saturating_sub(failures).min(BESIDE_MAX);
+        let after = self.usual()?.saturating_mul(LATE_FACTOR).max(LATE_MIN);
+        let gap = after.max(self.confirm_gap());
+        (self.is_repeatable && most > 1).then_some(Beside { after, gap, most })
     }
 
     /// The shortest time in which the verdict could change, counted in whole probes: those that

@@ -26,7 +26,8 @@ fn intake(targets: &[Target]) -> Intake {
 }
 
 fn observe(intake: &Intake, target: &Target, secs: u64, outcome: ProbeOutcome) -> Duration {
-    intake.observe(&Observation { target: target.clone(), at: Time::from_secs(secs), outcome })
+    let observation = Observation { target: target.clone(), at: Time::from_secs(secs), outcome };
+    intake.observe(&observation).next
 }
 
 #[test]

@@ -55,6 +55,40 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Which of the vantages that look at a target one is, so that they need not look at the same moment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Turn {
+    /// From 0.
+    pub rank: u32,
+    /// How many there are, at least 1.
+    pub of: u32,
+}
+
+impl Turn {
+    /// There is one vantage.
+    pub const ALONE: Self = Self { rank: 0, of: 1 };
+}
+
+/// When the next probes of a target are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// From the start of the last probe to the start of the next.
+    pub next: Duration,
+    /// What to do while a probe is not answered; only to wait, if nothing.
+    pub beside: Option<Beside>,
+}
+
+/// Other probes begin beside one that is not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beside {
+    /// So long after the one that is not answered.
+    pub after: Duration,
+    /// So long after each other.
+    pub gap: Duration,
+    /// So many may be under way, with the first.
+    pub most: u32,
+}
+
 /// Why a probe failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FailureReason {

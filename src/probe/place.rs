@@ -8,27 +8,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::model::health::Turn;
 use crate::model::{Target, Time};
 
 /// The first round of probes takes no longer to start than this, unless it would be too many at once.
 pub(crate) const FIRST_ROUND: Duration = Duration::from_secs(1);
 
-/// Which of the vantages that watch a target this one is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Turn {
-    /// From 0.
-    pub(super) rank: u32,
-    /// How many there are, at least 1.
-    pub(super) of: u32,
-}
-
-impl Turn {
-    /// There is one vantage.
-    pub(super) const ALONE: Self = Self { rank: 0, of: 1 };
-}
-
 /// The place of a target, or of whatever is asked regularly, among those of its interval.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
     pub(super) interval: Duration,
     pub(super) hash: u64,

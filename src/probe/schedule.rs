@@ -10,6 +10,9 @@
 //!                                     └─ no: left to its ordinary probe, and counted
 //! ```
 //!
+//! One probe of a target is under way, or several when a report wants others [beside](Beside) one that is late.
+//! At any time a target has one plan at most, what is due next; each probe that starts or ends makes another.
+//!
 //! A new target's first probe comes within a second, so that verdicts come soon; afterwards it falls into its
 //! [place](super::place). Extra probes live on the [reserve](super::budget).
 
@@ -24,10 +27,11 @@ use tokio::time::sleep;
 
 use super::budget::Budget;
 use super::figures::Figures;
-use super::place::{FIRST_ROUND, Place, Turn};
+use super::place::{FIRST_ROUND, Place};
 use super::wheel::Wheel;
 use super::{Probe, Prober};
 use crate::config::Probe as ProbeConfig;
+use crate::model::health::{Beside, Pace, Turn};
 use crate::model::{Observation, Target, TargetId, Time};
 
 /// New targets are probed no faster than this, in probes a second, whatever there is to start with.
@@ -64,7 +68,7 @@ impl Limits {
 struct Shared {
     prober: Prober,
     limits: Limits,
-    report: Box<dyn Fn(Observation) -> Duration + Send + Sync>,
+    report: Box<dyn Fn(Observation) -> Pace + Send + Sync>,
     table: Mutex<Table>,
     figures: Arc<Figures>,
     /// Something is due earlier than was known, or there is room in flight.
@@ -81,7 +85,7 @@ impl fmt::Debug for Shared {
 
 /// All targets and what is due when.
 struct Table {
-    wheel: Wheel<Key>,
+    wheel: Wheel<Ticket>,
     rows: Vec<Option<Row>>,
     free: Vec<u32>,
     keys: HashMap<Target, Key>,
@@ -90,7 +94,7 @@ struct Table {
     budget: Budget,
     in_flight: usize,
     /// Due, but for room.
-    waiting: VecDeque<Key>,
+    waiting: VecDeque<Ticket>,
     /// When the driver looks next.
     wakes_at: Option<Time>,
 }
@@ -102,27 +106,50 @@ struct Key {
     life: u32,
 }
 
+/// What stands in the wheel for a plan, and counts as long as the target has no other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ticket {
+    key: Key,
+    plan: u32,
+}
+
 struct Row {
     life: u32,
+    target: Target,
+    turn: Turn,
     place: Place,
+    /// The number of the plan; those before are void.
+    plan: u32,
     due: Time,
-    /// Beyond the ordinary probes.
-    is_extra: bool,
+    /// What is due.
+    what: Due,
     last_start: Time,
-    /// Absent while it is under way.
+    under_way: u32,
+    beside: Option<Beside>,
+    /// One that is not under way, with what it keeps from probe to probe.
     probe: Option<Probe>,
+}
+
+/// What is due for a target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    /// Its ordinary probe.
+    Ordinary,
+    /// One that comes sooner.
+    Extra,
+    /// One beside those under way.
+    Beside,
 }
 
 impl Schedule {
     /// A schedule of nothing.
     ///
-    /// `report` is called with each result and says after how long, from the start of that probe,
-    /// the next one is due. It must not block.
+    /// `report` is called with each result and says when the next ones are wanted. It must not block.
     #[must_use]
     pub fn new(
         prober: Prober,
         limits: Limits,
-        report: impl Fn(Observation) -> Duration + Send + Sync + 'static,
+        report: impl Fn(Observation) -> Pace + Send + Sync + 'static,
     ) -> Self {
         let table = Mutex::new(Table::new(limits, prober.clock.now()));
         let (figures, wake, ended) = (Arc::default(), Notify::new(), Notify::new());
@@ -137,9 +164,16 @@ impl Schedule {
         Arc::clone(&self.shared.figures)
     }
 
-    /// Makes `targets` the ones that are probed, as far as anybody must look. Those that stay keep their
-    /// rhythm. Must be called inside a tokio runtime.
+    /// Makes `targets` the ones that are probed, by nobody else, as far as anybody must look. Those that stay
+    /// keep their rhythm. Must be called inside a tokio runtime.
     pub fn set_targets(&mut self, targets: &HashSet<Target>) {
+        self.set_turns(targets.iter().map(|target| (target.clone(), Turn::ALONE)));
+    }
+
+    /// The same for targets that others probe, too, each with the turn that this vantage has with it. One whose
+    /// turn is another now goes over to it with its next ordinary probe.
+    pub fn set_turns(&mut self, targets: impl IntoIterator<Item = (Target, Turn)>) {
+        let targets = targets.into_iter().collect();
         self.shared.lock().set_targets(targets, &self.shared);
         self.shared.wake.notify_one();
         // It never ends by itself but by a panic; probing goes on then.
@@ -226,26 +260,34 @@ impl Table {
         }
     }
 
-    fn set_targets(&mut self, targets: &HashSet<Target>, shared: &Shared) {
+    fn set_targets(&mut self, targets: HashMap<Target, Turn>, shared: &Shared) {
+        let moment = shared.prober.clock.moment();
         let (rows, free, by_id) = (&mut self.rows, &mut self.free, &mut self.by_id);
         self.keys.retain(|target, key| {
-            let is_named = targets.contains(target);
-            if !is_named {
+            let Some(turn) = targets.get(target) else {
                 by_id.remove(&target.id());
                 rows[index(*key)] = None;
                 free.push(key.row);
+                return false;
+            };
+            if let Some(row) = &mut rows[index(*key)]
+                && row.turn != *turn
+            {
+                row.turn = *turn;
+                row.place = Place::staggered(target, *turn, moment);
             }
-            is_named
+            true
         });
-        let moment = shared.prober.clock.moment();
-        let probed = targets.iter().filter(|target| target.spec.kind.is_probed());
-        let new: Vec<&Target> = probed.filter(|target| !self.keys.contains_key(*target)).collect();
+        let is_new = |(target, _): &(Target, Turn)| {
+            target.spec.kind.is_probed() && !self.keys.contains_key(target)
+        };
+        let new: Vec<(Target, Turn)> = targets.into_iter().filter(is_new).collect();
         let seconds = u32::try_from(new.len() / FIRST_ROUND_RATE).unwrap_or(u32::MAX);
         let round = FIRST_ROUND.max(Duration::from_secs(seconds.into()));
-        for target in new {
-            let place = Place::staggered(target, Turn::ALONE, moment);
+        for (target, turn) in new {
+            let place = Place::staggered(&target, turn, moment);
             let due = moment.time + place.first_delay(round);
-            self.insert(target, place, due, shared);
+            self.insert(target, (turn, place), due, shared);
         }
         let ordinary = self.keys.keys().map(|target| target.spec.interval.as_secs_f64().recip());
         let ordinary = ordinary.sum();
@@ -253,11 +295,22 @@ impl Table {
         shared.figures.plan(self.keys.len(), self.budget.ordinary(), self.budget.reserve());
     }
 
-    fn insert(&mut self, target: &Target, place: Place, due: Time, shared: &Shared) {
+    fn insert(&mut self, target: Target, (turn, place): (Turn, Place), due: Time, shared: &Shared) {
         let life = self.next_life;
         self.next_life = self.next_life.wrapping_add(1);
-        let probe = Some(shared.prober.prepare(target.clone()));
-        let row = Row { life, place, due, is_extra: false, last_start: due, probe };
+        let row = Row {
+            life,
+            target: target.clone(),
+            turn,
+            place,
+            plan: 0,
+            due,
+            what: Due::Ordinary,
+            last_start: due,
+            under_way: 0,
+            beside: None,
+            probe: Some(shared.prober.prepare(target.clone())),
+        };
         let key = match self.free.pop() {
             Some(free) => Key { row: free, life },
             None => {
@@ -267,20 +320,17 @@ impl Table {
             }
         };
         self.rows[index(key)] = Some(row);
-        self.keys.insert(target.clone(), key);
         self.by_id.insert(target.id(), key);
-        self.wheel.add(due, key);
+        self.keys.insert(target, key);
+        self.plan(key, Due::Ordinary, due);
     }
 
     fn hasten(&mut self, targets: &HashSet<TargetId>, now: Time) {
         for target in targets {
             let Some(key) = self.by_id.get(target).copied() else { continue };
-            let Some(row) = self.row(key).filter(|row| row.probe.is_some() && row.due > now) else {
-                continue;
-            };
-            // Where it stands in the wheel now, it is found not to be due.
-            (row.due, row.is_extra) = (now, true);
-            self.wheel.add(now, key);
+            if self.row(key).is_some_and(|row| row.under_way == 0 && row.due > now) {
+                self.plan(key, Due::Extra, now);
+            }
         }
     }
 
@@ -289,70 +339,105 @@ impl Table {
         self.rows[index(key)].as_mut().filter(|row| row.life == key.life)
     }
 
+    /// Plans what is due next for a target, in the place of what was.
+    fn plan(&mut self, key: Key, what: Due, due: Time) {
+        let Some(row) = self.row(key) else { return };
+        row.plan = row.plan.wrapping_add(1);
+        (row.what, row.due) = (what, due);
+        let ticket = Ticket { key, plan: row.plan };
+        self.wheel.add(due, ticket);
+    }
+
     /// What starts now: those who waited, then those who are due by now, while there is room.
     fn take_due(&mut self, now: Time, shared: &Arc<Shared>) -> Vec<Flight> {
         let mut starts = Vec::new();
         while self.in_flight < shared.limits.in_flight_max
-            && let Some(key) = self.waiting.pop_front()
+            && let Some(ticket) = self.waiting.pop_front()
         {
-            starts.extend(self.start(key, now, shared));
+            starts.extend(self.start(ticket, now, shared));
         }
         let mut due = Vec::new();
-        self.wheel.take(now, |key| due.push(key));
-        for key in due {
+        self.wheel.take(now, |ticket| due.push(ticket));
+        for ticket in due {
             let has_room = self.in_flight < shared.limits.in_flight_max;
-            let Some(row) = self.rows[index(key)].as_mut().filter(|row| row.life == key.life)
-            else {
-                continue;
-            };
-            // It was hastened, and what was due then is over.
-            if row.due > now {
-                continue;
-            }
-            if row.is_extra && !(has_room && self.budget.spend(now)) {
-                row.is_extra = false;
-                row.due = row.place.next_start(row.last_start, row.place.interval).max(now);
-                self.wheel.add(row.due, key);
-                shared.figures.drop_one();
-            } else if has_room {
-                starts.extend(self.start(key, now, shared));
-            } else {
-                self.waiting.push_back(key);
+            let key = ticket.key;
+            let Some(row) = self.row(key).filter(|row| row.plan == ticket.plan) else { continue };
+            let (what, ordinary) = (row.what, row.ordinary_after(now));
+            let may_start = has_room && (what == Due::Ordinary || self.budget.spend(now));
+            match what {
+                _ if may_start => starts.extend(self.start(ticket, now, shared)),
+                Due::Ordinary => self.waiting.push_back(ticket),
+                Due::Extra => {
+                    self.plan(key, Due::Ordinary, ordinary);
+                    shared.figures.drop_one();
+                }
+                Due::Beside => shared.figures.drop_one(),
             }
         }
         shared.figures.set_load(self.in_flight, self.waiting.len());
         starts
     }
 
-    fn start(&mut self, key: Key, now: Time, shared: &Arc<Shared>) -> Option<Flight> {
+    fn start(&mut self, ticket: Ticket, now: Time, shared: &Arc<Shared>) -> Option<Flight> {
         let is_crowded = !self.waiting.is_empty();
-        let row = self.row(key)?;
-        let probe = row.probe.take()?;
+        let key = ticket.key;
+        let row = self.row(key).filter(|row| row.plan == ticket.plan)?;
+        let kept = row.probe.take();
+        let probe = kept.unwrap_or_else(|| shared.prober.prepare(row.target.clone()));
         row.last_start = now;
+        row.under_way += 1;
         shared.figures.start(now.since(row.due));
+        let beside = row.beside.filter(|beside| row.under_way < beside.most);
+        let gap = beside.map(|beside| match row.under_way {
+            1 => beside.after,
+            _ => beside.gap,
+        });
+        let limit = row.target.spec.timeout;
+        if let Some(gap) = gap.filter(|gap| *gap < limit) {
+            self.plan(key, Due::Beside, now + gap);
+        }
         self.in_flight += 1;
-        let limit = probe.target.spec.timeout;
         let limit = if is_crowded { limit.min(CROWDED_TIMEOUT) } else { limit };
         let shared = Arc::clone(shared);
-        Some(Flight { shared, key, started: now, limit, probe: Some(probe), pace: None })
+        Some(Flight { shared, key, limit, probe: Some(probe), pace: None })
     }
 
-    /// A probe has ended; it goes on at `pace`, or at the ordinary one if none was told.
+    /// A probe has ended; the target goes on as was told, or as usual if nothing was.
     fn end(&mut self, flight: &mut Flight) {
         self.in_flight -= 1;
-        let (key, started, pace) = (flight.key, flight.started, flight.pace);
+        let (key, told) = (flight.key, flight.pace);
         let Some(row) = self.row(key) else { return };
-        row.probe = flight.probe.take();
+        row.under_way -= 1;
+        row.probe = row.probe.take().or_else(|| flight.probe.take());
         let interval = row.place.interval;
-        let pace = pace.unwrap_or(interval);
-        row.is_extra = pace < interval;
-        row.due = row.place.next_start(started, pace);
-        let due = row.due;
-        self.wheel.add(due, key);
-        let is_awaited = self.wakes_at.is_none_or(|at| due < at) || !self.waiting.is_empty();
-        if is_awaited {
+        let Pace { next, beside } = told.unwrap_or(Pace { next: interval, beside: None });
+        row.beside = beside;
+        let is_sooner = next < interval;
+        let what = match (row.under_way, beside) {
+            (0, _) if is_sooner => Some(Due::Extra),
+            (0, _) => Some(Due::Ordinary),
+            // One that has failed is confirmed by those under way, and by others if more are needed.
+            (under_way, Some(Beside { most, .. })) if is_sooner && under_way < most => {
+                Some(Due::Beside)
+            }
+            (_, _) => None,
+        };
+        let due = row.place.next_start(row.last_start, next);
+        match what {
+            Some(what) => self.plan(key, what, due),
+            None => row.plan = row.plan.wrapping_add(1),
+        }
+        let is_awaited = what.is_some() && self.wakes_at.is_none_or(|at| due < at);
+        if is_awaited || !self.waiting.is_empty() {
             flight.shared.wake.notify_one();
         }
+    }
+}
+
+impl Row {
+    /// When the ordinary probe is due in the place of one that is not made.
+    fn ordinary_after(&self, now: Time) -> Time {
+        self.place.next_start(self.last_start, self.place.interval).max(now)
     }
 }
 
@@ -364,10 +449,9 @@ fn index(key: Key) -> usize {
 struct Flight {
     shared: Arc<Shared>,
     key: Key,
-    started: Time,
     limit: Duration,
     probe: Option<Probe>,
-    pace: Option<Duration>,
+    pace: Option<Pace>,
 }
 
 impl Flight {

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use crate::model::TargetId;
+use crate::model::health::Turn;
 use crate::model::target_key::hash;
 
 /// A vantage that could look.
@@ -46,6 +47,19 @@ impl Share {
     #[must_use]
     pub fn has(&self, name: &str, target: TargetId) -> bool {
         self.of(target).any(|candidate| candidate.name == name)
+    }
+
+    /// The turn of the vantage `name` among those who are to look at a target; none if it is not one of them.
+    #[must_use]
+    pub fn turn(&self, name: &str, target: TargetId) -> Option<Turn> {
+        let (mut rank, mut of) = (None, 0);
+        for candidate in self.of(target) {
+            if candidate.name == name {
+                rank = Some(of);
+            }
+            of += 1;
+        }
+        rank.map(|rank| Turn { rank, of })
     }
 
     /// Who is to look at a target, those first that it is nearest to.
@@ -155,6 +169,17 @@ mod tests {
                     assert!(lost <= may_lose, "{had:?} {has:?} without {}", gone.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn those_who_look_at_a_target_each_have_a_turn() {
+        let (all, share) = (fleet(&[3, 3]), Share::new(fleet(&[3, 3]), 4));
+        for target in 0..100 {
+            let turn = |one: &Candidate| share.turn(&one.name, TargetId(target));
+            let mut turns: Vec<Turn> = all.iter().filter_map(turn).collect();
+            turns.sort_by_key(|turn| turn.rank);
+            assert_eq!(turns, (0..4).map(|rank| Turn { rank, of: 4 }).collect::<Vec<_>>());
         }
     }
 

@@ -96,7 +96,7 @@ fn histories_lead_where_the_table_says() {
         assert_eq!(tracker.verdict(), verdict, "verdict after `{history}`");
         let cause = cause.map(|cause| cause.to_string()).unwrap_or_default();
         assert_eq!(cause, why, "cause after `{history}`");
-        assert_eq!(tracker.pace(), Duration::from_millis(pace), "pace after `{history}`");
+        assert_eq!(tracker.pace().next, Duration::from_millis(pace), "pace after `{history}`");
         let expected = match next_change {
             NEVER => Duration::MAX,
             millis => Duration::from_millis(millis),
@@ -149,7 +149,7 @@ fn slow_answers_degrade_and_never_take_down() {
     assert_eq!(tracker.next_change(), 2 * INTERVAL, "answers live shorter from the first");
     let changes = after_answers(&mut tracker, 900, 100);
     assert_eq!(changes, ["degraded: 3 slow answers in a row, last: 900.0 ms, usually: 100.0 ms"]);
-    assert_eq!(tracker.pace(), INTERVAL);
+    assert_eq!(tracker.pace().next, INTERVAL);
     let changes = after_answers(&mut tracker, 110, 20);
     assert_eq!(changes, ["up: 2 quick answers in a row, last: 110.0 ms"]);
     assert_eq!(tracker.next_change(), Duration::MAX);
@@ -208,7 +208,7 @@ fn changes_of_a_square_wave(damping: bool) -> usize {
         let is_good = (now.as_nanos() / 20_000_000_000).is_multiple_of(2);
         changes +=
             usize::from(tracker.observe(outcome(if is_good { 's' } else { 'f' }), now).is_some());
-        now = now + tracker.pace();
+        now = now + tracker.pace().next;
     }
     changes
 }
@@ -240,9 +240,9 @@ fn short_intervals_shorten_the_gaps() {
     let mut tracker = Tracker::new(&short);
     tracker.observe(outcome('s'), Time::ZERO);
     tracker.observe(outcome('f'), Time::ZERO);
-    assert_eq!(tracker.pace(), Duration::from_millis(300), "half of the interval");
+    assert_eq!(tracker.pace().next, Duration::from_millis(300), "half of the interval");
     tracker.observe(outcome('f'), Time::ZERO);
-    assert_eq!(tracker.pace(), Duration::from_millis(600), "below the floor: the interval");
+    assert_eq!(tracker.pace().next, Duration::from_millis(600), "below the floor: the interval");
 }
 
 #[test]
@@ -297,39 +297,68 @@ fn a_resumed_flaw_ends_with_answers_that_have_none() {
     assert_eq!(tracker.verdict(), Verdict::Up);
 }
 
-/// How long after its death a target is down, at best, at the 99th percentile and at worst, over all phases in
-/// which it can die. Probes fail after `fails_after`.
-fn times_to_down(interval: Duration, fails_after: Duration) -> [Duration; 3] {
-    let spec = CheckSpec { interval, ..spec(3, 3) };
-    let mut times: Vec<Duration> = (1..=1000)
-        .map(|phase| {
-            let mut tracker = Tracker::resumed(&spec, Verdict::Up, None);
-            let mut start = interval * phase / 1000;
-            loop {
-                let end = start + fails_after;
-                if tracker.observe(outcome('f'), Time::ZERO + end).is_some() {
-                    return end;
-                }
-                // As the schedule does: the next probe does not begin before this one has ended.
-                start = end.max(start + tracker.pace());
-            }
-        })
-        .collect();
-    times.sort_unstable();
-    [times[0], times[989], times[999]]
+/// When the results of a dead target come that was up and usually takes `usual` to answer, and the last of them
+/// takes it down. Probes begin as the schedule begins them, the first of them at zero, and fail after `fails_after`.
+fn time_to_down(spec: &CheckSpec, usual: Duration, fails_after: Duration) -> Duration {
+    let mut tracker = Tracker::resumed(spec, Verdict::Up, Some(usual));
+    let mut starts = vec![Duration::ZERO];
+    let mut ended = 0;
+    loop {
+        let (Pace { beside, .. }, last) = (tracker.pace(), starts[starts.len() - 1]);
+        let under_way = starts.len() - ended;
+        let end = starts[ended] + fails_after;
+        let next = beside.filter(|beside| under_way < usize::try_from(beside.most).unwrap());
+        let next = next.map(|beside| last + if under_way == 1 { beside.after } else { beside.gap });
+        if let Some(next) = next.filter(|next| *next < end) {
+            starts.push(next);
+            continue;
+        }
+        ended += 1;
+        if tracker.observe(outcome('f'), Time::ZERO + end).is_some() {
+            return end;
+        }
+        if ended == starts.len() {
+            starts.push(end.max(last + tracker.pace().next));
+        }
+    }
 }
 
 #[test]
 fn a_dead_target_is_down_within_seconds() {
-    let interval = Duration::from_secs(5);
-    let at_most = |fails_after, p99_millis| {
-        let [best, p99, worst] = times_to_down(interval, Duration::from_millis(fails_after));
-        println!("fails after {fails_after} ms: best {best:?}, p99 {p99:?}, worst {worst:?}");
-        assert!(p99 <= Duration::from_millis(p99_millis), "{p99:?}");
+    let spec = CheckSpec { interval: Duration::from_secs(5), ..spec(3, 3) };
+    assert_eq!(spec.timeout, Duration::from_secs(2), "the default");
+    let millis = Duration::from_millis;
+    // With what passes until the first probe, 5 s at most.
+    for (usual, fails_after, expected) in [
+        (1, 1, 1001),       // refused
+        (1, 2000, 2750),    // silent
+        (80, 2000, 2750),   // silent, and 250 ms are three times the usual
+        (200, 2000, 3200),  // later ones are late later
+        (1500, 2000, 6000), // nothing is late before it has failed
+    ] {
+        let took = time_to_down(&spec, millis(usual), millis(fails_after));
+        assert_eq!(took.as_millis(), millis(expected).as_millis(), "usually {usual} ms");
+    }
+    let once = CheckSpec { fall: NonZeroU8::MIN, ..spec.clone() };
+    assert_eq!(time_to_down(&once, millis(1), millis(2000)), millis(2000));
+}
+
+#[test]
+fn probes_beside_each_other_are_for_targets_that_are_up_and_have_a_usual_time() {
+    let beside = |spec: &CheckSpec, verdict, usual| {
+        Tracker::resumed(spec, verdict, usual).pace().beside.map(|beside| beside.most)
     };
-    at_most(1, 6_000); // refused
-    at_most(1_000, 8_000); // silent, `timeout = "1s"`
-    at_most(2_000, 11_000); // silent, the default timeout
+    let (usual, up) = (Some(Duration::from_millis(5)), Verdict::Up);
+    assert_eq!(beside(&spec(3, 3), up, usual), Some(3));
+    assert_eq!(beside(&spec(3, 9), up, usual), Some(3), "and no more");
+    assert_eq!(beside(&spec(3, 1), up, usual), None, "one failure is enough");
+    assert_eq!(beside(&spec(3, 3), up, None), None);
+    assert_eq!(beside(&spec(3, 3), Verdict::Down, usual), None);
+    let inverted = CheckSpec { invert: true, ..spec(3, 3) };
+    assert_eq!(beside(&inverted, up, usual), None, "silence is what is wanted");
+    let mut doubted = Tracker::resumed(&spec(3, 3), up, usual);
+    doubted.observe(outcome('f'), Time::ZERO);
+    assert_eq!(doubted.pace().beside.map(|beside| beside.most), Some(2), "two are still needed");
 }
 
 fn history() -> impl Strategy<Value = Vec<char>> {

@@ -48,7 +48,7 @@ fn schedule(in_flight_max: usize, pace: Duration) -> (Schedule, UnboundedReceive
     let report = move |observation| {
         // Nobody listens any more at the end of a test.
         let _ = sender.send(observation);
-        pace
+        Pace { next: pace, beside: None }
     };
     let limits = Limits { in_flight_max, budget: None };
     (Schedule::new(Prober::new(Clock::start()), limits, report), results)
@@ -175,7 +175,7 @@ async fn an_extra_probe_that_finds_no_reserve_is_left_to_the_ordinary_one() {
     let (sender, mut results) = unbounded_channel();
     let report = move |observation| {
         let _ = sender.send(observation);
-        SHORT / 2
+        Pace { next: SHORT / 2, beside: None }
     };
     let limits = Limits { in_flight_max: 8, budget: Some(0) };
     let mut schedule = Schedule::new(Prober::new(Clock::start()), limits, report);
@@ -188,4 +188,61 @@ async fn an_extra_probe_that_finds_no_reserve_is_left_to_the_ordinary_one() {
     assert_eq!(figures.targets, 1);
     assert_eq!(figures.reserve, 0.0);
     schedule.stop().await;
+}
+
+#[tokio::test]
+async fn others_begin_beside_a_probe_that_is_late_and_all_count() {
+    let (silent, port) = listener().await;
+    let (sender, mut results) = unbounded_channel();
+    let beside = Beside { after: SHORT, gap: SHORT, most: 3 };
+    let report = move |observation| {
+        let _ = sender.send(observation);
+        Pace { next: PATIENT, beside: Some(beside) }
+    };
+    let limits = Limits { in_flight_max: 8, budget: None };
+    let mut schedule = Schedule::new(Prober::new(Clock::start()), limits, report);
+    let late = http_target(port, "/", Duration::from_secs(5));
+    let spec = CheckSpec { interval: PATIENT, ..(*late.spec).clone() };
+    let late = Target { spec: Arc::new(spec), ..late };
+    schedule.set_targets(&HashSet::from([late.clone()]));
+    let (mut first, _) = silent.accept().await.unwrap();
+    first.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    next(&mut results).await;
+    // As if its place had come.
+    let key = schedule.shared.lock().keys[&late];
+    let now = schedule.shared.prober.clock.now();
+    schedule.shared.lock().plan(key, Due::Ordinary, now);
+    schedule.shared.wake.notify_one();
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(silent.accept().await.unwrap());
+    }
+    drop(open);
+    for _ in 0..3 {
+        assert!(matches!(next(&mut results).await.outcome, ProbeOutcome::Failure(_)));
+    }
+    assert_eq!(schedule.figures().read().started, 4, "and no fourth beside them");
+    schedule.stop().await;
+}
+
+#[tokio::test]
+async fn a_turn_that_changes_is_another_place() {
+    let (mut schedule, _results) = schedule(8, PATIENT);
+    let target = target(9, CheckKind::Tcp, PATIENT);
+    let hour = Duration::from_secs(3600);
+    let spec = CheckSpec { interval: hour, ..(*target.spec).clone() };
+    let target = Target { spec: Arc::new(spec), ..target };
+    let mut place_of = |rank| {
+        schedule.set_turns([(target.clone(), Turn { rank, of: 2 })]);
+        let table = schedule.shared.lock();
+        let row = table.rows[index(table.keys[&target])].as_ref().unwrap();
+        assert_eq!(row.life, 0, "it is the same target");
+        row.place.next_start(Time::from_secs(1_000_000), hour)
+    };
+    let (first, second, again) = (place_of(0), place_of(1), place_of(0));
+    // The two clocks are not read at the very same moment.
+    let apart = first.since(second).max(second.since(first));
+    assert!((1799..=1800).contains(&apart.as_secs()), "half an interval away: {apart:?}");
+    let apart = first.since(again).max(again.since(first)).as_secs() % 3599;
+    assert_eq!(apart, 0, "{first:?} {again:?}");
 }

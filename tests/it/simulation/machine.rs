@@ -102,7 +102,7 @@ impl Machine {
 
     /// Takes in how a probe ended; after how long, from its start, the next is due.
     pub(super) fn observe(&mut self, observation: &Observation) -> Duration {
-        let pace = self.intake.observe(observation);
+        let pace = self.intake.observe(observation).next;
         self.compile(observation.at);
         if self.own.contains(&observation.target.id()) { pace } else { pace * STANDBY }
     }

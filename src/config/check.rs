@@ -40,6 +40,7 @@ pub(super) const KEYS: Keys = Keys {
         "weights",
         "at-least",
         "headers",
+        "connection",
         "transport",
         "expect",
         "interval",

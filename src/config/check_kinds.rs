@@ -9,7 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::reader::{Keys, Table, Value};
 use super::text;
 use crate::model::check::{
-    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
 };
 use crate::model::formula::Formula;
 use crate::model::{CheckKind, Name, RecordType, Verdict};
@@ -71,11 +71,12 @@ const WITH_PORT: [Kind; 8] =
 /// What may be over TLS.
 const WITH_TLS: [Kind; 3] = [Kind::Tls, Kind::Https, Kind::Grpc];
 
-const OWN_KEYS: [OwnKey; 24] = [
+const OWN_KEYS: [OwnKey; 25] = [
     ("port", &WITH_PORT),
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
     ("headers", &[Kind::Http, Kind::Https]),
+    ("connection", &[Kind::Http, Kind::Https]),
     ("host", &[Kind::Tls, Kind::Http, Kind::Https, Kind::Grpc]),
     ("verify", &WITH_TLS),
     ("ca", &WITH_TLS),
@@ -216,7 +217,9 @@ fn read_http(table: &Table<'_>, tls: bool, expect: Option<&Table<'_>>) -> HttpCh
         headers: Vec::new(),
         status: vec![200..=299],
         body: None,
+        connection: Connection::Fresh,
     };
+    table.read_into("connection", &mut http.connection, read_connection);
     table.read_into("method", &mut http.method, |value| {
         value.choice(&METHODS, &[]).map(str::to_owned)
     });
@@ -229,6 +232,20 @@ fn read_http(table: &Table<'_>, tls: bool, expect: Option<&Table<'_>>) -> HttpCh
         read_http_expect(expect, &mut http);
     }
     http
+}
+
+/// `fresh`, `keepalive` or `mixed:30`.
+fn read_connection(value: Value<'_>) -> Option<Connection> {
+    let expected = "`\"fresh\"`, `\"keepalive\"` or `\"mixed:30\"`";
+    value.parsed(expected, |text| match (text, text.strip_prefix("mixed:")) {
+        ("fresh", _) => Ok(Connection::Fresh),
+        ("keepalive", _) => Ok(Connection::Keepalive),
+        (_, Some(of)) => match of.parse() {
+            Ok(of @ 2..=1000) => Ok(Connection::Mixed(of)),
+            _ => Err("one of 2 to 1000 is over a new connection"),
+        },
+        (_, None) => Err("there is no such policy"),
+    })
 }
 
 /// Header fields that requests have anyway, or that would make them others than they seem.

@@ -221,6 +221,17 @@ pub const RCODES: [(&str, u8); 11] = [
     ("NOTZONE", 10),
 ];
 
+/// Over which connections requests go.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Connection {
+    /// Each over a new one: a success means that a new client would be served.
+    Fresh,
+    /// One of so many over a new one, the others over that of the one before.
+    Mixed(u16),
+    /// Over one connection for as long as it holds.
+    Keepalive,
+}
+
 /// One HTTP request and the answer that counts as healthy.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HttpCheck {
@@ -241,6 +252,8 @@ pub struct HttpCheck {
     pub status: Vec<RangeInclusive<u16>>,
     /// Text that the first 64 KiB of the body must contain.
     pub body: Option<String>,
+    /// Over which connections it goes.
+    pub connection: Connection,
 }
 
 /// One endpoint address under one check: what is probed, once, however many pools share it.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher24;
 
 use super::check::{
-    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck, TlsTerms,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck,
+    TlsTerms,
 };
 use super::formula::{Formula, Member, MemberOf};
 use super::{CheckKind, CheckSpec, Target, TargetHost};
@@ -113,6 +114,7 @@ fn own_key(kind: &CheckKind, host: &TargetHost) -> String {
             headers,
             status,
             body,
+            connection,
         }) => {
             let [host, body] = [host, body].map(|text| quoted(text).unwrap_or_default());
             let status: Vec<String> =
@@ -123,8 +125,13 @@ fn own_key(kind: &CheckKind, host: &TargetHost) -> String {
                 format!(" header={name}:{:016x}", hash(&[value.as_bytes()]))
             };
             let headers: String = headers.iter().map(header).collect();
+            let connection = match connection {
+                Connection::Fresh => String::new(),
+                Connection::Mixed(of) => format!(" connection=mixed:{of}"),
+                Connection::Keepalive => " connection=keepalive".to_owned(),
+            };
             format!(
-                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}{headers}"
+                "method={method:?} path={path:?} host={host} verify={verify} status={status} body={body}{headers}{connection}"
             )
         }
         CheckKind::Dns(DnsCheck { qname, qtype, over, rcode, answer }) => {

@@ -33,6 +33,11 @@ impl From<Fault> for ProbeOutcome {
 }
 
 impl Fault {
+    /// Whether an answer had another status than is wanted.
+    pub(super) const fn is_status(&self) -> bool {
+        matches!(self, Self::Failure(FailureReason::Status(_)))
+    }
+
     /// What to report of a host when one of its addresses had this fault and those before it had
     /// `earlier`: the later one, but what is the target's own before what is ours. Otherwise a dead
     /// host with an IPv6 address would never be down for a machine without IPv6.

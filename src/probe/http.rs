@@ -2,23 +2,24 @@
 //!
 //! Each probe opens a connection of its own, straight to the target's address whatever the host
 //! name says: no proxy, no redirect followed, no cookie, no session resumed. So a success means that
-//! a new client would be served, and that the certificate is good now.
+//! a new client would be served, and that the certificate is good now. A check may have most probes, or all,
+//! go over the connection of the probe before ([`Connection`]), and mean as much less.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONNECTION, HOST, HeaderValue};
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, ClientBuilder, Method, Response, Url};
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
 
-use super::answer::Answer;
+use super::answer::{ANSWER_OCTETS_MAX, Answer};
 use super::fault::Fault;
 use super::plain;
 use super::tls::{self, Tls};
 use super::trace::Trace;
-use crate::model::check::HttpCheck;
+use crate::model::check::{Connection, HttpCheck};
 use crate::model::{FailureReason, TargetHost};
 
 /// The protocol as TLS names it.
@@ -85,17 +86,56 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-/// Makes the check over plain HTTP.
-pub(super) async fn probe_plain(
-    check: &HttpCheck,
-    host: &TargetHost,
-    address: SocketAddr,
-    trace: &mut Trace,
-) -> Result<(), Fault> {
-    let request = plain_request(check, host, address).map_err(Fault::Unable)?;
-    let is_head = check.method == "HEAD";
-    let response = plain::send(&request, is_head, address, trace).await?;
-    judge(check, Answered::Plain(response), trace).await
+/// What a probe asks, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) check: &'a HttpCheck,
+    pub(super) host: &'a TargetHost,
+    pub(super) address: SocketAddr,
+    pub(super) tls: Tls<'a>,
+}
+
+/// Makes the check, over the connection of the probe before where the policy is so.
+///
+/// Endpoints close connections that are idle, which is nobody's failure: what goes wrong there before an answer has
+/// come is tried once more over a new one.
+pub(super) async fn probe(ask: Ask<'_>, kept: &mut Kept, trace: &mut Trace) -> Result<(), Fault> {
+    if kept.may_be_used(ask) {
+        trace.fact(|| "over the connection of before".to_owned());
+        match once(ask, kept, trace).await {
+            Err(Fault::Failure(reason)) if !is_of_answer(reason) => {
+                trace.fact(|| format!("{reason}, and so over a new one"));
+            }
+            judged => return judged,
+        }
+    }
+    kept.forget(ask.check.connection);
+    once(ask, kept, trace).await
+}
+
+const fn is_of_answer(reason: FailureReason) -> bool {
+    matches!(reason, FailureReason::Status(_) | FailureReason::Body)
+}
+
+async fn once(ask: Ask<'_>, kept: &mut Kept, trace: &mut Trace) -> Result<(), Fault> {
+    let Ask { check, host, address, .. } = ask;
+    // Whatever ends this on its way ends the connection, too.
+    let uses = std::mem::take(&mut kept.uses);
+    let mut answered = if check.tls {
+        Box::pin(send_over_tls(ask, kept, trace)).await?
+    } else {
+        let request = plain_request(check, host, address).map_err(Fault::Unable)?;
+        let (is_head, stream) = (check.method == "HEAD", kept.stream.take());
+        Answered::Plain(plain::send(&request, is_head, stream, address, trace).await?)
+    };
+    let judged = judge(check, &mut answered, trace).await;
+    let is_kept = check.connection != Connection::Fresh;
+    if is_kept && judged.is_ok() {
+        kept.keep(answered, (address, uses + 1), trace).await;
+    } else if check.body.is_none() || judged.as_ref().is_err_and(Fault::is_status) {
+        trace.leave(answered);
+    }
+    judged
 }
 
 /// The request as it goes over the wire.
@@ -122,7 +162,11 @@ fn plain_request(
     request.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     request.extend_from_slice(host.as_bytes());
     request.extend_from_slice(b"\r\n");
-    let ours = [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")];
+    let connection = match check.connection {
+        Connection::Fresh => "close",
+        Connection::Mixed(_) | Connection::Keepalive => "keep-alive",
+    };
+    let ours = [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", connection)];
     let theirs = check.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let has = |name: &str| check.headers.iter().any(|(own, _)| own == name);
     for (name, value) in ours.into_iter().filter(|(name, _)| !has(name)).chain(theirs) {
@@ -152,15 +196,19 @@ const fn default_port(is_tls: bool) -> u16 {
     if is_tls { 443 } else { 80 }
 }
 
-/// Makes the check over TLS.
-pub(super) async fn probe_https(
-    client: &Client,
-    request: Request<'_>,
-    margin: Option<Duration>,
+/// Sends the request over TLS.
+async fn send_over_tls(
+    ask: Ask<'_>,
+    kept: &mut Kept,
     trace: &mut Trace,
-) -> Result<(), Fault> {
+) -> Result<Answered, Fault> {
+    let request = Request::new(ask.check, ask.host, ask.address)?;
+    let client = kept.client(ask.tls, &request)?;
     let Request { check, address, method, url, host } = request;
-    let mut request = client.request(method, url).header(HOST, host).header(CONNECTION, "close");
+    let mut request = client.request(method, url).header(HOST, host);
+    if check.connection == Connection::Fresh {
+        request = request.header(CONNECTION, "close");
+    }
     for (name, value) in &check.headers {
         request = request.header(name, value);
     }
@@ -168,9 +216,9 @@ pub(super) async fn probe_https(
     let response = sent.map_err(|error| Fault::of_request(&error, address, true))?;
     let session = response.extensions().get::<TlsInfo>();
     if let Some(certificate) = session.and_then(TlsInfo::peer_certificate) {
-        trace.certificate(certificate, margin);
+        trace.certificate(certificate, ask.tls.margin());
     }
-    judge(check, Answered::Https(response, address), trace).await
+    Ok(Answered::Https(response, address))
 }
 
 /// An answer whose head was read.
@@ -201,18 +249,14 @@ impl Answered {
 }
 
 /// Judges an answer; reads no more of the body than is needed.
-async fn judge(check: &HttpCheck, mut answered: Answered, trace: &mut Trace) -> Result<(), Fault> {
+async fn judge(check: &HttpCheck, answered: &mut Answered, trace: &mut Trace) -> Result<(), Fault> {
     let status = answered.status();
     trace.step("answered");
     trace.fact(|| format!("status {status}"));
     if !check.status.iter().any(|range| range.contains(&status)) {
-        trace.leave(answered);
         return Err(Fault::Failure(FailureReason::Status(status)));
     }
-    let Some(text) = &check.body else {
-        trace.leave(answered);
-        return Ok(());
-    };
+    let Some(text) = &check.body else { return Ok(()) };
     let mut answer = Answer::new(text);
     while !answer.is_enough() {
         let Some(chunk) = answered.chunk().await? else { break };
@@ -222,35 +266,87 @@ async fn judge(check: &HttpCheck, mut answered: Answered, trace: &mut Trace) -> 
     answer.judge(FailureReason::Body)
 }
 
-// ---- Clients ----
+// ---- What is kept ----
 
-/// The client of one HTTPS target. A client is bound to the address that its name leads to, so
-/// each target has its own (about 4 KiB) and keeps it until the address changes.
+/// What a target keeps from probe to probe.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Option<(SocketAddr, Result<Client, Fault>)>);
+pub(super) struct Kept {
+    /// The client of an HTTPS target. It is bound to the address that its name leads to, so each target has
+    /// its own (about 4 KiB) and keeps it until the address changes.
+    client: Option<(SocketAddr, Result<Client, Fault>)>,
+    /// The connection to a plain HTTP target; those over TLS are the client's.
+    stream: Option<TcpStream>,
+    /// Where the connection leads, and how many requests it has had; none where there is none.
+    address: Option<SocketAddr>,
+    uses: u16,
+}
 
-/// The client that `request` is to be sent by.
-pub(super) fn client(
-    tls: Tls<'_>,
-    request: &Request<'_>,
-    kept: &mut Kept,
-) -> Result<Client, Fault> {
-    if let Some((address, client)) = &kept.0
-        && *address == request.address
-    {
-        return client.clone();
+impl Kept {
+    /// Whether the next probe goes over the connection that is there.
+    fn may_be_used(&self, ask: Ask<'_>) -> bool {
+        let uses_max = match ask.check.connection {
+            Connection::Fresh => 0,
+            Connection::Mixed(of) => of,
+            Connection::Keepalive => u16::MAX,
+        };
+        (1..uses_max).contains(&self.uses) && self.address == Some(ask.address)
     }
-    let client = https(tls, request).map_err(Fault::Unable);
-    kept.0 = Some((request.address, client.clone()));
-    client
+
+    /// Whatever connection is there ends.
+    fn forget(&mut self, connection: Connection) {
+        let client = self.client.take();
+        *self = Self::default();
+        // The client of `fresh` has none.
+        if connection == Connection::Fresh {
+            self.client = client;
+        }
+    }
+
+    /// Keeps the connection of an answer, if another request may follow on it.
+    async fn keep(
+        &mut self,
+        mut answered: Answered,
+        (address, uses): (SocketAddr, u16),
+        trace: &mut Trace,
+    ) {
+        let mut room = ANSWER_OCTETS_MAX;
+        loop {
+            match answered.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) if chunk.len() <= room => {
+                    trace.says(&chunk);
+                    room -= chunk.len();
+                }
+                // It has been judged already.
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        if let Answered::Plain(response) = answered {
+            let Some(stream) = response.into_connection() else { return };
+            self.stream = Some(stream);
+        }
+        (self.address, self.uses) = (Some(address), uses);
+    }
+
+    /// The client that `request` is to be sent by.
+    fn client(&mut self, tls: Tls<'_>, request: &Request<'_>) -> Result<Client, Fault> {
+        if let Some((address, client)) = &self.client
+            && *address == request.address
+        {
+            return client.clone();
+        }
+        let client = https(tls, request).map_err(Fault::Unable);
+        self.client = Some((request.address, client.clone()));
+        client
+    }
 }
 
 fn https(tls: Tls<'_>, request: &Request<'_>) -> Result<Client, String> {
     let name = request.url.host_str().unwrap_or_default();
     let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
     let builder = match literal {
-        None => builder().resolve(name, request.address),
-        Some(address) if address == request.address.ip() => builder(),
+        None => builder(request.check.connection).resolve(name, request.address),
+        Some(address) if address == request.address.ip() => builder(request.check.connection),
         Some(other) => {
             let at = request.address.ip();
             return Err(format!("a certificate for {other} cannot be asked for at {at}"));
@@ -261,9 +357,9 @@ fn https(tls: Tls<'_>, request: &Request<'_>) -> Result<Client, String> {
     builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
 }
 
-/// What probes of all kinds have in common.
-fn builder() -> ClientBuilder {
-    client_builder(USER_AGENT).pool_max_idle_per_host(0)
+fn builder(connection: Connection) -> ClientBuilder {
+    let idle_max = usize::from(connection != Connection::Fresh);
+    client_builder(USER_AGENT).pool_max_idle_per_host(idle_max).pool_idle_timeout(None)
 }
 
 /// What all clients have in common that ask just what they were told to: straight to the host, once.

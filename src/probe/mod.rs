@@ -47,7 +47,7 @@ use self::tls::Tls;
 pub use self::trace::Account;
 use self::trace::Trace;
 use crate::clock::Clock;
-use crate::model::check::{Carrier, HttpCheck, TextCheck};
+use crate::model::check::{Carrier, TextCheck};
 use crate::model::health::{LocalError, ProbeOutcome};
 use crate::model::{CheckKind, FailureReason, Name, Target, TargetHost};
 
@@ -77,7 +77,7 @@ pub struct Prober {
 pub struct Probe {
     prober: Prober,
     target: Target,
-    https: http::Kept,
+    http: http::Kept,
     /// Why the last probe could not be made at all, so that it is said once and not each time.
     unable: Option<String>,
 }
@@ -111,7 +111,7 @@ impl Prober {
     /// Makes a target ready.
     #[must_use]
     pub fn prepare(&self, target: Target) -> Probe {
-        Probe { prober: self.clone(), target, https: http::Kept::default(), unable: None }
+        Probe { prober: self.clone(), target, http: http::Kept::default(), unable: None }
     }
 }
 
@@ -216,13 +216,9 @@ impl Probe {
             CheckKind::Tls(check) => {
                 Box::pin(tls::probe(tls, check, &self.target.host, address, trace)).await?;
             }
-            CheckKind::Http(check @ HttpCheck { tls: false, .. }) => {
-                http::probe_plain(check, &self.target.host, address, trace).await?;
-            }
             CheckKind::Http(check) => {
-                let request = http::Request::new(check, &self.target.host, address)?;
-                let client = http::client(tls, &request, &mut self.https)?;
-                Box::pin(http::probe_https(&client, request, tls.margin(), trace)).await?;
+                let ask = http::Ask { check, host: &self.target.host, address, tls };
+                http::probe(ask, &mut self.http, trace).await?;
             }
             CheckKind::Dns(check) => Box::pin(dns::probe(check, address, trace)).await?,
             CheckKind::Grpc(check) => {

@@ -29,6 +29,8 @@ pub(super) struct Response {
     stream: TcpStream,
     address: SocketAddr,
     body: Body,
+    /// Whether another request may follow.
+    is_persistent: bool,
 }
 
 /// A body that comes piece by piece.
@@ -50,30 +52,36 @@ enum Frame {
     InChunk(u64),
     /// The body ends with the connection.
     Close,
+    /// What may follow chunks, up to an empty line.
+    Trailer,
     /// Nothing is to come.
     End,
 }
 
-/// Sends `request` to `address` over a connection of its own, which is reset when the answer is dropped.
+/// Sends `request` to `address` over `kept`, or a connection of its own. It is reset when the answer is dropped.
 pub(super) async fn send(
     request: &[u8],
     is_head: bool,
+    kept: Option<TcpStream>,
     address: SocketAddr,
     trace: &mut Trace,
 ) -> Result<Response, Fault> {
-    let mut stream = tcp::connect(address, trace).await?;
+    let mut stream = match kept {
+        Some(stream) => stream,
+        None => tcp::connect(address, trace).await?,
+    };
     let fault = |error| Fault::of_socket(&error, address);
     stream.write_all(request).await.map_err(fault)?;
     let mut unread = Vec::new();
     loop {
-        if let Some((len, status, frame)) = parse(&unread, is_head)? {
+        if let Some(Head { len, status, frame, is_persistent }) = parse(&unread, is_head)? {
             unread.drain(..len);
             // RFC 9110 §15.2: any number of interim answers may come first.
             if (100..200).contains(&status) && status != 101 {
                 continue;
             }
             let body = Body { unread, frame };
-            return Ok(Response { status, stream, address, body });
+            return Ok(Response { status, stream, address, body, is_persistent });
         }
         let is_over = unread.len() >= HEAD_OCTETS_MAX;
         if is_over || read(&mut stream, &mut unread).await.map_err(fault)? == 0 {
@@ -82,8 +90,17 @@ pub(super) async fn send(
     }
 }
 
-/// The head at the beginning of `octets`, if it is whole: its length, the status, what follows.
-fn parse(octets: &[u8], is_head: bool) -> Result<Option<(usize, u16, Frame)>, Fault> {
+/// The head of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Head {
+    len: usize,
+    status: u16,
+    frame: Frame,
+    is_persistent: bool,
+}
+
+/// The head at the beginning of `octets`, if it is whole.
+fn parse(octets: &[u8], is_head: bool) -> Result<Option<Head>, Fault> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let len = match response.parse(octets) {
@@ -94,7 +111,13 @@ fn parse(octets: &[u8], is_head: bool) -> Result<Option<(usize, u16, Frame)>, Fa
     let status = response.code.ok_or(BROKEN)?;
     let has_body = !is_head && !matches!(status, 100..200 | 204 | 304);
     let frame = if has_body { frame(response.headers)? } else { Frame::End };
-    Ok(Some((len, status, frame)))
+    // RFC 9112 §9.3: of HTTP/1.0 it would have to be asked for.
+    let is_closed = response.headers.iter().any(|header| {
+        header.name.eq_ignore_ascii_case("connection")
+            && header.value.to_ascii_lowercase().windows(5).any(|word| word == b"close")
+    });
+    let is_persistent = response.version == Some(1) && !is_closed;
+    Ok(Some(Head { len, status, frame, is_persistent }))
 }
 
 fn frame(headers: &[httparse::Header<'_>]) -> Result<Frame, Fault> {
@@ -144,6 +167,14 @@ impl Response {
     }
 }
 
+impl Response {
+    /// The connection, if its answer has come to its end and another request may follow.
+    pub(super) fn into_connection(self) -> Option<TcpStream> {
+        let is_over = self.body.is_whole() && self.body.unread.is_empty();
+        (self.is_persistent && is_over).then_some(self.stream)
+    }
+}
+
 impl Body {
     /// Whether nothing is to come.
     const fn is_whole(&self) -> bool {
@@ -162,13 +193,24 @@ impl Body {
                     return Ok(Some(part));
                 }
                 Frame::Chunk => match httparse::parse_chunk_size(&self.unread) {
-                    Ok(Status::Complete((_, 0))) => self.frame = Frame::End,
+                    Ok(Status::Complete((len, 0))) => {
+                        self.unread.drain(..len);
+                        self.frame = Frame::Trailer;
+                    }
                     Ok(Status::Complete((len, size))) => {
                         self.unread.drain(..len);
                         self.frame = Frame::InChunk(size.saturating_add(2));
                     }
                     Ok(Status::Partial) if self.unread.len() < CHUNK_OCTETS => return Ok(None),
                     Ok(Status::Partial) | Err(_) => return Err(BROKEN),
+                },
+                Frame::Trailer => match end_of_trailer(&self.unread) {
+                    Some(len) => {
+                        self.unread.drain(..len);
+                        self.frame = Frame::End;
+                    }
+                    None if self.unread.len() < CHUNK_OCTETS => return Ok(None),
+                    None => return Err(BROKEN),
                 },
                 Frame::InChunk(left) => {
                     let mut part = self.cut(left);
@@ -193,6 +235,14 @@ impl Body {
     }
 }
 
+/// How long the trailer at the beginning of `octets` is, with its empty line, if that is there.
+fn end_of_trailer(octets: &[u8]) -> Option<usize> {
+    if octets.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    octets.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -201,7 +251,7 @@ mod tests {
 
     /// The body behind a head when it comes in such pieces, and whether its end has come.
     fn body_of(head: &str, pieces: &[&[u8]]) -> Result<(Vec<u8>, bool), Fault> {
-        let (_, _, frame) = parse(head.as_bytes(), false)?.expect("a whole head");
+        let Head { frame, .. } = parse(head.as_bytes(), false)?.expect("a whole head");
         let (mut body, mut seen) = (Body { unread: Vec::new(), frame }, Vec::new());
         for piece in pieces {
             body.unread.extend_from_slice(piece);
@@ -209,7 +259,7 @@ mod tests {
                 seen.extend(part);
             }
         }
-        Ok((seen, body.is_whole()))
+        Ok((seen, body.is_whole() && body.unread.is_empty()))
     }
 
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -226,7 +276,7 @@ mod tests {
                 wire.extend_from_slice(chunk);
                 wire.extend_from_slice(b"\r\n");
             }
-            wire.extend_from_slice(b"0\r\n\r\n");
+            wire.extend_from_slice(b"0\r\nAge: 1\r\n\r\n");
             let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", whole.len());
             for (head, wire) in [(CHUNKED, &wire), (&long, &whole)] {
                 let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(wire.len() + 1)).collect();
@@ -249,7 +299,7 @@ mod tests {
     fn heads_say_how_the_body_ends() {
         let frame = |head: &str, is_head| {
             let head = format!("HTTP/1.1 {head}\r\n\r\n");
-            parse(head.as_bytes(), is_head).map(|parsed| parsed.expect("a whole head").2)
+            parse(head.as_bytes(), is_head).map(|parsed| parsed.expect("a whole head").frame)
         };
         assert_eq!(frame("200 OK", false), Ok(Frame::Close));
         assert_eq!(frame("200 OK\r\nContent-Length: 5", false), Ok(Frame::Length(5)));

@@ -10,8 +10,8 @@ use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
 use crate::model::check::{
-    Carrier, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck, TlsIdentity,
-    TlsTerms,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck,
+    TlsIdentity, TlsTerms,
 };
 use crate::model::formula::{Formula, Member, MemberOf};
 use crate::model::health::ProbeOutcome;
@@ -175,6 +175,7 @@ fn every_part_of_a_target_is_part_of_its_key() {
         headers: Vec::new(),
         status: vec![200..=299],
         body: None,
+        connection: Connection::Fresh,
     };
     let text = |text: &str| Some(text.to_owned());
     let base = tcp(1);
@@ -213,6 +214,8 @@ fn every_part_of_a_target_is_part_of_its_key() {
         HttpCheck { headers: vec![("a".to_owned(), "c".to_owned())], ..http.clone() },
         HttpCheck { status: vec![200..=299, 404..=404], ..http.clone() },
         HttpCheck { body: text("ok"), ..http.clone() },
+        HttpCheck { connection: Connection::Mixed(30), ..http.clone() },
+        HttpCheck { connection: Connection::Keepalive, ..http.clone() },
     ] {
         let mut target = base.clone();
         Arc::make_mut(&mut target.spec).kind = CheckKind::Http(http);

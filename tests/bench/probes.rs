@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use windrose::clock::Clock;
 use windrose::health::Board;
 use windrose::intake::Intake;
-use windrose::model::check::HttpCheck;
+use windrose::model::check::{Connection, HttpCheck};
 use windrose::model::{CheckKind, CheckSpec, Target, TargetHost, Verdict};
 use windrose::probe::{Limits, Prober, Schedule};
 
@@ -113,6 +113,7 @@ fn targets(count: u32, port: u16) -> HashSet<Target> {
         verify: true,
         status: vec![200..=299],
         body: None,
+        connection: Connection::Fresh,
     };
     let spec = CheckSpec { interval: INTERVAL, ..CheckSpec::new(CheckKind::Http(check), port) };
     let spec = Arc::new(spec);

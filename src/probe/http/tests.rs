@@ -29,6 +29,7 @@ fn check() -> HttpCheck {
         headers: Vec::new(),
         status: vec![200..=299],
         body: None,
+        connection: Connection::Fresh,
     }
 }
 
@@ -276,4 +277,111 @@ async fn further_header_fields_are_sent_and_may_stand_for_our_own() {
     assert!(request.contains("\r\nauthorization: bearer 1\r\n"), "{request}");
     assert_eq!(request.matches("\r\nuser-agent: ").count(), 1, "{request}");
     assert!(request.contains("\r\nuser-agent: me/1\r\n"), "{request}");
+}
+
+// ---- Connections ----
+
+/// Reads requests and answers each, up to `requests_max`, then hangs up; how many there were.
+async fn answer_many(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    text: &str,
+    requests_max: usize,
+) -> usize {
+    for count in 0..requests_max {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(octet) => request.push(octet),
+                Err(_) => return count,
+            }
+        }
+        stream.write_all(text.as_bytes()).await.unwrap();
+    }
+    requests_max
+}
+
+/// How many requests came over each connection when a target is probed `probes` times, by success each time.
+async fn requests_by_connection(
+    check: HttpCheck,
+    text: &'static str,
+    requests_max: usize,
+    probes: usize,
+) -> Vec<usize> {
+    let key = self_signed();
+    let (listener, acceptor) = tls_listener(&key).await;
+    let address = listener.local_addr().unwrap();
+    let is_over_tls = check.tls;
+    let served = tokio::spawn(async move {
+        let mut counts = Vec::new();
+        while counts.iter().sum::<usize>() < probes {
+            let (stream, _) = listener.accept().await.unwrap();
+            counts.push(if is_over_tls {
+                let stream = acceptor.accept(stream).await.unwrap();
+                answer_many(stream, text, requests_max).await
+            } else {
+                answer_many(stream, text, requests_max).await
+            });
+        }
+        counts
+    });
+    let mut probe = prober_trusting(Ok(key.cert.der())).prepare(target_at(address, check));
+    for _ in 0..probes {
+        let outcome = probe.run().await;
+        assert!(is_success(outcome), "{outcome:?}");
+    }
+    drop(probe);
+    served.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_policy_says_over_which_connections_probes_go() {
+    for tls in [false, true] {
+        let requests = |connection| {
+            let check = HttpCheck { tls, connection, ..check() };
+            requests_by_connection(check, OK, usize::MAX, 6)
+        };
+        assert_eq!(requests(Connection::Fresh).await, [1; 6]);
+        assert_eq!(requests(Connection::Mixed(4)).await, [4, 2]);
+        assert_eq!(requests(Connection::Keepalive).await, [6]);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_up_is_asked_again_and_has_not_failed() {
+    for tls in [false, true] {
+        let check = HttpCheck { tls, connection: Connection::Keepalive, ..check() };
+        assert_eq!(requests_by_connection(check, OK, 2, 5).await, [2, 2, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_only_behind_an_answer_that_has_an_end() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nready\r\n0\r\n\r\n";
+    let closing = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nready";
+    let old = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nready";
+    let none = "HTTP/1.1 204 No Content\r\n\r\n";
+    for (text, expected) in
+        [(chunked, vec![3]), (none, vec![3]), (closing, vec![1, 1, 1]), (old, vec![1, 1, 1])]
+    {
+        let check = HttpCheck { connection: Connection::Keepalive, ..check() };
+        assert_eq!(requests_by_connection(check, text, usize::MAX, 3).await, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_a_kept_connection_counts_and_a_dead_endpoint_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for text in [OK, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"] {
+            answer_many(&mut stream, text, 1).await;
+        }
+    });
+    let check = HttpCheck { connection: Connection::Keepalive, ..check() };
+    let mut probe = Prober::new(Clock::start()).prepare(target_at(address, check));
+    assert!(is_success(probe.run().await));
+    assert_eq!(probe.run().await, failure(FailureReason::Status(503)));
+    served.await.unwrap();
+    assert_eq!(probe.run().await, failure(FailureReason::Refused));
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::clock::Clock;
-use crate::model::check::HttpCheck;
+use crate::model::check::{Connection, HttpCheck};
 use crate::model::health::ProbeOutcome;
 use crate::model::{CheckKind, CheckSpec, TargetHost};
 
@@ -38,6 +38,7 @@ fn http_target(port: u16, path: &str, timeout: Duration) -> Target {
         headers: Vec::new(),
         status: vec![200..=200],
         body: None,
+        connection: Connection::Fresh,
     };
     target(port, CheckKind::Http(check), timeout)
 }

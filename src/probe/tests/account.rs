@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::model::check::{ExecCheck, HttpCheck, TlsCheck};
+use crate::model::check::{Connection, ExecCheck, HttpCheck, TlsCheck};
 use crate::testing::TempDir;
 
 async fn tell(prober: &Prober, target: Target) -> (ProbeOutcome, Account) {
@@ -36,6 +36,7 @@ async fn a_bad_status_is_told_with_the_body_that_explains_it() {
         headers: Vec::new(),
         status: vec![200..=299],
         body: None,
+        connection: Connection::Fresh,
     };
     let prober = Prober::new(Clock::start());
     let (outcome, account) = tell(&prober, target_at(address, CheckKind::Http(check))).await;

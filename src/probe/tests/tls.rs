@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::model::Name;
-use crate::model::check::{HttpCheck, TlsCheck, TlsIdentity, TlsTerms};
+use crate::model::check::{Connection, HttpCheck, TlsCheck, TlsIdentity, TlsTerms};
 use crate::model::health::{Flaw, LocalError};
 
 fn check(host: Option<&str>, verify: bool) -> CheckKind {
@@ -179,6 +179,7 @@ async fn a_certificate_that_ends_soon_is_a_flaw_in_every_kind() {
         headers: Vec::new(),
         status: vec![200..=299],
         body: None,
+        connection: Connection::Fresh,
     };
     for check in [check(Some("www.example.test"), true), CheckKind::Http(http)] {
         for (margin, is_flawed) in

@@ -118,6 +118,9 @@ struct PartLine {
     band: u16,
     lowered_in: u64,
     was_up: bool,
+    /// Not in files of before it was looked at.
+    #[serde(default)]
+    is_at_rest: bool,
 }
 
 impl Document for SteeringDocument {
@@ -319,9 +322,27 @@ impl ControllerLine {
         let SavedControl { of, parts, controller } = saved;
         let Controller { epoch, tick, demand, standings } = controller;
         let parts = parts.into_iter().zip(standings).map(|(name, standing)| {
-            let Standing { base, trim, is_usable, silent_steps, band, lowered_in, was_up } =
-                standing;
-            PartLine { name, base, trim, is_usable, silent_steps, band, lowered_in, was_up }
+            let Standing {
+                base,
+                trim,
+                is_usable,
+                silent_steps,
+                band,
+                lowered_in,
+                was_up,
+                is_at_rest,
+            } = standing;
+            PartLine {
+                name,
+                base,
+                trim,
+                is_usable,
+                silent_steps,
+                band,
+                lowered_in,
+                was_up,
+                is_at_rest,
+            }
         });
         Self { zone: zone.to_string(), of, epoch, tick, demand, parts: parts.collect() }
     }
@@ -330,8 +351,17 @@ impl ControllerLine {
         let Self { zone: _, of, epoch, tick, demand, parts: lines } = self;
         let (mut parts, mut standings) = (Vec::new(), Vec::new());
         for line in lines {
-            let PartLine { name, base, trim, is_usable, silent_steps, band, lowered_in, was_up } =
-                line;
+            let PartLine {
+                name,
+                base,
+                trim,
+                is_usable,
+                silent_steps,
+                band,
+                lowered_in,
+                was_up,
+                is_at_rest,
+            } = line;
             parts.push(name);
             let (base, trim) = (base.min(ONE), trim.min(ONE));
             standings.push(Standing {
@@ -342,6 +372,7 @@ impl ControllerLine {
                 band,
                 lowered_in,
                 was_up,
+                is_at_rest,
             });
         }
         SavedControl { of, parts, controller: Controller { epoch, tick, demand, standings } }

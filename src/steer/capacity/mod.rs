@@ -20,8 +20,10 @@
 //! to their first choice whatever there is room for.
 //!
 //! A plan depends on the scene, on demand and on the plan before and on nothing else, in integers. A class
-//! whose shares would change by no more than a thirty-second stays as it is, unless that fills a pool which
-//! is full already.
+//! whose shares would change by no more than a sixteenth stays as it is, unless that fills a pool which is
+//! full already; and so does one of which so little is elsewhere, until there is a sixteenth to spare where
+//! it would have all of it again. One resolver may ask for more than what a class's last sixteenth is
+//! thought to, and would go to and fro with the noise of what is asked for.
 
 pub mod estimate;
 mod planner;
@@ -43,7 +45,7 @@ use planner::Planner;
 /// How often demand is looked at where it is counted in answers, besides the TTL.
 const PERIOD: Duration = Duration::from_secs(10);
 /// Changes up to this much leave a class's shares as they are.
-const BAND: u32 = WHOLE / 32;
+const BAND: u32 = WHOLE / 16;
 /// All of a class, in the unit of [`Shares`].
 const WHOLE: u32 = 1 << 20;
 

@@ -15,6 +15,8 @@ use crate::steer::walk::Ground;
 /// What it costs to move a class to where nothing of it was before. Less than any step of preference, so
 /// that all come back when there is room.
 const INERTIA: u32 = 50;
+/// A pool is tight unless one part in so many of its room is left.
+const SPARE: u64 = 16;
 
 /// Decides for one group.
 pub(super) struct Planner<'a> {
@@ -69,7 +71,9 @@ impl Planner<'_> {
         let mut loads = self.loads(&shares);
         if let Some(before) = before {
             let mut kept = shares.clone();
-            keep_what_is_near(&streams, &mut kept, &before.shares);
+            let is_tight = |(load, room): (&u64, &u64)| *load > room / SPARE * (SPARE - 1);
+            let is_tight: Vec<bool> = loads.iter().zip(&capacities).map(is_tight).collect();
+            keep_what_is_near(&streams, &mut kept, &before.shares, &is_tight);
             let of_kept = self.loads(&kept);
             // Keeping them is worth little when it fills a pool that is full already.
             let is_bearable = |n: usize| of_kept[n] <= loads[n].max(capacities[n]) / 64 * 65;
@@ -170,13 +174,23 @@ fn before_of(streams: &[Stream], before: &GroupPlan) -> Vec<u16> {
 }
 
 /// Lets classes keep the shares of before where those are as good. Who has all of it in one place again is
-/// not kept from it.
-fn keep_what_is_near(streams: &[Stream], shares: &mut [Shares], before: &[Shares]) {
+/// not kept from it where there is some room to spare.
+fn keep_what_is_near(
+    streams: &[Stream],
+    shares: &mut [Shares],
+    before: &[Shares],
+    is_tight: &[bool],
+) {
     for own in streams.chunk_by(|a, b| a.class == b.class) {
         let class = own[0].class;
         let (new, old) = (&mut shares[class], &before[class]);
         let is_open = |leaf: u16| own.iter().any(|stream| stream.may_go_to(leaf));
-        if new.0.len() > 1 && new.is_near(old) && old.0.iter().all(|(leaf, _)| is_open(*leaf)) {
+        let fills_a_tight_one = |stream: &Stream| {
+            let mut tight = stream.leaves.iter().zip(is_tight).filter(|(_, is_tight)| **is_tight);
+            tight.any(|(leaf, _)| leaf.is_some_and(|leaf| new.of_leaf(leaf) > 0))
+        };
+        let may_stay = new.0.len() > 1 || own.iter().any(fills_a_tight_one);
+        if may_stay && new.is_near(old) && old.0.iter().all(|(leaf, _)| is_open(*leaf)) {
             new.clone_from(old);
         }
     }

@@ -24,9 +24,11 @@
 //!        EqualPerWeight     load per weight against the mean of all
 //! ```
 //!
-//! With a delay of one step such a loop is stable up to a gain of 1. One resolver with very many users
-//! may be more than the dead band is wide: whoever had to take back a step up needs a larger error from
-//! then on, or he would go up and down for ever. Under `Below` that holds for steps up only.
+//! With a delay of one step such a loop is stable up to a gain of 1. Reports are wrong by a few hundredths,
+//! and so is the mean of them: whoever has come to rest within 0.03 begins anew only above 0.08, or noise
+//! would move somebody every other hour for nothing. One resolver with very many users may be more than
+//! the dead band is wide: whoever had to take back a step up needs a larger error from then on, or he
+//! would go up and down for ever. Under `Below` both hold for steps up only.
 //!
 //! Errors beyond the budget count as overload, so that one that fails fast does not look idle. A factor
 //! never falls below 1/64: who gets nothing could not show that it works again.
@@ -63,6 +65,9 @@ pub const GOAL: Utilisation = Utilisation::from_millis(850);
 const MILLI: i64 = 1000;
 const GAIN: i64 = 400;
 const DEAD_BAND: u16 = 30;
+/// What is within its band is at rest, and stays so up to this error: the dead band, and what reports of
+/// the item and of the others may be wrong by.
+const REST_BAND: u16 = 80;
 /// How much an item's own dead band widens when a step up had to be taken back, how little it narrows
 /// with two steps of one direction, and how wide it gets.
 const BAND_WIDENS: u16 = 60;
@@ -148,12 +153,14 @@ pub struct Standing {
     pub is_usable: bool,
     /// Steps without any report since the start.
     pub silent_steps: u32,
-    /// How far the load must be from the goal for a step, in 1/1000.
+    /// How far the load must be from the goal for a step while it moves, in 1/1000.
     pub band: u16,
     /// The number of the report period of its last step down, counted since 1970.
     pub lowered_in: u64,
     /// Whether the last step was one up.
     pub was_up: bool,
+    /// Whether it was near enough to the goal at the end of the last epoch.
+    pub is_at_rest: bool,
 }
 
 impl Standing {
@@ -166,6 +173,7 @@ impl Standing {
         band: DEAD_BAND,
         lowered_in: 0,
         was_up: false,
+        is_at_rest: false,
     };
 
     /// One step against `error`, which is outside the dead band, in report period `tick`. When it is urgent
@@ -195,6 +203,11 @@ impl Standing {
         if !is_up {
             self.lowered_in = tick;
         }
+    }
+
+    /// How far the load must be from the goal now for a step, in 1/1000.
+    fn band_now(&self) -> u16 {
+        if self.is_at_rest { self.band.max(REST_BAND) } else { self.band }
     }
 
     fn factor(self) -> u32 {
@@ -336,6 +349,9 @@ impl Controller {
             is_changed |= standing.is_usable != item.is_usable;
             standing.is_usable = item.is_usable;
         }
+        if is_changed {
+            self.standings.iter_mut().for_each(|standing| standing.is_at_rest = false);
+        }
         is_changed
     }
 
@@ -375,7 +391,11 @@ impl Controller {
             let Some(load) = *load else { continue };
             let urgency = Urgency::of(settings.aim, item, load);
             let is_seen = self.tick.abs_diff(standing.lowered_in) >= ticks_min;
-            let is_wanted = measured.is_outside(load, settings.aim, urgency, standing.band);
+            let band = standing.band_now();
+            let is_wanted = measured.is_outside(load, settings.aim, urgency, band);
+            if is_due {
+                standing.is_at_rest = !is_wanted;
+            }
             if is_seen && is_wanted && (is_due || urgency == Urgency::Alarm) {
                 let (error, margin) = (measured.error(load), measured.margin());
                 standing.take_step(error, margin, urgency, trim_max, self.tick);

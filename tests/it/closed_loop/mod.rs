@@ -144,11 +144,8 @@ fn load_settles_whatever_is_strived_for() {
                 .collect();
             let worst = worst(of_seeds.iter().copied());
             println!("TTL {ttl:2}, {name:33} swing {:.3}, peak {:.3}", worst.swing, worst.peak);
-            // Known: one cache may be 0.04 of the smallest region, and reports are off by 0.02. With a TTL of 60
-            // and no capacities, one world of twelve still moves such a cache in its second hour.
-            let swinging = of_seeds.iter().filter(|figures| figures.swing >= 0.05).count();
-            let exceptions = usize::from(ttl == 60 && rule.capacities.is_empty());
-            let is_calm = swinging <= exceptions && worst.swing < 0.08;
+            // One cache may be 0.04 of the smallest region, and reports are off by 0.02.
+            let is_calm = worst.swing < 0.05;
             assert!(is_calm && worst.peak <= 0.95, "TTL {ttl}, {name}: {of_seeds:?}");
         }
     }
@@ -185,9 +182,12 @@ fn longest_overload(world: &mut World, steering: &mut dyn Steering, secs: u64) -
     longest
 }
 
-/// How long the loss of the first of four regions overloads another, for each of thirty seeds.
+/// Worlds in which a region is lost.
+const LOSSES: u64 = 30;
+
+/// How long the loss of the first of four regions overloads another, in each of these worlds.
 fn overloads_after_a_loss(rule: &Rule<'_>, caches: Caches) -> Vec<u64> {
-    let lengths = (0..30).map(|seed| {
+    let lengths = (0..LOSSES).map(|seed| {
         let mut node = Node::new(rule);
         let mut world = World::new(seed, caches, rule.capacities, 700_000.0, &mut node);
         // Not always at the same second of a step.
@@ -201,7 +201,7 @@ fn overloads_after_a_loss(rule: &Rule<'_>, caches: Caches) -> Vec<u64> {
 /// Loses the first of regions of these capacities in thirty worlds of each kind; so many `exceptions` of
 /// each may take longer than 2 × (TTL + report period).
 #[expect(clippy::print_stdout, reason = "figures are what these tests are for")]
-fn check_losses(capacities: &[f64], exceptions: usize) {
+fn check_losses(capacities: &[f64], exceptions: u64) {
     for ttl in [30, 60] {
         let allowed = 2 * (ttl + PERIOD_SECS);
         for (name, policy) in [("sticky", STICKY), ("least-load", BY_LOAD)] {
@@ -212,6 +212,7 @@ fn check_losses(capacities: &[f64], exceptions: usize) {
                 let (worst, longest) =
                     lengths.iter().enumerate().max_by_key(|(_, length)| **length).unwrap();
                 let too_long = lengths.iter().filter(|length| **length > allowed).count();
+                let too_long = u64::try_from(too_long).unwrap();
                 println!(
                     "TTL {ttl}, {name:10}, caches {caches:?}: longest {longest} s of {allowed} s \
                      (seed {worst}), {too_long} of {} longer",
@@ -231,10 +232,38 @@ fn the_loss_of_the_largest_region_overloads_no_other_for_long() {
 
 /// What is left can carry 720 of 700: 0.972 of it is in use when all is well. One cache of a hundredth of all
 /// demand is as much as a region has to spare, and reports are off by as much: a region that is at 1.001
-/// may not know for minutes. What can be had is that it is rare.
+/// may not know for minutes. What can be had is that it is rare, while shares that are right without
+/// knowing the caches overload some region for ever in most worlds.
 #[test]
 fn the_loss_of_a_region_that_hardly_fits_rarely_overloads_another_for_long() {
-    check_losses(&[280_000.0, 260_000.0, 240_000.0, 220_000.0], 3);
+    let capacities = [280_000.0, 260_000.0, 240_000.0, 220_000.0];
+    let for_ever = overloaded_by_right_shares(&capacities);
+    println!("shares that are right: {for_ever} of {LOSSES} worlds overloaded for ever");
+    assert!(for_ever > LOSSES / 2, "the control: {for_ever}");
+    check_losses(&capacities, LOSSES / 6);
+}
+
+/// In how many worlds the loss of the first region overloads another for ever when nobody looks at any load
+/// and weights are what regions can carry: what hashing makes of so few so different caches.
+fn overloaded_by_right_shares(capacities: &[f64]) -> u64 {
+    let weights: Vec<u32> = capacities.iter().map(|c| format!("{c}").parse().unwrap()).collect();
+    let rule = Rule {
+        policy: STICKY,
+        ttl: 30,
+        weights: &weights,
+        capacities: &[],
+        has_limit: true,
+        homes: &[],
+    };
+    let is_overloaded = |seed: &u64| {
+        let mut node = Node::new(&rule);
+        let mut world = World::new(*seed, Caches::Honest, capacities, 700_000.0, &mut node);
+        world.regions[0].is_up = false;
+        // Long enough for the last client to have left.
+        run(&mut world, &mut node, 180);
+        run(&mut world, &mut node, 1).peak > 1.0
+    };
+    (0..LOSSES).filter(is_overloaded).count().try_into().unwrap()
 }
 
 #[test]
@@ -328,15 +357,16 @@ fn what_a_full_region_sends_on_settles() {
                     settled(&mut world, &mut node)
                 })
                 .collect();
-            // One resolver with very many users is more than the dead band is wide, and once it is moved it
-            // is a fifth of the smallest region.
+            // One resolver with very many users is several caches of one hundredth of all demand, so that in
+            // one world of twelve a single network on its way is more than the bar.
             let still = all.iter().filter(|figures| figures.swing < 0.05).count();
             let worst = worst(all.into_iter());
             println!(
                 "TTL {ttl}, caches {caches:?}: swing {:.3}, peak {:.3}; {still} of 12 below 0.05",
                 worst.swing, worst.peak
             );
-            assert!(worst.peak <= 0.95 && still >= 6, "TTL {ttl}, {caches:?}: {worst:?}, {still}");
+            let is_calm = still >= 11 && worst.swing < 0.1;
+            assert!(worst.peak <= 0.95 && is_calm, "TTL {ttl}, {caches:?}: {worst:?}, {still}");
         }
     }
 }

@@ -51,20 +51,29 @@ pub(super) struct Rule<'a> {
 }
 
 impl Rule<'_> {
+    /// Whether anything goes by what regions report.
+    fn is_by_load(&self) -> bool {
+        !self.capacities.is_empty() || self.policy.contains("least-")
+    }
+
     fn zone(&self) -> String {
         let Self { policy, ttl, weights, capacities, has_limit, .. } = *self;
         let limit = if has_limit { format!("limit = {LIMIT}\n") } else { String::new() };
-        let mut text = format!(
-            "zone = 'loop.test'\nnameservers = ['ns1.example.net.']\n\
-             [checks.web]\nkind = 'tcp'\nport = 443\n\
-             [feeds.agents]\nkind = 'push'\ninterval = '{PERIOD_SECS}s'\n{limit}\
-             [feeds.failures]\nkind = 'push'\ninterval = '{PERIOD_SECS}s'\nbudget = '1%'\n"
-        );
+        let mut text = "zone = 'loop.test'\nnameservers = ['ns1.example.net.']\n\
+             [checks.web]\nkind = 'tcp'\nport = 443\n"
+            .to_owned();
+        let feed = if self.is_by_load() { "feed = ['agents', 'failures']\n" } else { "" };
+        if self.is_by_load() {
+            text += &format!(
+                "[feeds.agents]\nkind = 'push'\ninterval = '{PERIOD_SECS}s'\n{limit}\
+                 [feeds.failures]\nkind = 'push'\ninterval = '{PERIOD_SECS}s'\nbudget = '1%'\n"
+            );
+        }
         for n in 0..weights.len() {
             let capacity = capacities.get(n).map(|capacity| format!("capacity = {capacity}\n"));
             text += &format!(
                 "[regions.r{n}]\nlocation = [0, {n}]\n[pools.r{n}]\nregion = 'r{n}'\ncheck = 'web'\n\
-                 feed = ['agents', 'failures']\nendpoints = [{{ address = '192.0.2.{n}' }}]\n{}",
+                 {feed}endpoints = [{{ address = '192.0.2.{n}' }}]\n{}",
                 capacity.unwrap_or_default()
             );
         }
@@ -90,6 +99,7 @@ pub(super) struct Node {
     now: u64,
     /// What each region's feed says at a load of 1.0.
     full: Vec<f64>,
+    is_by_load: bool,
     homes: Vec<u32>,
     /// The last answer to each cache, and the snapshot that it is from.
     answers: Vec<Option<(u64, Answer)>>,
@@ -120,6 +130,7 @@ impl Node {
             dice: Dice::new(42),
             now: 0,
             full,
+            is_by_load: rule.is_by_load(),
             homes: rule.homes.to_vec(),
             answers: Vec::new(),
             remembered: 0,
@@ -214,6 +225,9 @@ impl Steering for Node {
 
     fn hear(&mut self, now: u64, region: usize, told: Told) {
         self.now = now;
+        if !self.is_by_load {
+            return;
+        }
         self.push("agents", region, told.load * self.full[region]);
         self.push("failures", region, told.errors);
     }

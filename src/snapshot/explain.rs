@@ -21,12 +21,13 @@ use crate::model::{
     OverrideKind, PoolId, Prefix, RecordType, Steer, TargetHealth, Verdict, Zone,
 };
 use crate::steer::ladder::rungs;
+use crate::steer::outline::To;
 use crate::steer::prefer::{NamedBy, rtts};
 use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
 use crate::steer::{
-    Choice, Draw, Drawn, Evidence, Family, Outline, Preference, Scene, Selected, Selection, Why,
-    choose, trail, walk,
+    Choice, Draw, Drawn, Evidence, Family, Lessened, Outline, Preference, Scene, Selected,
+    Selection, Why, choose, trail, walk,
 };
 
 /// A question to be explained.
@@ -656,9 +657,17 @@ fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
     let verdict = verdict_of(decided.zone, id, &decided.health);
     let verdict =
         if is_stale(decided, id) { format!("{verdict}, at its last addresses") } else { verdict };
-    let verdict = match decided.acted.percent_of(decided.zone.endpoints[id.index()].pool, id) {
-        100 => verdict,
-        percent => format!("{verdict}, with {percent} % of its weight as it starts slowly"),
+    let verdict = match lessened(decided, id) {
+        None => verdict,
+        Some(Lessened::Starting(percent)) => {
+            format!("{verdict}, with {percent} % of its weight as it starts slowly")
+        }
+        Some(Lessened::Degraded(percent)) => {
+            format!("{verdict}, with {percent} % of its weight as others are not")
+        }
+        Some(Lessened::Recovering(percent)) => {
+            format!("{verdict}, with {percent} % of its weight as it was degraded of late")
+        }
     };
     match decided.said[id.index()].map(|said| said.kind) {
         None => verdict,
@@ -668,6 +677,26 @@ fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
             format!("forced {verdict} over {real}")
         }
     }
+}
+
+/// Why an endpoint has less of its weight than others, where answers go by weights.
+fn lessened(decided: &Decided<'_>, id: EndpointId) -> Option<Lessened> {
+    let Decided { zone, outline, acted, .. } = decided;
+    let pool = zone.endpoints[id.index()].pool;
+    let lessened = acted.lessened(pool, id)?;
+    let goes_by_it = |policy: Policy| match policy {
+        Policy::Weighted | Policy::Sticky | Policy::RoundRobin | Policy::Random => true,
+        Policy::Load(_) => matches!(lessened, Lessened::Starting(_)),
+        Policy::Nearest | Policy::Latency | Policy::Failover | Policy::Map | Policy::All => false,
+    };
+    let picks = outline.nodes().iter().zip(outline.steers(zone)).filter_map(|(node, steer)| {
+        let mut leaves = node.branches.iter().filter_map(|to| match to {
+            To::Leaf(leaf) => Some(outline.leaves()[*leaf]),
+            To::Node(_) => None,
+        });
+        leaves.any(|leaf| leaf == pool).then_some(steer.pick.policy)
+    });
+    { picks }.any(goes_by_it).then_some(lessened)
 }
 
 /// Whether an endpoint is an alias whose host could not be looked up again in time.

@@ -122,6 +122,7 @@ impl<'a> Conditions<'a> {
         Some(Pasts {
             pools: zone.pools.iter().map(of_pool).collect(),
             endpoints: zone.endpoints.iter().map(of_endpoint).collect(),
+            degraded: Vec::new(),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! How fit a pool is to serve a rule, and how far one that was lost has come back.
 //!
 //! Both follow from the scene and from what the steer says that leads to the pool; nothing is remembered.
-//! An endpoint that starts slowly grows as a pool does that ramps up, by what its pool says.
+//! An endpoint that starts slowly grows as a pool does that ramps up, by what its pool says; so does one that
+//! is no longer degraded, from half of its weight on.
 
 use std::time::Duration;
 
@@ -56,9 +57,22 @@ pub(super) struct Growth {
 
 /// What grows does so in so many steps.
 const STEPS: u16 = 10;
+/// What an endpoint gets of its weight while it is degraded, and at least for half of the time that it takes to
+/// come back from that. Who is slow because he has too much to do is quick again once he has less: half
+/// of it is no more than others can take over, and coming back takes so long that nobody goes to and fro.
+const DEGRADED_SHARE: u16 = FULL_SHARE / 2;
+/// In which time an endpoint that is no longer degraded has the whole of its weight again.
+pub(super) const RECOVERY: Duration = Duration::from_secs(600);
 
 impl Growth {
     const FULL: Self = Self { share: FULL_SHARE, left: None };
+
+    /// What both leave.
+    fn and(self, other: Self) -> Self {
+        let share = u32::from(self.share) * u32::from(other.share) / u32::from(FULL_SHARE);
+        let left = [self.left, other.left].into_iter().flatten().min();
+        Self { share: u16::try_from(share).unwrap_or(FULL_SHARE), left }
+    }
 
     /// Of what began to grow so long ago and takes `length` in all.
     fn of(gone: Duration, length: Duration) -> Self {
@@ -95,10 +109,32 @@ impl Stage {
 impl PoolViews {
     /// How much of its weight an endpoint gets.
     pub(super) fn growth(&self, id: EndpointId, now: Time) -> Growth {
+        self.start(id, now).and(self.pace(id, now))
+    }
+
+    /// How much of its weight an endpoint gets that may have come back of late.
+    pub(super) fn start(&self, id: EndpointId, now: Time) -> Growth {
         match self.endpoint_past(id) {
             PoolPast::Back { since, .. } => Growth::of(now.since(since), self.slow_start),
             PoolPast::New | PoolPast::Whole | PoolPast::Lost { .. } => Growth::FULL,
         }
+    }
+
+    /// How much of its weight an endpoint gets that may be degraded, or has been of late.
+    fn pace(&self, id: EndpointId, now: Time) -> Growth {
+        match self.degraded.iter().find(|slow| slow.id == id).map(|slow| slow.ended) {
+            None => Growth::FULL,
+            Some(None) => Growth { share: DEGRADED_SHARE, left: None },
+            Some(Some(ended)) => {
+                let Growth { share, left } = Growth::of(now.since(ended), RECOVERY);
+                Growth { share: share.max(DEGRADED_SHARE), left }
+            }
+        }
+    }
+
+    /// Whether all of its endpoints have the whole of their weights for sure.
+    pub(super) fn is_whole(&self) -> bool {
+        self.slow_start.is_zero() && self.degraded.is_empty()
     }
 
     /// In which time one of those that answers name gets more of its weight. One alone has all answers.
@@ -109,9 +145,32 @@ impl PoolViews {
     }
 }
 
+/// Why an endpoint has less of its weight than others of its pool, in percent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lessened {
+    /// It has come back and starts slowly.
+    Starting(u16),
+    /// It is degraded.
+    Degraded(u16),
+    /// It was degraded of late.
+    Recovering(u16),
+}
+
 impl Scene {
-    /// How much of its weight an endpoint of `pool` gets, in percent.
-    pub(crate) fn percent_of(&self, pool: PoolId, endpoint: EndpointId) -> u16 {
-        self.pool(pool).growth(endpoint, self.stage_time()).share / (FULL_SHARE / 100)
+    /// Whether an endpoint of `pool` has less of its weight than others that are named with it.
+    pub(crate) fn lessened(&self, pool: PoolId, endpoint: EndpointId) -> Option<Lessened> {
+        let (view, now) = (self.pool(pool), self.stage_time());
+        let share = |id: EndpointId| view.growth(id, now).share;
+        let own = share(endpoint);
+        let others = view.family(Family::Either).candidates();
+        if own == FULL_SHARE || others.iter().all(|id| share(*id) == own) {
+            return None;
+        }
+        let percent = own / (FULL_SHARE / 100);
+        Some(match view.degraded.iter().find(|slow| slow.id == endpoint) {
+            Some(slow) if slow.ended.is_none() => Lessened::Degraded(percent),
+            _ if view.start(endpoint, now).share < FULL_SHARE => Lessened::Starting(percent),
+            _ => Lessened::Recovering(percent),
+        })
     }
 }

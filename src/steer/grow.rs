@@ -91,12 +91,17 @@ impl Grower<'_> {
             to: ItemTo::Leaf(*id),
         };
         let mut items: Vec<_> = candidates.clone().map(item).collect();
-        if view.slow_start.is_zero() {
+        if view.is_whole() {
             return Items { items, is_uneven: false };
         }
-        let share = |id: &EndpointId| view.growth(*id, self.scene.stage_time()).share;
+        let now = self.scene.stage_time();
+        // Who goes by load knows better how much each can take.
+        let share = |id: &EndpointId| match load {
+            Some(_) => view.start(*id, now).share,
+            None => view.growth(*id, now).share,
+        };
         let shares: Vec<u16> = candidates.map(share).collect();
-        // Those that came back together start alike.
+        // Those that came back together start alike, and nobody is slow when all are.
         let is_uneven = shares.iter().any(|share| *share != shares[0]);
         if is_uneven {
             let grown = items.iter_mut().zip(shares);
@@ -109,7 +114,7 @@ impl Grower<'_> {
 /// The endpoints of a pool that may be drawn.
 struct Items {
     items: Vec<Item<EndpointId>>,
-    /// Whether some get less of their weight than others, for they have come back of late.
+    /// Whether some get less of their weight than others, for they have come back of late or are slow.
     is_uneven: bool,
 }
 

@@ -34,6 +34,7 @@ mod velocity;
 pub(crate) mod walk;
 
 pub use draw::{Draw, DrawTree, Drawn, draw};
+pub(crate) use fitness::Lessened;
 pub use load::{LoadControl, LoadWeights, SavedControl, Split, SplitPart};
 pub use outline::Outline;
 pub(crate) use policy::{GOLDEN_GAMMA, mix};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::capacity::Plan;
+use super::fitness::RECOVERY;
 use super::load::LoadWeights;
 use crate::model::topology::EndpointAt;
 use crate::model::{
@@ -84,6 +85,8 @@ pub struct Pasts {
     pub pools: Vec<PoolPast>,
     /// The endpoints; of no meaning in pools that do not start slowly.
     pub endpoints: Vec<PoolPast>,
+    /// Those that are degraded, or were of late.
+    pub degraded: Vec<Degraded>,
 }
 
 impl Pasts {
@@ -137,6 +140,8 @@ pub(super) struct PoolViews {
     first: EndpointId,
     /// What its endpoints have been through, by place; empty when they do not start slowly.
     endpoint_pasts: Vec<PoolPast>,
+    /// Those of its endpoints that are degraded, or were of late.
+    pub(super) degraded: Vec<Degraded>,
     /// The least time in which any of its endpoints could change.
     pub(super) next_change: Duration,
     /// When its last endpoint went down, if none is alive: the latest is `last-good`.
@@ -154,6 +159,15 @@ pub(super) struct PoolViews {
     /// When the first of what was found of its aliases ends.
     pub(super) found_until: Option<Time>,
     families: [FamilyView; 3],
+}
+
+/// An endpoint that can be reached, but slowly or not for long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Degraded {
+    /// The endpoint.
+    pub id: EndpointId,
+    /// When that ended, if it has.
+    pub ended: Option<Time>,
 }
 
 /// What is seen of one pool in one family.
@@ -196,6 +210,17 @@ impl PoolViews {
     }
 }
 
+impl Degraded {
+    /// What is to be remembered of an endpoint that is degraded now, or not.
+    fn next(id: EndpointId, is_degraded: bool, before: Option<&Self>, now: Time) -> Option<Self> {
+        if is_degraded {
+            return Some(Self { id, ended: None });
+        }
+        let ended = before?.ended.unwrap_or(now);
+        (now.since(ended) < RECOVERY).then_some(Self { id, ended: Some(ended) })
+    }
+}
+
 impl FamilyView {
     /// Those of which answers may name any: the first list that is not empty.
     pub(super) fn candidates(&self) -> &[EndpointId] {
@@ -211,7 +236,7 @@ impl Scene {
     pub fn new(zone: &Zone, health: &HealthOf<'_>, past: &Pasts, now: Time) -> Self {
         let view = |n| {
             let pool = PoolId::new(n);
-            Arc::new(view_of(zone, pool, health, past.of(zone, pool), now))
+            Arc::new(view_of(zone, pool, health, past.of(zone, pool), &past.degraded, now))
         };
         let pools = (0..zone.pools.len()).map(view).collect();
         Self { now, freeze: None, loads: None, plan: None, aliases: None, pools }
@@ -275,7 +300,7 @@ impl Scene {
             let view = &mut pools[pool.index()];
             let own = (view.past, &*view.endpoint_pasts);
             let past = past.map_or(own, |past| past.of(zone, pool));
-            *view = Arc::new(view_of(zone, pool, health, past, now));
+            *view = Arc::new(view_of(zone, pool, health, past, &view.degraded, now));
         }
         let (freeze, loads, plan) = (self.freeze, self.loads.clone(), self.plan.clone());
         Self { now, freeze, loads, plan, aliases: self.aliases.clone(), pools }
@@ -308,7 +333,8 @@ impl Scene {
             endpoints.extend_from_slice(&view.endpoint_pasts);
             endpoints.resize(end, PoolPast::New);
         }
-        Pasts { pools: self.past().collect(), endpoints }
+        let degraded = self.pools.iter().flat_map(|view| view.degraded.iter().copied()).collect();
+        Pasts { pools: self.past().collect(), endpoints, degraded }
     }
 
     /// What an endpoint of `pool` has been through, where that is looked at.
@@ -354,6 +380,7 @@ fn view_of(
     pool: PoolId,
     health: &HealthOf<'_>,
     (past, endpoint_pasts): (PoolPast, &[PoolPast]),
+    degraded: &[Degraded],
     now: Time,
 ) -> PoolViews {
     let Pool { min_healthy, slow_start, endpoints, .. } = &zone.pools[pool.index()];
@@ -366,6 +393,7 @@ fn view_of(
         slow_start: *slow_start,
         first: EndpointId::new(endpoints.start),
         endpoint_pasts: Vec::new(),
+        degraded: Vec::new(),
         next_change: Duration::MAX,
         down_since: Time::ZERO,
         forced_down: 0,
@@ -387,6 +415,12 @@ fn view_of(
         if !slow_start.is_zero() {
             let before = endpoint_pasts.get(view.endpoint_pasts.len()).copied();
             view.endpoint_pasts.push(before.unwrap_or_default().next(is_usable, now));
+        }
+        if is_usable {
+            // One address is enough: A and AAAA are to name the same endpoint as often.
+            let is_degraded = ways().any(|(_, way)| way.verdict == Verdict::Degraded);
+            let before = degraded.iter().find(|slow| slow.id == id);
+            view.degraded.extend(Degraded::next(id, is_degraded, before, now));
         }
         whole += u64::from(endpoint.weight);
         sound += u64::from(endpoint.weight) * u64::from(is_usable && !health.is_drained);

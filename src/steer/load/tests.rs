@@ -202,7 +202,8 @@ fn a_slow_start_leaves_a_part_of_what_load_leaves() {
     assert!(a < b, "the second has more room: {a} {b}");
     let since = Time::from_secs(1000);
     let back = PoolPast::Back { since, is_released: false };
-    let past = Pasts { pools: Vec::new(), endpoints: vec![PoolPast::Whole, back, PoolPast::Whole] };
+    let past =
+        Pasts { endpoints: vec![PoolPast::Whole, back, PoolPast::Whole], ..Pasts::default() };
     let up = |_| EndpointHealth { v4: Some(TargetHealth::UNCHECKED), ..Default::default() };
     let shares = |secs| {
         let scene = Scene::new(&zone, &up, &past, since + Duration::from_secs(secs));

@@ -176,7 +176,11 @@ impl World {
     }
 
     pub(in crate::steer) fn scene(&self) -> Scene {
-        let past = Pasts { pools: self.past.clone(), endpoints: self.endpoint_past.clone() };
+        let past = Pasts {
+            pools: self.past.clone(),
+            endpoints: self.endpoint_past.clone(),
+            ..Pasts::default()
+        };
         Scene::new(&self.zone, &|id| self.health[id.index()], &past, self.now)
     }
 

@@ -159,6 +159,12 @@ fn read_probe(words: &mut Words<'_>) -> Result<Action, String> {
     let mut endpoints = Vec::new();
     let outcome = loop {
         match words.next() {
+            "succeeds" if words.skip("in") => {
+                let word = words.next();
+                break ProbeOutcome::Success(
+                    parse_duration(word).map_err(|_| format!("`{word}` is no time"))?,
+                );
+            }
             "succeeds" => break ProbeOutcome::Success(Duration::from_millis(20)),
             "local-error" => break ProbeOutcome::LocalError(LocalError::Descriptors),
             "fails" => {

@@ -261,6 +261,7 @@ impl Board {
             since: Time::ZERO,
             next_change: Duration::ZERO,
             agreed_by: 1,
+            is_answering: false,
         };
         let health = match target.spec.kind.is_probed() {
             true => self.entries.get(target).map(|entry| entry.health()),
@@ -366,7 +367,8 @@ impl Entry {
             agreed_by: 1,
         });
         let Agreed { verdict, next_change, agreed_by } = agreed;
-        TargetHealth { verdict, since: self.since, next_change, agreed_by }
+        let is_answering = self.agreed.is_none() && self.tracker.is_held_back();
+        TargetHealth { verdict, since: self.since, next_change, agreed_by, is_answering }
     }
 
     fn status(&self, target: &Target) -> TargetStatus {

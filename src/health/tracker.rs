@@ -333,6 +333,12 @@ impl Tracker {
         self.damping.as_ref()?.held_until(at)
     }
 
+    /// Whether it is down for no other reason than having been lost too often: it answers.
+    #[must_use]
+    pub const fn is_held_back(&self) -> bool {
+        matches!(self.state, State::Down { successes } if successes >= self.rise)
+    }
+
     /// How long the target usually takes to answer, once that is known.
     #[must_use]
     pub fn usual(&self) -> Option<Duration> {

@@ -111,6 +111,7 @@ const CERTAIN: TargetHealth = TargetHealth {
     since: Time::ZERO,
     next_change: Duration::MAX,
     agreed_by: u8::MAX,
+    is_answering: false,
 };
 
 impl Formula {
@@ -188,6 +189,8 @@ fn both(one: TargetHealth, other: TargetHealth) -> TargetHealth {
         since: one.since.max(other.since),
         next_change: one.next_change.min(other.next_change),
         agreed_by: one.agreed_by.min(other.agreed_by),
+        // What is made of several is not asked itself.
+        is_answering: false,
     }
 }
 

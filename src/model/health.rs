@@ -350,12 +350,20 @@ pub struct TargetHealth {
     pub next_change: Duration,
     /// How many vantages say so, all that look: 1 from one alone, 0 when they differ.
     pub agreed_by: u8,
+    /// Whether it answers although it is down: it was lost so often of late that it is held back. Known
+    /// only where one vantage alone decides.
+    pub is_answering: bool,
 }
 
 impl TargetHealth {
     /// What is known of a target without a check: it is up and stays so.
-    pub const UNCHECKED: Self =
-        Self { verdict: Verdict::Up, since: Time::ZERO, next_change: Duration::MAX, agreed_by: 1 };
+    pub const UNCHECKED: Self = Self {
+        verdict: Verdict::Up,
+        since: Time::ZERO,
+        next_change: Duration::MAX,
+        agreed_by: 1,
+        is_answering: false,
+    };
 }
 
 /// What is known of one endpoint: one [`TargetHealth`] for each way to reach it.

@@ -413,7 +413,7 @@ pub(super) fn with_outages(
 ) -> Vec<EndpointHealth> {
     let down = |health: Option<TargetHealth>| {
         let health = health.unwrap_or(TargetHealth::UNCHECKED);
-        Some(TargetHealth { verdict: Verdict::Down, ..health })
+        Some(TargetHealth { verdict: Verdict::Down, is_answering: false, ..health })
     };
     let one = |(n, health): (usize, &EndpointHealth)| {
         let id = EndpointId::new(n);
@@ -585,6 +585,7 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
         Fate::Returning => format!("{counts}, but it waits to fail back"),
         Fate::NotEnough => format!("{counts}, {} wanted", note.wanted),
         Fate::Drained => format!("{counts}, but all of it is being drained"),
+        Fate::Flapping => format!("{counts}; what answers is held back, as it comes and goes"),
         Fate::NoFamily => "no endpoint with an address of that family".to_owned(),
         Fate::Unfound => format!("{counts}: hosts of its aliases were not found yet"),
         Fate::FamilyDown => format!("{counts}, but none in that family"),

@@ -39,7 +39,13 @@ fn status(target: Target, verdict: Verdict, since: u64, seen: u64) -> TargetStat
     let since = Time::from_secs(since);
     TargetStatus {
         target,
-        health: TargetHealth { verdict, since, next_change: Duration::ZERO, agreed_by: 1 },
+        health: TargetHealth {
+            verdict,
+            since,
+            next_change: Duration::ZERO,
+            agreed_by: 1,
+            is_answering: false,
+        },
         seen: Some(Time::from_secs(seen)),
         last: None,
         failures: 0,

@@ -27,6 +27,7 @@ pub(super) fn fitness_of(
     Some(match (own.alive.is_empty(), own.drained.is_empty()) {
         (true, true) if is_held && own.open.is_empty() => Fitness::Drained,
         (true, true) | (false, _) if is_held => Fitness::Good,
+        (true, true) if !own.answering.is_empty() => Fitness::Flapping,
         (true, true) if own.open.is_empty() => Fitness::DeadAndDrained,
         (true, true) => Fitness::Dead,
         (true, false) => Fitness::Drained,

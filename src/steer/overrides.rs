@@ -50,7 +50,13 @@ pub fn overridden(real: EndpointHealth, said: Option<&Override>) -> EndpointHeal
     let forced = |verdict| {
         // Nothing but an operator changes it.
         let next_change = Duration::MAX;
-        let way = Some(TargetHealth { verdict, since: said.at, next_change, agreed_by: 1 });
+        let way = Some(TargetHealth {
+            verdict,
+            since: said.at,
+            next_change,
+            agreed_by: 1,
+            is_answering: false,
+        });
         EndpointHealth {
             v4: way,
             v6: way,

@@ -181,6 +181,8 @@ pub(super) struct FamilyView {
     pub(super) alive: Vec<EndpointId>,
     /// Those that are alive and being drained.
     pub(super) drained: Vec<EndpointId>,
+    /// Those among them that are down and not being drained, but answer: they are held back, as they come and go.
+    pub(super) answering: Vec<EndpointId>,
     /// Whether there are endpoints besides of which nobody knows yet whether they have it.
     pub(super) is_unknown: bool,
 }
@@ -224,7 +226,7 @@ impl Degraded {
 impl FamilyView {
     /// Those of which answers may name any: the first list that is not empty.
     pub(super) fn candidates(&self) -> &[EndpointId] {
-        let lists = [&self.alive, &self.drained, &self.open, &self.having];
+        let lists = [&self.alive, &self.drained, &self.answering, &self.open, &self.having];
         lists.into_iter().find(|list| !list.is_empty()).map_or(&[], Vec::as_slice)
     }
 }
@@ -358,7 +360,9 @@ impl Scene {
             let view = Arc::make_mut(&mut scene.pools[pool.index()]);
             (view.usable, view.past) = (0, PoolPast::Lost { since: None });
             for family in &mut view.families {
-                (family.alive, family.drained) = (Vec::new(), Vec::new());
+                for list in [&mut family.alive, &mut family.drained, &mut family.answering] {
+                    list.clear();
+                }
             }
         }
         scene
@@ -453,6 +457,8 @@ fn view_of(
             if in_family().any(|way| way.verdict.is_usable()) {
                 let list = if health.is_drained { &mut own.drained } else { &mut own.alive };
                 list.push(id);
+            } else if !health.is_drained && in_family().any(|way| way.is_answering) {
+                own.answering.push(id);
             }
         }
     }

@@ -12,6 +12,7 @@
 //! usable, but waiting to fail back                         those                   Returning
 //! fewer endpoints alive than `min-healthy` asks for        those                   BelowMinHealthy
 //! alive, but being drained                                 those                   Drained
+//! answering, but held back since it comes and goes         those                   Flapping
 //! no endpoint alive in the family                          as `all-down` says      AllDown
 //! no pool of the rule has the family                       NODATA, for everybody   NoFamily
 //! ```
@@ -134,6 +135,8 @@ pub enum Fitness {
     TooFew,
     /// What is alive of it is being drained.
     Drained,
+    /// Nothing of it is up, but some of it answers: it comes and goes, and is held back for that.
+    Flapping,
     /// It has the family, and nothing of it is alive.
     Dead,
     /// Nothing of it is alive, and all of it is being drained.
@@ -142,7 +145,8 @@ pub enum Fitness {
 
 impl Fitness {
     /// In which somebody serves who is alive.
-    pub(super) const ALIVE: [Self; 4] = [Self::Good, Self::Returning, Self::TooFew, Self::Drained];
+    pub(super) const ALIVE: [Self; 5] =
+        [Self::Good, Self::Returning, Self::TooFew, Self::Drained, Self::Flapping];
 }
 
 /// Why an answer is what it is.
@@ -167,6 +171,8 @@ pub enum Why {
     BelowMinHealthy,
     /// All that is alive is being drained.
     Drained,
+    /// Nothing is up, so what answers serves although it is held back.
+    Flapping,
     /// Nothing is usable: `all-down` decides.
     AllDown,
     /// No pool of the rule has an address of the family.
@@ -197,6 +203,9 @@ impl fmt::Display for Why {
                 f.write_str("no pool has its min-healthy, so what is usable serves")
             }
             Self::Drained => f.write_str("all that is alive is being drained, so it still serves"),
+            Self::Flapping => {
+                f.write_str("nothing is up, so what answers but comes and goes serves")
+            }
             Self::AllDown => f.write_str("nothing is usable, so all-down decides"),
             Self::NoFamily => f.write_str("no pool of the rule has an address of that family"),
             Self::Unfound => f.write_str("no host of an alias has been found yet"),

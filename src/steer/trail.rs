@@ -41,6 +41,8 @@ pub enum Fate {
     NotEnough,
     /// What is alive of it is being drained.
     Drained,
+    /// What answers of it is held back, as it comes and goes.
+    Flapping,
     /// It has no endpoint of the family.
     NoFamily,
     /// It has none of which that is known: hosts of its aliases have not been found.
@@ -134,6 +136,7 @@ impl Teller<'_> {
             _ if is_outside && !self.selection.looked_at.has(leaf) => Fate::OutsideClause,
             None if view.family(self.family).is_unknown => Fate::Unfound,
             None => Fate::NoFamily,
+            Some(Fitness::Flapping) => Fate::Flapping,
             Some(Fitness::Dead | Fitness::DeadAndDrained) if view.is_usable() => Fate::FamilyDown,
             Some(Fitness::Dead | Fitness::DeadAndDrained | Fitness::TooFew) => Fate::NotEnough,
             Some(Fitness::Drained) => Fate::Drained,

@@ -287,6 +287,7 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
                 _ if walk.is_any_held(&draft) => Why::Held,
                 (Fitness::Returning, ..) => Why::Returning,
                 (Fitness::TooFew, ..) => Why::BelowMinHealthy,
+                (Fitness::Flapping, ..) => Why::Flapping,
                 (Fitness::Drained | Fitness::Dead | Fitness::DeadAndDrained, ..) => Why::Drained,
                 (Fitness::Good, ..) if walk.is_spilled => Why::Spilled,
                 (Fitness::Good, true, _) => Why::Beyond,

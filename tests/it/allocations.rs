@@ -77,6 +77,7 @@ fn snapshot() -> Snapshot {
         since: Time::ZERO,
         next_change: std::time::Duration::from_secs(20),
         agreed_by: 1,
+        is_answering: false,
     };
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
     Snapshot::compile(blueprint, 1, &Conditions::new(Time::ZERO, &|_| down)).unwrap()

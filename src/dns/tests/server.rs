@@ -64,6 +64,7 @@ impl Server {
             since: Time::ZERO,
             next_change: Duration::from_secs(20),
             agreed_by: 1,
+            is_answering: false,
         };
         let gate = Gate {
             server_id: "n".repeat(64).into(), // The longest that may be configured.

@@ -38,6 +38,7 @@ fn known(verdicts: &str) -> impl Fn(&Target) -> TargetHealth + '_ {
         since: Time::from_secs(u64::from(target.spec.port)),
         next_change: Duration::from_secs(100 - u64::from(target.spec.port)),
         agreed_by: 3,
+        is_answering: false,
     }
 }
 

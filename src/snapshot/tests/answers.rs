@@ -114,7 +114,13 @@ fn any_health() -> impl Strategy<Value = Health> {
     let verdict = select(vec![Verdict::Up, Verdict::Down, Verdict::Down, Verdict::Unknown]);
     let one = (verdict, 0..3_u64, select(vec![7_u64, 100])).prop_map(|(verdict, since, change)| {
         let next_change = Duration::from_secs(change);
-        TargetHealth { verdict, since: Time::from_secs(since), next_change, agreed_by: 1 }
+        TargetHealth {
+            verdict,
+            since: Time::from_secs(since),
+            next_change,
+            agreed_by: 1,
+            is_answering: false,
+        }
     });
     prop::collection::vec(one, 10)
 }

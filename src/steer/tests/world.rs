@@ -36,6 +36,7 @@ const UP: TargetHealth = TargetHealth {
     since: Time::ZERO,
     next_change: Duration::from_secs(1000),
     agreed_by: 1,
+    is_answering: false,
 };
 
 /// A zone with one rule, and what is known of its endpoints.

@@ -225,6 +225,7 @@ fn flip(mut snapshot: Snapshot, is_meant: fn(&Target) -> bool) -> Bench {
         since: Time::ZERO,
         next_change: Duration::from_secs(30),
         agreed_by: 1,
+        is_answering: false,
     };
     let mut is_down = false;
     Bench::each(move || {

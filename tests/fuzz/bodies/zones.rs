@@ -34,6 +34,7 @@ pub(super) fn compile(zones: Vec<Arc<Zone>>) -> Snapshot {
         since: Time::ZERO,
         next_change: Duration::from_secs(20),
         agreed_by: 1,
+        is_answering: false,
     };
     let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
     let of_target = |_: &windrose::model::Target| down;

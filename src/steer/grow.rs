@@ -1,6 +1,6 @@
 //! From what a walk decided, pool by pool, to what may be drawn, endpoint by endpoint.
 
-use super::draw::{DrawTree, Item, ItemTo};
+use super::draw::{DrawTree, FULL_SHARE, Item, ItemTo};
 use super::load::static_weight;
 use super::outline::Outline;
 use super::scene::{Family, Scene};
@@ -71,7 +71,8 @@ impl Grower<'_> {
         }
     }
 
-    /// The endpoints of a pool that may be drawn: those with a weight, or all when none has.
+    /// The endpoints of a pool that may be drawn: those with a weight, or all when none has. Those without
+    /// one stand in for what others have not grown to yet, while none of these has the whole of its weight.
     fn items_of(&self, pool: PoolId, load: Option<LoadPolicy>) -> Items {
         let view = self.scene.pool(pool);
         let candidates = view.family(self.family).candidates();
@@ -80,7 +81,8 @@ impl Grower<'_> {
         let by_load = by_load.and_then(|(loads, policy)| loads.of_endpoints(pool, policy));
         let endpoint = |id: &EndpointId| &self.zone.endpoints[id.index()];
         let has_weight = candidates.iter().any(|id| endpoint(id).weight > 0);
-        let candidates = candidates.iter().filter(|id| !has_weight || endpoint(id).weight > 0);
+        let (candidates, spare): (Vec<&EndpointId>, Vec<&EndpointId>) =
+            candidates.iter().partition(|id| !has_weight || endpoint(id).weight > 0);
         let weight = |id: &EndpointId| match by_load {
             Some(weights) => weights[id.index() - endpoints.start],
             None => static_weight(load, endpoint(id).weight),
@@ -90,22 +92,31 @@ impl Grower<'_> {
             seed: seed_of(&[name, &endpoint(id).name]),
             to: ItemTo::Leaf(*id),
         };
-        let mut items: Vec<_> = candidates.clone().map(item).collect();
+        let mut items: Vec<_> = candidates.iter().copied().map(item).collect();
         if view.is_whole() {
             return Items { items, is_uneven: false };
         }
         let now = self.scene.stage_time();
         // Who goes by load knows better how much each can take.
-        let share = |id: &EndpointId| match load {
-            Some(_) => view.start(*id, now).share,
-            None => view.growth(*id, now).share,
+        let share = |id: &&EndpointId| match load {
+            Some(_) => view.start(**id, now).share,
+            None => view.growth(**id, now).share,
         };
-        let shares: Vec<u16> = candidates.map(share).collect();
+        let shares: Vec<u16> = candidates.iter().map(share).collect();
+        let started = candidates.iter().map(|id| view.start(**id, now).share).max();
+        let missing = u64::from(FULL_SHARE - started.unwrap_or(FULL_SHARE));
+        let missing = if spare.is_empty() { 0 } else { missing };
         // Those that came back together start alike, and nobody is slow when all are.
-        let is_uneven = shares.iter().any(|share| *share != shares[0]);
+        let is_uneven = missing > 0 || shares.iter().any(|share| *share != shares[0]);
         if is_uneven {
+            let whole: u64 = items.iter().map(|item| u64::from(item.weight)).sum();
             let grown = items.iter_mut().zip(shares);
             grown.for_each(|(item, share)| item.weight *= u32::from(share));
+            if missing > 0 {
+                let weight = (whole * missing).div_ceil(spare.len() as u64);
+                let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+                items.extend(spare.into_iter().map(|id| Item { weight, ..item(id) }));
+            }
         }
         Items { items, is_uneven }
     }

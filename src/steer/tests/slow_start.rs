@@ -66,6 +66,23 @@ fn every_policy_that_can_give_less_does() {
 }
 
 #[test]
+fn what_has_no_weight_stands_in_until_one_has_grown() {
+    for policy in [Policy::Weighted, Policy::Sticky, Policy::RoundRobin, Policy::Random] {
+        let shares_at = |back: &[(usize, u64)], secs| {
+            shares(&at(&world(policy, "a*2 b*2 c*0 d*0", back), secs).select(Family::V4))
+        };
+        // Of four, a and b have grown to 0.2 each; 3.6 are missing.
+        assert_eq!(shares_at(&[(0, 0), (1, 0)], 0), [5, 5, 45, 45], "{policy:?}");
+        assert_eq!(shares_at(&[(0, 0), (1, 0)], 45), [25, 25, 25, 25], "{policy:?}");
+        assert_eq!(shares_at(&[(0, 0), (1, 0)], 95), [50, 50], "{policy:?}");
+        assert_eq!(shares_at(&[(1, 0)], 0), [91, 9], "{policy:?}: a was never lost");
+    }
+    let alone = world(Policy::Weighted, "a b*0", &[(0, 0)]);
+    assert_eq!(shares(&at(&alone, 0).select(Family::V4)), [10, 90]);
+    assert_eq!(at(&alone, 4).select(Family::V4).due, Some(Duration::from_secs(6)));
+}
+
+#[test]
 fn those_that_come_back_together_are_not_starved() {
     for policy in [Policy::Weighted, Policy::RoundRobin] {
         let both = world(policy, "a b", &[(0, 0), (1, 0)]);

@@ -14,6 +14,11 @@
 //! `controller`, a group takes one step a TTL + report period, at the same moments on all nodes; its total
 //! rises at once and falls by at most an eighth a step, so that clients on their way from a failed pool
 //! to another are not forgotten. Without any fresh report the last total stands.
+//!
+//! What fails at once looks idle. So a pool with more errors than its feed tolerates tells nothing of demand,
+//! and loses two fifths of its room a step, down to a sixty-fourth: who got nothing could not show that it
+//! works again. When it does, it gets a twelfth of all of it back a step. Errors that all pools have are no
+//! matter of any one.
 
 use std::time::Duration;
 
@@ -38,6 +43,9 @@ const GAIN_WHOLE: u32 = 5;
 /// an eighth less: one resolver with very many users, who makes such a difference, would go to and fro.
 const BAND_DOWN: u32 = 32;
 const BAND_UP: u32 = 8;
+/// The least that errors leave of a pool's room, and how much comes back in a step without any.
+const SOUND_MIN: u32 = TRIM_ONE / 64;
+const SOUND_STEP: u32 = TRIM_ONE / 12;
 const TRIM_MIN: u32 = TRIM_ONE / 4;
 const TRIM_MAX: u32 = TRIM_ONE * 4;
 
@@ -58,6 +66,8 @@ struct GroupEstimate {
     total: u64,
     /// Pool by pool, what is expected of it by what it carries.
     trims: Vec<u32>,
+    /// Pool by pool, what errors leave of its room.
+    sound: Vec<u32>,
 }
 
 /// What an estimate is made from.
@@ -83,6 +93,7 @@ impl Estimate {
             answers: vec![0; group.classes],
             total: 0,
             trims: vec![TRIM_ONE; group.pools.len()],
+            sound: vec![TRIM_ONE; group.pools.len()],
         };
         Self { groups: setup.groups.iter().map(group).collect() }
     }
@@ -112,6 +123,7 @@ impl Estimate {
                 table: table.carried(&places),
                 total: *total,
                 trims: std::mem::take(&mut own.trims),
+                sound: std::mem::take(&mut own.sound),
             };
         }
         next
@@ -139,10 +151,16 @@ impl Estimate {
                 (signals.take_answers)(member.place, &mut own.answers[member.classes()]);
             }
             own.table.observe(signals.now, &own.answers);
+            let demand =
+                &GroupDemand { amounts: own.table.rates().to_vec(), ..GroupDemand::default() };
+            let planner = Planner { zone, setup, group, rules, scene, demand };
+            let errors = planner.errors(signals.load);
+            own.note_errors(&errors);
             if group.is_by_load {
-                let demand = &GroupDemand { amounts: own.table.rates().to_vec(), trims: vec![] };
-                let planner = Planner { zone, setup, group, rules, scene, demand };
-                let found = scene.plan().and_then(|plan| planner.measure(plan, n, signals.load));
+                let is_honest = |place: usize| errors[place].is_none_or(|errors| errors == 0);
+                let plan = scene.plan();
+                let found =
+                    plan.and_then(|plan| planner.measure(plan, n, signals.load, &is_honest));
                 own.take_step(found);
             }
         }
@@ -153,8 +171,16 @@ impl Estimate {
     #[must_use]
     pub fn demand(&self, setup: &Setup) -> Demand {
         let group = |(own, group): (&GroupEstimate, &Group)| match group.is_by_load {
-            true => GroupDemand { amounts: own.table.scaled(own.total), trims: own.trims.clone() },
-            false => GroupDemand { amounts: own.table.rates().to_vec(), trims: Vec::new() },
+            true => GroupDemand {
+                amounts: own.table.scaled(own.total),
+                trims: own.trims.clone(),
+                sound: own.sound.clone(),
+            },
+            false => GroupDemand {
+                amounts: own.table.rates().to_vec(),
+                trims: Vec::new(),
+                sound: own.sound.clone(),
+            },
         };
         Demand { groups: self.groups.iter().zip(&setup.groups).map(group).collect() }
     }
@@ -188,6 +214,17 @@ struct Measured {
 }
 
 impl GroupEstimate {
+    /// Takes room from pools with errors of their own, and gives it back to those without.
+    fn note_errors(&mut self, errors: &[Option<u64>]) {
+        for (sound, errors) in self.sound.iter_mut().zip(errors) {
+            *sound = match errors {
+                None => *sound,
+                Some(0) => (*sound + SOUND_STEP).min(TRIM_ONE),
+                Some(_) => (*sound * (GAIN_WHOLE - GAIN) / GAIN_WHOLE).max(SOUND_MIN),
+            };
+        }
+    }
+
     fn take_step(&mut self, found: Option<Measured>) {
         let Some(Measured { total, pools }) = found else { return };
         self.total = total.max(self.total - self.total / 8);
@@ -212,10 +249,14 @@ impl Planner<'_> {
         plan: &Plan,
         group: usize,
         load: &dyn Fn(EndpointId) -> Option<Load>,
+        is_honest: &dyn Fn(usize) -> bool,
     ) -> Option<Measured> {
         let sent = self.loads(&plan.groups.get(group)?.shares);
-        let carried: Vec<_> =
-            self.group.pools.iter().map(|pool| self.measured(*pool, load)).collect();
+        let pools = self.group.pools.iter().enumerate();
+        let carried = |(place, pool): (usize, &PoolId)| {
+            self.measured(*pool, load).filter(|_| is_honest(place))
+        };
+        let carried: Vec<_> = pools.map(carried).collect();
         let both = || sent.iter().zip(&carried);
         let sent_in_all: u128 = sent.iter().copied().map(u128::from).sum();
         let sent_there: u128 =
@@ -240,11 +281,25 @@ impl Planner<'_> {
     /// What a pool carries, by fresh reports of what is alive of it.
     fn measured(&self, pool: PoolId, load: &dyn Fn(EndpointId) -> Option<Load>) -> Option<u64> {
         let capacity = self.zone.pools[pool.index()].capacity?;
-        let view = self.scene.pool(pool);
-        let alive = view.family(Family::Either).alive.iter();
+        let own = self.reported(pool, load)?;
+        let health = self.scene.pool(pool).health_millis;
+        Some(scaled(own.value.of(capacity.get()), health, 1000))
+    }
+
+    /// Of each pool of the group, its errors beyond those that all have, in thousandths of what is tolerated;
+    /// `None` where nothing fresh is known.
+    fn errors(&self, load: &dyn Fn(EndpointId) -> Option<Load>) -> Vec<Option<u64>> {
+        let own = |pool: &PoolId| Some(self.reported(*pool, load)?.errors.as_millis());
+        let all: Vec<Option<u64>> = self.group.pools.iter().map(own).collect();
+        let common = all.iter().flatten().min().copied().unwrap_or(0);
+        all.into_iter().map(|errors| Some(errors? - common)).collect()
+    }
+
+    /// What was reported of what is alive of a pool, if it is fresh.
+    fn reported(&self, pool: PoolId, load: &dyn Fn(EndpointId) -> Option<Load>) -> Option<Load> {
+        let alive = self.scene.pool(pool).family(Family::Either).alive.iter();
         let own = alive.map(|id| (self.zone.endpoints[id.index()].weight, load(*id)));
-        let load = pooled(&own.collect::<Vec<_>>(), true)?;
-        let is_fresh = load.age <= self.group.period * STALE_PERIODS;
-        is_fresh.then(|| scaled(load.value.of(capacity.get()), view.health_millis, 1000))
+        let own = pooled(&own.collect::<Vec<_>>(), true)?;
+        (own.age <= self.group.period * STALE_PERIODS).then_some(own)
     }
 }

@@ -7,7 +7,8 @@
 //! wherever a policy takes the first that can serve.
 //!
 //! ```text
-//! room of a pool     capacity × what is alive of it × 85 %; without a capacity there is no end of it
+//! room of a pool     capacity × what is alive of it × what errors leave of it × 85 %; without a capacity there is
+//!                    no end of it
 //! a class may go     where it may go anyway, to pools that nothing is the matter with
 //! cost, nearest      kilometres from the region of the first choice, and 100 for each place further back
 //! cost, others       1000 for each place further back
@@ -234,9 +235,11 @@ struct GroupDemand {
     /// What a pool is expected to carry, by what it carries, in 1/[`TRIM_ONE`]: answers of some classes
     /// weigh more than those of others. None where that is not known.
     trims: Vec<u32>,
+    /// What errors leave of each pool's room, in 1/[`TRIM_ONE`]; beyond the end, all of it.
+    sound: Vec<u32>,
 }
 
-/// 1.0 of a trim.
+/// 1.0 of a trim, and of what errors leave.
 const TRIM_ONE: u32 = 1024;
 
 /// Where the classes of a zone's rules go.
@@ -273,7 +276,7 @@ pub struct PoolLoad {
     pub pool: PoolId,
     /// What it gets.
     pub load: u64,
-    /// What it has room for: 85 % of what of it is alive.
+    /// What it has room for: 85 % of what of it is alive, less when it answers errors.
     pub room: u64,
     /// Whether it gets more than that since nobody else has any room.
     pub is_overloaded: bool,

@@ -115,7 +115,8 @@ impl Planner<'_> {
             0 => 1000,
             health => health,
         };
-        room(capacity.get(), health, GOAL)
+        let sound = self.demand.sound.get(self.place(pool)).copied().unwrap_or(TRIM_ONE);
+        scaled(room(capacity.get(), health, GOAL), sound, TRIM_ONE)
     }
 
     /// What each pool gets by these shares.

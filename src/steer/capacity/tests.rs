@@ -66,7 +66,7 @@ impl Case {
         let groups = self.setup.groups.iter();
         let of_group = |group: &Group| GroupDemand {
             amounts: amounts.by_ref().take(group.classes).collect(),
-            trims: Vec::new(),
+            ..GroupDemand::default()
         };
         let demand = Demand { groups: groups.map(of_group).collect() };
         let (zone, scene) = (&self.world.zone, self.world.scene());
@@ -487,6 +487,31 @@ fn a_spill_into_a_pool_without_capacity_stays_while_it_has_to() {
     assert_eq!(demands[1], [120 * UNIT]);
     assert!(demands[3][0].abs_diff(120 * UNIT) < UNIT, "{demands:?}");
     assert_eq!(case.percents(0, 0), [71, 29, 0]);
+}
+
+#[test]
+fn errors_take_room_from_a_pool_that_looks_idle_and_give_it_back_later() {
+    let order: &[&[usize]] = &[&[0, 1, 2]];
+    let failing = |load: Load| Load { errors: Utilisation::from_millis(40_000), ..load };
+    let none = Some(millis(0, 5));
+    let well = [Some(millis(500, 5)), none, none];
+    // The second does not say what it carries, so that what all carry stays as it was known.
+    let ill = [Some(failing(millis(10, 5))), None, none];
+    let back = [Some(millis(250, 5)), Some(millis(250, 5)), none];
+    let of_all = ill.map(|load| load.map(failing));
+    let answers: &[u64] = &[700];
+    let percents = |parts: &[(usize, &[Option<Load>])]| {
+        let mut case = by_load(World::new(Policy::Failover, THREE), &[85; 3], order);
+        let steps = parts.iter().flat_map(|(times, loads)| vec![(answers, *loads); *times]);
+        estimate(&mut case, &steps.collect::<Vec<_>>());
+        case.percents(0, 0)
+    };
+    assert_eq!(percents(&[(2, &well)]), [100, 0, 0]);
+    // 0.6³ of a room of 85 is 18, where 50 are asked for.
+    assert_eq!(percents(&[(2, &well), (3, &ill)]), [37, 63, 0]);
+    assert_eq!(percents(&[(2, &well), (20, &ill)]), [3, 97, 0]);
+    assert_eq!(percents(&[(2, &well), (20, &ill), (9, &back)]), [100, 0, 0]);
+    assert_eq!(percents(&[(2, &well), (20, &of_all)]), [100, 0, 0], "all have them");
 }
 
 #[test]

@@ -192,9 +192,7 @@ pub(super) struct SteerEntry<'d> {
 /// Cuts steers that lead back to themselves, which are errors as are trees that are too large and
 /// steers that nothing leads to. After this, every steer is a tree.
 pub(super) fn judge(root: &Table<'_>, entries: &mut [SteerEntry<'_>]) {
-    for start in 0..entries.len() {
-        cut_loops(root, entries, &mut vec![start]);
-    }
+    cut_loops(root, entries);
     let used: HashSet<usize> =
         entries.iter().flat_map(|entry| below(&entry.steer)).map(|(_, id)| id).collect();
     for (place, entry) in entries.iter().enumerate() {
@@ -227,27 +225,65 @@ fn below(steer: &Steer) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Follows branches from the end of `path`; one that leads back into it is cut off.
-fn cut_loops(root: &Table<'_>, entries: &mut [SteerEntry<'_>], path: &mut Vec<usize>) {
-    let Some(&last) = path.last() else { return };
-    let mut looping = Vec::new();
-    for (branch, next) in below(&entries[last].steer).collect::<Vec<_>>() {
-        if let Some(start) = path.iter().position(|place| *place == next) {
-            let turn = path[start..].iter().chain([&next]);
-            let names: Vec<&str> = turn.map(|place| entries[*place].key.text).collect();
-            let what = format!("steer `{}` leads back to itself", entries[next].key.text);
-            let error = Diagnostic::error(entries[last].spans[branch], what);
-            root.push(error.label(names.join(" → ")));
-            looping.push(branch);
-        } else if path.len() <= NODES_MAX {
-            path.push(next);
-            cut_loops(root, entries, path);
-            path.pop();
+/// A steer on the way from one where a search began.
+struct Visit {
+    place: usize,
+    /// The branches that are still to be followed, the last first.
+    left: Vec<(usize, usize)>,
+    /// Those that lead back to the way.
+    looping: Vec<usize>,
+}
+
+/// Cuts off every branch that leads back to the way by which it was reached. Each steer is gone through once,
+/// however many lead to it.
+fn cut_loops(root: &Table<'_>, entries: &mut [SteerEntry<'_>]) {
+    let mut is_seen = vec![false; entries.len()];
+    for start in 0..entries.len() {
+        let mut path: Vec<Visit> = Vec::new();
+        let mut next = Some(start).filter(|start| !is_seen[*start]);
+        loop {
+            if let Some(place) = next.take() {
+                is_seen[place] = true;
+                let mut left: Vec<_> = below(&entries[place].steer).collect();
+                left.reverse();
+                path.push(Visit { place, left, looping: Vec::new() });
+            }
+            let Some(last) = path.last_mut() else { break };
+            let from = last.place;
+            let Some((branch, to)) = last.left.pop() else {
+                let looping = path.pop().into_iter().flat_map(|visit| visit.looping);
+                looping.rev().for_each(|branch| drop_branch(&mut entries[from], branch));
+                continue;
+            };
+            if let Some(start) = path.iter().position(|visit| visit.place == to) {
+                let turn = path[start..].iter().map(|visit| visit.place).chain([to]);
+                let names: Vec<&str> = turn.map(|place| entries[place].key.text).collect();
+                let what = format!("steer `{}` leads back to itself", entries[to].key.text);
+                let error = Diagnostic::error(entries[from].spans[branch], what);
+                root.push(error.label(names.join(" → ")));
+                if let Some(visit) = path.last_mut() {
+                    visit.looping.push(branch);
+                }
+            } else {
+                next = Some(to).filter(|to| !is_seen[*to]);
+            }
         }
     }
-    for branch in looping.into_iter().rev() {
-        drop_branch(&mut entries[last], branch);
+}
+
+/// All steers that a steer leads to, each once: its tree may have them many times over.
+fn reached(entries: &[SteerEntry<'_>], steer: &Steer) -> Vec<usize> {
+    let (mut reached, mut is_seen) = (Vec::new(), HashSet::new());
+    let mut add = |reached: &mut Vec<usize>, steer: &Steer| {
+        reached.extend(below(steer).map(|(_, next)| next).filter(|next| is_seen.insert(*next)));
+    };
+    add(&mut reached, steer);
+    let mut at = 0;
+    while let Some(&place) = reached.get(at) {
+        add(&mut reached, &entries[place].steer);
+        at += 1;
     }
+    reached
 }
 
 /// Takes a branch out; the steer is in error already, so places in its lists may be forgotten.
@@ -261,9 +297,10 @@ fn drop_branch(entry: &mut SteerEntry<'_>, branch: usize) {
 
 /// Whether anything that a steer leads to is chosen by a client's key.
 fn is_sticky(entries: &[SteerEntry<'_>], place: usize) -> bool {
+    let is_sticky = |steer: &Steer| steer.draws().contains(&Policy::Sticky);
     let steer = &entries[place].steer;
-    steer.draws().contains(&Policy::Sticky)
-        || below(steer).any(|(_, next)| is_sticky(entries, next))
+    let below = reached(entries, steer).into_iter();
+    is_sticky(steer) || { below }.any(|place| is_sticky(&entries[place].steer))
 }
 
 fn count_nodes(entries: &[SteerEntry<'_>], place: usize, nodes: &mut usize) {
@@ -282,17 +319,23 @@ pub(super) fn pools_of(entries: &[SteerEntry<'_>], place: usize) -> BTreeSet<Poo
     if let AllDown::Pool(pool) = entries[place].steer.all_down {
         pools.insert(pool);
     }
-    add_pools(entries, place, &mut pools);
+    pools.extend(pools_below(entries, &entries[place].steer));
     pools
 }
 
-fn add_pools(entries: &[SteerEntry<'_>], place: usize, pools: &mut BTreeSet<PoolId>) {
-    for branch in &entries[place].steer.branches {
-        match branch.to {
-            BranchTo::Pool(pool) => drop(pools.insert(pool)),
-            BranchTo::Steer(id) => add_pools(entries, id.index(), pools),
-        }
-    }
+/// The pools that a steer leads to. Steers are trees by now.
+pub(super) fn pools_below(entries: &[SteerEntry<'_>], steer: &Steer) -> BTreeSet<PoolId> {
+    let below = reached(entries, steer).into_iter();
+    let below = below.flat_map(|place| own_pools(&entries[place].steer));
+    own_pools(steer).chain(below).collect()
+}
+
+/// The pools among a steer's own branches.
+pub(super) fn own_pools(steer: &Steer) -> impl Iterator<Item = PoolId> {
+    steer.branches.iter().filter_map(|branch| match branch.to {
+        BranchTo::Pool(pool) => Some(pool),
+        BranchTo::Steer(_) => None,
+    })
 }
 
 /// The address families of everything that a steer may lead to.
@@ -301,8 +344,8 @@ pub(super) fn families_of(
     of_pools: &[Families],
     place: usize,
 ) -> Families {
-    let branches = entries[place].steer.branches.iter();
-    let of_each = branches.map(|branch| families_of_branch(entries, of_pools, branch));
+    let pools = pools_below(entries, &entries[place].steer).into_iter();
+    let of_each = pools.map(|pool| of_pools.get(pool.index()).copied().unwrap_or_default());
     of_each.fold(Families::default(), Families::or)
 }
 

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::branches::SteerEntry;
+use super::branches::{SteerEntry, own_pools, pools_below};
 use super::reader::{Key, Table};
 use crate::model::feed::{FeedSource, Measure};
-use crate::model::topology::{BranchTo, LoadPolicy};
+use crate::model::topology::LoadPolicy;
 use crate::model::{Diagnostic, Feed, FeedId, FeedSpec, Pool, PoolId, Steer};
 
 /// What the feed is called that `least-response-time` brings along.
@@ -28,9 +28,9 @@ pub(super) fn judge(
     let mut gone_by: HashSet<PoolId> = HashSet::new();
     for entry in entries {
         let Steer { policy, pick, .. } = &entry.steer;
-        let uses = [(policy.load(), pools_below(entries, &entry.steer)), {
-            (pick.policy.load(), own_pools(&entry.steer).collect())
-        }];
+        let below: Vec<PoolId> = pools_below(entries, &entry.steer).into_iter().collect();
+        let own = own_pools(&entry.steer).collect();
+        let uses = [(policy.load(), below.clone()), (pick.policy.load(), own)];
         for (policy, used) in uses {
             let Some(policy) = policy else { continue };
             imply(policy, &used, pools, feeds);
@@ -38,7 +38,7 @@ pub(super) fn judge(
             gone_by.extend(used);
         }
         if policy.load().is_some() {
-            judge_scales(root, entry, &pools_below(entries, &entry.steer), pools, feeds);
+            judge_scales(root, entry, &below, pools, feeds);
         }
     }
     for (n, (pool, key)) in pools.iter().zip(pool_keys).enumerate() {
@@ -50,25 +50,6 @@ pub(super) fn judge(
             root.push(Diagnostic::warning(key.span, message).hint(hint));
         }
     }
-}
-
-fn own_pools(steer: &Steer) -> impl Iterator<Item = PoolId> {
-    steer.branches.iter().filter_map(|branch| match branch.to {
-        BranchTo::Pool(pool) => Some(pool),
-        BranchTo::Steer(_) => None,
-    })
-}
-
-/// The pools that a steer leads to, each once. Steers are trees by now.
-fn pools_below(entries: &[SteerEntry<'_>], steer: &Steer) -> Vec<PoolId> {
-    let below = steer.branches.iter().flat_map(|branch| match branch.to {
-        BranchTo::Pool(pool) => vec![pool],
-        BranchTo::Steer(id) => pools_below(entries, &entries[id.index()].steer),
-    });
-    let mut pools: Vec<PoolId> = below.collect();
-    pools.sort_unstable();
-    pools.dedup();
-    pools
 }
 
 /// Has the probes of pools without a feed of load be timed, if that is what the policy goes by.

@@ -99,6 +99,29 @@ fn broken_zone_files_are_told_everything_at_once() {
 
 // ---- Good files ----
 
+/// Forty pairs of steers, each of which leads to both of the next pair: 2⁴⁰ ways to the last.
+#[test]
+fn steers_that_share_steers_are_judged_in_no_time() {
+    const PAIRS: usize = 40;
+    let mut zone = "zone = 'pairs.test'\nnameservers = ['ns1.example.net.']\n\
+        [regions.eu]\nlocation = [0, 0]\n[pools.eu]\nregion = 'eu'\n\
+        endpoints = [{ address = '192.0.2.1' }]\n"
+        .to_owned();
+    for n in 0..PAIRS {
+        let pools = match n + 1 {
+            PAIRS => "'eu'".to_owned(),
+            next => format!("'steer:a{next}', 'steer:b{next}'"),
+        };
+        for side in ["a", "b"] {
+            zone += &format!("[steer.{side}{n}]\npolicy = 'failover'\npools = [{pools}]\n");
+        }
+    }
+    let (report, _) = zones(&Files::of([("pairs.test.toml", &zone)]));
+    // One of the last six pairs unfolds to 1 + 2 + 4 + 8 + 16 + 32 at most.
+    let too_large = report.to_string().matches("unfolds to more than 64 steers").count();
+    assert_eq!(too_large, (PAIRS - 6) * 2, "{report}");
+}
+
 /// The example of the design, with all that it may leave out or say otherwise.
 fn example() -> Files {
     let (zone, master) = (read("tests/data/zone-example.toml"), read("tests/data/static.zone"));

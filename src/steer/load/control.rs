@@ -65,7 +65,7 @@ struct Splitter {
     controller: Controller,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum SplitOf {
     Branches(SteerId),
     Endpoints(PoolId),
@@ -89,11 +89,11 @@ impl LoadControl {
     /// load.
     #[must_use]
     pub fn new(zone: &Zone) -> Option<Self> {
-        let mut splits: Vec<Splitter> = Vec::new();
+        let (mut splits, mut places) = (Vec::new(), HashMap::new());
         for (n, steer) in zone.steers.iter().enumerate().filter(|(_, s)| !s.is_branch_only) {
             let outline = Outline::new(zone, SteerId::new(n));
             for (node, own) in outline.nodes().iter().zip(outline.steers(zone)) {
-                add_splits(&mut splits, zone, node.steer, own, steer.ttl);
+                add_splits((&mut splits, &mut places), zone, node.steer, own, steer.ttl);
             }
         }
         if splits.is_empty() {
@@ -195,13 +195,19 @@ impl LoadControl {
     }
 }
 
-/// Adds what a steer splits by load, in a rule whose answers live for `ttl`. What is there already may
-/// have to wait longer for its clients.
-fn add_splits(splits: &mut Vec<Splitter>, zone: &Zone, id: SteerId, steer: &Steer, ttl: Duration) {
+/// Adds what a steer splits by load, in a rule whose answers live for `ttl`, to those whose places are known.
+/// What is there already may have to wait longer for its clients.
+fn add_splits(
+    (splits, places): (&mut Vec<Splitter>, &mut HashMap<(SplitOf, Aim), usize>),
+    zone: &Zone,
+    id: SteerId,
+    steer: &Steer,
+    ttl: Duration,
+) {
     let mut add = |of, aim, make: &dyn Fn() -> (String, Vec<Part>)| {
-        let known = splits.iter_mut().find(|split| split.of == of && split.settings.aim == aim);
-        if let Some(split) = known {
-            split.settings.ttl = split.settings.ttl.max(ttl);
+        if let Some(place) = places.get(&(of, aim)) {
+            let settings: &mut Settings = &mut splits[*place].settings;
+            settings.ttl = settings.ttl.max(ttl);
             return;
         }
         let (name, parts) = make();
@@ -211,6 +217,7 @@ fn add_splits(splits: &mut Vec<Splitter>, zone: &Zone, id: SteerId, steer: &Stee
         let period = period_of(zone, &parts);
         let controller = Controller::new(parts.len());
         let settings = Settings { aim, ttl, period };
+        places.insert((of, aim), splits.len());
         splits.push(Splitter { of, name, settings, parts, controller });
     };
     if let Some(aim) = aim_between(zone, steer) {

@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::health::fleet::Member;
-use crate::health::{Board, Observed, Recounted, Remembered};
+use crate::health::{Board, Observed, Recount, Recounted, Remembered, Turn};
 use crate::model::health::{LocalError, Pace, ProbeOutcome};
-use crate::model::{Observation, Target, TargetId, Time, Transition, Verdict};
+use crate::model::{Observation, Reach, Target, TargetId, Time, Transition, Verdict};
 pub use operators::Held;
 use operators::Operators;
 
@@ -31,6 +31,8 @@ pub struct Intake {
     dirty: watch::Sender<()>,
     /// What has changed since somebody took it.
     news: Mutex<Unheard>,
+    /// What some groups of a fleet do not reach while others do.
+    reach: Mutex<Arc<Reach>>,
     transitions: watch::Sender<()>,
     /// Targets that have failed for a first time since somebody took them, in a fleet.
     doubted: Mutex<Vec<(TargetId, Duration)>>,
@@ -91,6 +93,7 @@ impl Intake {
             operators: Operators::default(),
             dirty: watch::Sender::default(),
             news: Mutex::default(),
+            reach: Mutex::new(Arc::clone(Reach::whole())),
             transitions: watch::Sender::default(),
             doubted: Mutex::default(),
             doubts: watch::Sender::default(),
@@ -149,7 +152,9 @@ impl Intake {
 
     /// Makes verdicts of what `member` has heard: see [`Board::recount`].
     pub fn recount(&self, member: &mut Member, now: Time) {
-        let mut recounted = self.board.recount(member, now);
+        let Recount { changed: mut recounted, turns, reach } = self.board.recount(member, now);
+        turns.iter().for_each(log_turn);
+        self.set_reach(reach);
         if recounted.is_empty() {
             return;
         }
@@ -170,6 +175,22 @@ impl Intake {
             targets.extend(changed.into_iter().map(|one| one.target));
         }
         self.dirty.send_replace(());
+    }
+
+    /// Says what some groups of a fleet do not reach while others do.
+    pub fn set_reach(&self, reach: Reach) {
+        let mut own = lock(&self.reach);
+        if **own != reach {
+            *own = Arc::new(reach);
+            self.dirty.send_replace(());
+        }
+    }
+
+    /// What some groups of a fleet do not reach while others do; `None` while answers are frozen, for then
+    /// what they went by stays.
+    #[must_use]
+    pub fn reach(&self) -> Option<Arc<Reach>> {
+        self.held().is_none().then(|| Arc::clone(&lock(&self.reach)))
     }
 
     /// What has changed since this was last called.
@@ -292,6 +313,16 @@ fn log(transition: &Transition) {
         (_, Verdict::Degraded | Verdict::Unknown) => {
             tracing::info!(%host, %from, %to, "{target} became {to}: {why}");
         }
+    }
+}
+
+fn log_turn(turn: &Turn) {
+    let Turn { target, turned, why } = turn;
+    let (host, group) = (&target.host, &turned.group);
+    if turned.is_down {
+        tracing::info!(%host, group, "{target} is down from {group}: {why}; others reach it");
+    } else {
+        tracing::info!(%host, group, "{target} is no longer down from {group}");
     }
 }
 

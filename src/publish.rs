@@ -183,12 +183,14 @@ impl Publisher {
             let now = moment.time;
             intake.end_overdue(now);
             let (of_target, overrides) = (intake.health(), intake.overrides());
+            let reach = intake.reach();
             let load_of = |zone: &Zone, endpoint| loads.load(zone, endpoint, now);
             let pace = Pace::start(clock);
             let demands = estimator.step(&current, now, moment.unix, &load_of);
             let conditions = Conditions {
                 demands: demands.as_ref(),
                 aliases: Some(&aliases),
+                reach: reach.as_ref(),
                 breathe: &|| pace.breathe(),
                 ..Conditions::new(now, &of_target).with_overrides(&overrides)
             };
@@ -329,11 +331,13 @@ impl Publisher {
         let demands = self.estimator.demands(&snapshot);
         let compiled = spawn_blocking(move || {
             let (of_target, overrides) = (intake.health(), intake.overrides());
+            let reach = intake.reach();
             let past =
                 |apex: &Name, pool: &str, endpoint: Option<&str>| before.past(apex, pool, endpoint);
             let conditions = Conditions {
                 past: Some(&past),
                 aliases: Some(&aliases),
+                reach: reach.as_ref(),
                 ..Conditions::new(moment.time, &of_target)
                     .with_overrides(&overrides)
                     .with_demands(&demands)

@@ -123,6 +123,9 @@ pub struct TargetReport {
     pub endpoints: Vec<String>,
     /// `up`, `degraded`, `down`, `unknown`.
     pub verdict: String,
+    /// The groups of vantages that do not reach it, though others do: it is down for the clients near them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down_from: Vec<String>,
     /// Seconds since the verdict came to be.
     pub age_secs: u64,
     /// Seconds since a probe last bore on it; absent before the first.
@@ -220,6 +223,7 @@ fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> Ta
         target: status.target.to_string(),
         endpoints,
         verdict: status.health.verdict.to_string(),
+        down_from: status.down_from.clone(),
         age_secs: now.since(status.health.since).as_secs(),
         seen_secs: status.seen.map(|seen| now.since(seen).as_secs()),
         last,
@@ -237,6 +241,7 @@ fn calculated_report(status: CalculatedStatus, endpoints: Vec<String>, now: Time
         target: target.to_string(),
         endpoints,
         verdict: health.verdict.to_string(),
+        down_from: Vec::new(),
         age_secs: now.since(health.since).as_secs(),
         seen_secs: None,
         last: Some(evidence),

@@ -63,7 +63,7 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
             (None, _) => "none yet".to_owned(),
         };
         table.row([
-            target.verdict.clone(),
+            verdict(target),
             age(target.age_secs),
             target.endpoints.join(", "),
             target.target.clone(),
@@ -205,6 +205,15 @@ fn write_aliases(out: &mut dyn Write, aliases: &[AliasReport]) -> io::Result<()>
     table.write(out, "")
 }
 
+/// `up`, or `up, down from fra`
+fn verdict(target: &TargetReport) -> String {
+    let TargetReport { verdict, down_from, .. } = target;
+    match &down_from[..] {
+        [] => verdict.clone(),
+        groups => format!("{verdict}, down from {}", groups.join(" and ")),
+    }
+}
+
 /// `5 targets: 3 up, 2 down`
 fn verdicts(targets: &[TargetReport]) -> String {
     let count = |verdict: Verdict| {
@@ -234,6 +243,7 @@ mod tests {
             target: format!("http 192.0.2.{name}:80 /healthz"),
             endpoints: vec![format!("example.com. web-eu/eu-{name}")],
             verdict: verdict.to_owned(),
+            down_from: Vec::new(),
             age_secs,
             seen_secs: Some(2),
             last: Some("12.0 ms".to_owned()),
@@ -263,6 +273,7 @@ mod tests {
             doubts: Some("1 success in a row".to_owned()),
             ..target("2", "down", 200)
         };
+        let parted = TargetReport { down_from: vec!["fra".to_owned()], ..target("1", "up", 7300) };
         let restored = TargetReport {
             seen_secs: None,
             last: None,
@@ -344,7 +355,7 @@ mod tests {
                 dropped: 2,
                 lag_p99_millis: Some(10),
             }),
-            targets: vec![target("1", "up", 7300), down, restored],
+            targets: vec![parted, down, restored],
         };
         let mut out = Vec::new();
         write_report(&mut out, &report).unwrap();

@@ -3,8 +3,10 @@
 use std::num::NonZeroU8;
 
 use super::reader::{Keys, Table, Value};
+use super::region::read_location;
 use super::server::path;
 use crate::health::fleet::{Quorum, TEXT_MAX};
+use crate::model::Coordinates;
 
 /// `[fleet]`: the broker, who this machine is there, and how many must agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +17,8 @@ pub struct Fleet {
     pub name: String,
     /// Its group: those that are likely to be wrong together.
     pub group: String,
+    /// Where it is: answers to clients near its group follow what the group reaches.
+    pub location: Option<Coordinates>,
     /// What subjects and buckets on the broker begin with.
     pub prefix: String,
     /// The file of the fleet's keys.
@@ -63,6 +67,7 @@ pub(super) const FLEET: Keys = Keys {
         "servers",
         "name",
         "group",
+        "location",
         "prefix",
         "key-file",
         "credentials",
@@ -88,6 +93,7 @@ pub(super) fn read_fleet(table: &Table<'_>) -> Option<Fleet> {
     let name = table.require("name", "\"node-1\"").and_then(read_name);
     let key_file = table.require("key-file", "\"fleet-key\"").and_then(path);
     let group = table.get("group").and_then(read_name);
+    let location = table.get("location").and_then(read_location);
     let mut prefix = PREFIX.to_owned();
     table.read_into("prefix", &mut prefix, read_prefix);
     let mut quorum = Quorum::default();
@@ -102,6 +108,7 @@ pub(super) fn read_fleet(table: &Table<'_>) -> Option<Fleet> {
         servers: servers?,
         group: group.unwrap_or_else(|| name.clone()),
         name,
+        location,
         prefix,
         key_file: key_file?,
         login,

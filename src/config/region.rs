@@ -44,7 +44,7 @@ pub(super) fn read<'d>(
 }
 
 /// `[latitude, longitude]`, a country's code, or a city with its country.
-fn read_location(value: Value<'_>) -> Option<Coordinates> {
+pub(super) fn read_location(value: Value<'_>) -> Option<Coordinates> {
     const EXPECTED: &str = "[latitude, longitude], a country such as `\"IE\"`, or a large city \
                             such as `\"Dublin, IE\"`";
     if let Some(list) = value.as_list() {

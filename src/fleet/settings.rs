@@ -33,7 +33,8 @@ impl Settings {
         is_node: bool,
     ) -> Result<Option<Self>, String> {
         let Some(fleet) = &config.fixed.fleet else { return Ok(None) };
-        let Fleet { servers, name, group, prefix, quorum, vantages, replicas, .. } = fleet.clone();
+        let Fleet { servers, name, group, location, prefix, quorum, vantages, replicas, .. } =
+            fleet.clone();
         let path = place.resolve(&fleet.key_file);
         let text = fs::read_to_string(&path).map_err(|error| error.to_string());
         let secrets = text.and_then(|text| parse_keys(&text)).map_err(|problem| {
@@ -73,7 +74,8 @@ impl Settings {
             identity,
             replicas: replicas.into(),
         };
-        let rules = Rules { name, group, is_node, quorum, vantages: vantages.into() };
+        let vantages = vantages.into();
+        let rules = Rules { name, group, location, is_node, quorum, vantages };
         let shelf = Shelf::below(&place.resolve(&config.fixed.state.directory));
         Ok(Some(Self { rules, keys, broker, shelf }))
     }

@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use dashmap::{DashMap, Entry as Slot};
 
+use super::fleet::Dissent;
 use super::{Impairment, SelfState, Tracker};
 use crate::model::health::{Flaw, Pace, ProbeOutcome};
 use crate::model::{
     FailureReason, Observation, Target, TargetHealth, TargetId, Time, Transition, Verdict,
 };
-pub use agreed::Recounted;
 use agreed::{Agreed, Records};
+pub use agreed::{Recount, Recounted, Turn};
 use calculated::Calculated;
 pub use calculated::CalculatedStatus;
 
@@ -50,6 +51,8 @@ struct Entry {
     tracker: Tracker,
     /// What votes have come to, in a fleet.
     agreed: Option<Agreed>,
+    /// Groups that say otherwise.
+    dissent: Dissent,
     /// When the verdict came to be.
     since: Time,
     /// When a result last bore on the verdict.
@@ -101,6 +104,8 @@ pub struct TargetStatus {
     pub target: Target,
     /// The verdict, since when, and how soon it could change.
     pub health: TargetHealth,
+    /// The groups of vantages that it is down from, though it is not.
+    pub down_from: Vec<String>,
     /// When a result last bore on the verdict; before this life if it is restored.
     pub seen: Option<Time>,
     /// When the last probe ended, and how.
@@ -241,6 +246,7 @@ impl Board {
             id: target.id(),
             tracker,
             agreed: self.fleet.is_some().then(Agreed::default),
+            dissent: Dissent::default(),
             since,
             seen: None,
             last: None,
@@ -375,6 +381,7 @@ impl Entry {
         TargetStatus {
             target: target.clone(),
             health: self.health(),
+            down_from: self.dissent.down_from().map(|from| from.group).collect(),
             seen: self.seen,
             last: self.last,
             failures: self.tracker.failures(),

@@ -15,7 +15,9 @@ mod speed;
 mod tracker;
 mod vantage;
 
-pub use board::{Board, CalculatedStatus, Observed, Recounted, Remembered, TargetStatus};
+pub use board::{
+    Board, CalculatedStatus, Observed, Recount, Recounted, Remembered, TargetStatus, Turn,
+};
 pub use self_watch::{AT_ONCE, Falls, LOOK, SelfWatch, Signs};
 pub use tracker::{Cause, Change, Tracker};
 pub use vantage::{Impairment, SelfState};

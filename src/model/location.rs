@@ -14,6 +14,9 @@ pub struct Coordinates {
     pub longitude: f64,
 }
 
+/// No coordinate is ever a number that is none: [`Coordinates::new`] lets none in.
+impl Eq for Coordinates {}
+
 impl Coordinates {
     /// The point, if both numbers are in range.
     #[must_use]

@@ -163,7 +163,7 @@ mod tests {
             (libc::ENFILE, true, local(LocalError::Descriptors)),
             (libc::EADDRNOTAVAIL, true, local(LocalError::Address)),
             (libc::EADDRINUSE, true, local(LocalError::Address)),
-            (libc::ENOBUFS, true, local(LocalError::Other)),
+            (libc::ENOBUFS, true, local(LocalError::Buffers)),
             (libc::EPERM, true, local(LocalError::Other)),
             (libc::ENETDOWN, true, local(LocalError::Other)),
             (libc::ECONNREFUSED, true, failure(FailureReason::Refused)),

@@ -23,7 +23,7 @@ use crate::model::{
 use crate::steer::capacity::Setup;
 use crate::steer::jitter::{SLOTS, slot_of};
 use crate::steer::outline::{Node, To};
-use crate::steer::prefer::{Seen, Sight, prefer_seen};
+use crate::steer::prefer::{Seen, Sight, nearest_region, prefer_seen};
 use crate::steer::{Evidence, Outline, Preference};
 
 /// What a snapshot is compiled from: zones and geo data.
@@ -280,14 +280,14 @@ impl Targets {
         health
     }
 
-    /// The health of a zone's endpoint.
+    /// The health of a zone's endpoint when this is that of targets, by place.
     pub(crate) fn endpoint_health(
         &self,
         zone: usize,
         endpoint: EndpointId,
-        health: &[TargetHealth],
+        of_target: impl Fn(usize) -> TargetHealth,
     ) -> EndpointHealth {
-        let known = |place: Option<u32>| place.map(|place| health[place as usize]);
+        let known = |place: Option<u32>| place.map(|place| of_target(place as usize));
         let [v4, v6, host] = self.by_endpoint[zone][endpoint.index()];
         EndpointHealth { v4: known(v4), v6: known(v6), host: known(host), ..Default::default() }
     }
@@ -437,12 +437,12 @@ fn map_of(atlas: &Atlas, zone: &Zone, outline: &Outline) -> Result<RuleMap, Clas
         let place = Place { location: &nowhere, subnets: &[], is_private: false };
         let mut classes = Classes::new(zone, outline);
         classes.of(&place);
-        return Ok(RuleMap { preferences: classes.preferences, classes: None });
+        return Ok(classes.map(None));
     }
     let (subnets, asns) = (outline.subnet_sets(zone), outline.asns(zone));
     let mut classes = Classes::new(zone, outline);
     let map = ClassMap::compile(atlas, &subnets, &asns, &mut |place| classes.of(place))?;
-    Ok(RuleMap { preferences: classes.preferences, classes: Some(map) })
+    Ok(classes.map(Some(map)))
 }
 
 /// The classes of a rule, numbered as they are met.
@@ -454,6 +454,8 @@ struct Classes<'a> {
     ranking: Ranking,
     needs_kilometres: bool,
     preferences: Vec<Preference>,
+    /// By class: the regions nearest to its clients, as far as anybody knows where they are.
+    nearest: Vec<BTreeSet<RegionId>>,
     by_preference: HashMap<Preference, ClassId>,
     /// By what is seen of clients: hundreds of thousands of places look alike in thousands of ways.
     by_seen: HashMap<Box<[Seen]>, ClassId>,
@@ -472,6 +474,7 @@ impl<'a> Classes<'a> {
                 .steers(zone)
                 .any(|steer| !steer.bias.is_empty() || steer.policy == Policy::Latency),
             preferences: Vec::new(),
+            nearest: Vec::new(),
             by_preference: HashMap::new(),
             by_seen: HashMap::new(),
         }
@@ -486,11 +489,22 @@ impl<'a> Classes<'a> {
         let preference = prefer_seen(self.zone, self.outline, &seen);
         let class = *self.by_preference.entry(preference).or_insert_with_key(|preference| {
             self.preferences.push(preference.clone());
+            self.nearest.push(BTreeSet::new());
             // Too many for the table's ids is the table's error to report, so stop at the last.
             ClassId(u16::try_from(self.preferences.len() - 1).unwrap_or(u16::MAX))
         });
+        if let Some(nearest) = self.nearest.get_mut(usize::from(class.0)) {
+            nearest.extend(nearest_region(&seen));
+        }
         self.by_seen.insert(seen, class);
         class
+    }
+
+    /// What they come to, when `classes` tells which of them a client is in.
+    fn map(self, classes: Option<ClassMap>) -> RuleMap {
+        let only = |all: BTreeSet<RegionId>| all.first().copied().filter(|_| all.len() == 1);
+        let nearest = self.nearest.into_iter().map(only).collect();
+        RuleMap { preferences: self.preferences, nearest, classes }
     }
 
     fn see(&self, place: &Place<'_>) -> Box<[Seen]> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::find::{Found, QueryName};
 use super::record::{Scribe, SteeredRecords};
+use super::regional::is_theirs;
 use super::rules::{Answer, CompiledRule};
 use super::{Snapshot, ZoneState};
 use crate::geo::{Located, distance};
@@ -25,8 +26,9 @@ use crate::steer::outline::To;
 use crate::steer::prefer::{NamedBy, rtts};
 use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
+use crate::steer::walk::Ground;
 use crate::steer::{
-    Choice, Draw, Drawn, Evidence, Family, Lessened, Outline, Preference, Scene, Selected,
+    Choice, Draw, Drawn, Evidence, Family, Lessened, Outline, Pasts, Preference, Scene, Selected,
     Selection, Why, choose, trail, walk,
 };
 
@@ -250,6 +252,8 @@ pub(super) struct Decided<'a> {
     /// What operators say of them.
     said: Vec<Option<&'a Override>>,
     frozen: Option<String>,
+    /// Near which group of vantages that does not reach what others do the client is.
+    near: Option<Near<'a>>,
     /// What is known, with what is taken for down.
     pub(super) scene: Scene,
     /// What is acted on: `scene`, or under `observe-only` a scene in which all is up.
@@ -264,28 +268,59 @@ pub(super) struct Decided<'a> {
     plans: Option<(&'a Snapshot, usize)>,
 }
 
+/// A client near a group of vantages that does not reach what others do.
+struct Near<'a> {
+    group: &'a str,
+    /// What the group does not reach, but for what is taken for down anyway.
+    down: Vec<EndpointId>,
+    /// Where nothing alive would be left to it, so that it is answered as all others are: what it would be
+    /// told then.
+    in_vain: Option<walk::Decision>,
+}
+
 /// Decides as a query would in `state`, with `question.down` taken for down.
 pub(super) fn decide<'a>(
     snapshot: &'a Snapshot,
     question: &Question<'_>,
     rule: &'a CompiledRule,
     column: usize,
-    state: &ZoneState<'a>,
+    state: &'a ZoneState<'a>,
 ) -> Decided<'a> {
     let (rtype, family) = (rule.rtype(column), rule.family(column));
     let (zone, outline) = (snapshot.zone(rule.source.zone), &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
     let preference = &rule.source.map.preferences[class];
-    let health = with_outages(zone, &state.health, question.down);
-    let scene = Scene::new(zone, &|id| health[id.index()], &state.past, state.now);
-    let scene = scene.supposed(&state.past.pools).with_freeze(state.freeze);
-    let scene = scene.with_loads(state.loads.clone()).with_aliases(state.aliases.clone());
+    let scene_when = |health: &[EndpointHealth], past: &Pasts| {
+        let scene = Scene::new(zone, &|id| health[id.index()], past, state.now);
+        let scene = scene.supposed(&past.pools).with_freeze(state.freeze);
+        scene.with_loads(state.loads.clone()).with_aliases(state.aliases.clone())
+    };
+    let mut health = with_outages(zone, &state.health, question.down);
+    let scene = scene_when(&health, &state.past);
     let plans = state.plan.is_some().then_some((snapshot, rule.source.zone));
-    let scene = match (&state.plan, plans) {
+    let mut scene = match (&state.plan, plans) {
         (Some(plan), _) if question.down.is_empty() => scene.with_plan(Some(Arc::clone(plan))),
         (_, Some((snapshot, zone))) => snapshot.planned(zone, scene),
         (_, None) => scene,
     };
+    let mut near = None;
+    let regional = state.regional.as_deref().filter(|_| !rule.source.is_observe_only(zone));
+    let view = regional
+        .and_then(|regional| Some(&regional.views()[regional.place_of(&rule.source.map, class)?]));
+    if let Some(view) = view {
+        let own = with_outages(zone, &view.health(&state.health, &state.said), question.down);
+        let there = scene_when(&own, &view.scene.pasts()).with_plan(scene.plan().cloned());
+        let decision = walk::decide(&Ground::new(zone, outline, &there, family), preference);
+        let is_hit = |id| question.down.iter().any(|outage| zone.is_hit(id, *outage));
+        let down = view.down.keys().copied().filter(|id| !is_hit(*id)).collect();
+        let in_vain = if is_theirs(&decision) {
+            (health, scene) = (own, there);
+            None
+        } else {
+            Some(decision)
+        };
+        near = Some(Near { group: &view.group, down, in_vain });
+    }
     let observed = || match &state.observed {
         Some(observed) => Scene::clone(observed),
         None => Scene::all_up(zone),
@@ -307,6 +342,7 @@ pub(super) fn decide<'a>(
         real: state.real.clone(),
         said: state.said.clone(),
         frozen: state.frozen.clone(),
+        near,
         scene,
         acted,
         rtype,
@@ -349,8 +385,13 @@ impl Decided<'_> {
     /// How long the answer lives, what makes it so long, and by how much it is shorter than that.
     fn ttl(&self) -> (u32, TtlBy, u32) {
         let Selection { ttl, ttl_by, jitter, .. } = self.choice.selection;
-        let rungs = self.rungs.iter().map(|rung| (rung.ttl, rung.ttl_by, rung.jitter));
-        rungs.fold((ttl, ttl_by, jitter), |least, rung| if rung.0 < least.0 { rung } else { least })
+        let in_vain = self.near.as_ref().and_then(|near| near.in_vain.as_ref());
+        let others = self.rungs.iter().chain(in_vain);
+        let others = others.map(|other| (other.ttl, other.ttl_by, other.jitter));
+        others.fold(
+            (ttl, ttl_by, jitter),
+            |least, other| if other.0 < least.0 { other } else { least },
+        )
     }
 
     /// The pools that would answer in another scene.
@@ -539,6 +580,11 @@ fn why_text(decided: &Decided<'_>, notes: &[PoolNote]) -> String {
         text.push_str("of these clients ");
         text.push_str(&moved.join(", "));
     }
+    if let Some(Near { group, in_vain: Some(_), .. }) = &decided.near {
+        text.push_str(&format!(
+            "; what {group} reaches is not enough, so all of it is answered from"
+        ));
+    }
     let plan = decided.acted.plan();
     if plan.is_some_and(|plan| plan.is_overloaded(decided.outline)) {
         text.push_str("; OVERLOAD: there is not enough room for all");
@@ -669,6 +715,14 @@ fn verdict_text(decided: &Decided<'_>, id: EndpointId) -> String {
         Some(Lessened::Recovering(percent)) => {
             format!("{verdict}, with {percent} % of its weight as it was degraded of late")
         }
+    };
+    let is_forced = decided.health[id.index()].is_forced;
+    let verdict = match &decided.near {
+        Some(Near { group, down, in_vain }) if down.contains(&id) && !is_forced => {
+            let down = if in_vain.is_some() { ", but down" } else { "" };
+            format!("{verdict}{down} from {group}: its vantages do not reach it; others do")
+        }
+        _ => verdict,
     };
     match decided.said[id.index()].map(|said| said.kind) {
         None => verdict,

@@ -16,6 +16,7 @@ pub mod gate;
 pub(crate) mod names;
 mod next;
 pub(crate) mod record;
+pub(crate) mod regional;
 pub(crate) mod rules;
 pub mod subjects;
 pub mod tally;
@@ -33,7 +34,7 @@ use crate::model::names::NameRecord;
 use crate::model::topology::EndpointAt;
 use crate::model::{
     AliasHealth, Aliases, Endpoint, EndpointHealth, EndpointId, Name, Override, Overrides, Pool,
-    PoolId, Target, TargetHealth, Time, Zone,
+    PoolId, Reach, Target, TargetHealth, Time, Zone,
 };
 use crate::steer::capacity::{self, Demand, Plan, PoolLoad, Setup};
 use crate::steer::overrides::{by_endpoint, overridden};
@@ -42,6 +43,7 @@ use compile::{Carried, Fixed};
 use demand::Demands;
 use gate::Gate;
 use names::NameTable;
+use regional::{Acted, Known, Regional, Regionals};
 use rules::{CompiledRule, RuleSource};
 
 /// What a snapshot is compiled for, besides its blueprint: the state of the world.
@@ -62,6 +64,8 @@ pub struct Conditions<'a> {
     /// What was found of the hosts of aliases, where somebody knows better than the snapshot. A first one
     /// takes them for found where nobody does.
     pub aliases: Option<&'a Arc<Aliases>>,
+    /// What some groups of vantages do not reach while others do, where somebody knows better than the snapshot.
+    pub reach: Option<&'a Arc<Reach>>,
     /// Called between one rule and the next, so that whoever compiles keeps no processor from others.
     pub breathe: &'a dyn Fn(),
 }
@@ -82,6 +86,7 @@ impl<'a> Conditions<'a> {
             past: None,
             demands: None,
             aliases: None,
+            reach: None,
             breathe: &|| {},
         }
     }
@@ -137,6 +142,8 @@ pub struct Snapshot {
     target_health: Arc<Vec<TargetHealth>>,
     /// What was found of the hosts of aliases.
     aliases: Option<Arc<Aliases>>,
+    /// What some groups of vantages do not reach while others do.
+    reach: Arc<Reach>,
     /// What operators say over that.
     overrides: Arc<Overrides>,
     /// The moment by which they counted: no scene is younger, and those that did not change are older.
@@ -147,6 +154,8 @@ pub struct Snapshot {
     /// What rules see that only observe health: what operators say, and else that all is up. Only where
     /// a zone has such rules.
     observed: Vec<Option<Arc<Scene>>>,
+    /// What is seen near groups that do not reach all of a zone. Nearly always there is none.
+    regional: Regionals,
     /// What clients ask for, by zone, where pools can carry only so much.
     demands: Vec<Option<Arc<Demand>>>,
     rules: Vec<Arc<CompiledRule>>,
@@ -176,6 +185,8 @@ pub(crate) struct ZoneState<'a> {
     pub(crate) freeze: Option<Freeze>,
     /// What rules see that only observe health, where a zone has such rules.
     pub(crate) observed: Option<Arc<Scene>>,
+    /// What is seen near groups that do not reach all of it.
+    pub(crate) regional: Option<Arc<Regional>>,
     /// Of the hosts of aliases.
     pub(crate) aliases: Option<Arc<Aliases>>,
     /// Of its pools and their endpoints.
@@ -199,6 +210,7 @@ impl ZoneState<'_> {
             frozen: None,
             freeze: None,
             observed: None,
+            regional: None,
             aliases: None,
             past: Pasts::default(),
             loads: None,
@@ -229,9 +241,14 @@ impl Snapshot {
         let zones = fixed.blueprint.zones.iter();
         let observed = zones.map(|zone| observed_scene(zone, conditions).map(Arc::new));
         let observed: Vec<_> = observed.collect();
-        let compile = |source| compile_rule(&fixed, source, &scenes, &observed);
+        let whole = Reach::whole();
+        let reach = conditions.reach.unwrap_or(whole);
+        let known = Known { fixed: &fixed, target_health: &target_health, conditions };
+        let regional = regionals(known, reach, &scenes, |_| (None, false));
+        let compile = |source| compile_rule(&fixed, source, &scenes, &observed, &regional);
         let rules: Vec<_> = fixed.rules.iter().map(compile).collect();
         Ok(Self {
+            reach: Arc::clone(reach),
             generation,
             gate: Arc::default(),
             due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
@@ -244,6 +261,7 @@ impl Snapshot {
             aliases: conditions.aliases.cloned(),
             scenes,
             observed,
+            regional,
             rules,
         })
     }
@@ -288,6 +306,11 @@ impl Snapshot {
         let observed: Vec<_> = fixed.blueprint.zones.iter().enumerate().map(observed).collect();
         let demand = |place| place_before(place).and_then(|old| self.demands[old].clone());
         let demands = (0..fixed.blueprint.zones.len()).map(demand).collect();
+        let known = Known { fixed: &fixed, target_health: &target_health, conditions };
+        let regional = regionals(known, &self.reach, &scenes, |place| match place_before(place) {
+            Some(old) => (self.regional.get(&old).cloned(), true),
+            None => (None, false),
+        });
         let mut rules = Vec::with_capacity(fixed.rules.len());
         for own in fixed.rules.chunk_by(|a, b| a.zone == b.zone) {
             match place_before(own[0].zone) {
@@ -296,7 +319,8 @@ impl Snapshot {
                     rules.extend(before.zip(own).map(|(rule, source)| rule.of_source(source)));
                 }
                 None => {
-                    let compile = |source| compile_rule(&fixed, source, &scenes, &observed);
+                    let compile =
+                        |source| compile_rule(&fixed, source, &scenes, &observed, &regional);
                     rules.extend(own.iter().map(compile));
                 }
             }
@@ -308,11 +332,13 @@ impl Snapshot {
             fixed: Arc::new(fixed),
             target_health: Arc::new(target_health),
             aliases: self.aliases.clone(),
+            reach: Arc::clone(&self.reach),
             overrides: Arc::clone(&self.overrides),
             as_of: self.as_of,
             freeze: self.freeze,
             scenes,
             observed,
+            regional,
             demands,
             rules,
         })
@@ -422,7 +448,8 @@ impl Snapshot {
     pub(crate) fn state(&self, zone: usize) -> ZoneState<'_> {
         let scene = self.scene(zone);
         let ids = (0..self.zone(zone).endpoints.len()).map(EndpointId::new);
-        let real = |id| self.fixed.targets.endpoint_health(zone, id, &self.target_health);
+        let of_target = |target: usize| self.target_health[target];
+        let real = |id| self.fixed.targets.endpoint_health(zone, id, of_target);
         ZoneState {
             health: self.endpoint_health(zone),
             real: ids.map(real).collect(),
@@ -430,6 +457,7 @@ impl Snapshot {
             frozen: self.overrides.freeze_at(self.as_of).map(ToString::to_string),
             freeze: self.freeze,
             observed: self.observed[zone].clone(),
+            regional: self.regional.get(&zone).cloned(),
             aliases: scene.aliases.clone(),
             past: scene.pasts(),
             loads: scene.loads.clone(),
@@ -574,9 +602,10 @@ fn compile_rule(
     source: &Arc<RuleSource>,
     scenes: &[Arc<Scene>],
     observed: &[Option<Arc<Scene>>],
+    regional: &Regionals,
 ) -> Arc<CompiledRule> {
     let zone = &fixed.blueprint.zones[source.zone];
-    Arc::new(CompiledRule::new(zone, source, acted(source, zone, scenes, observed)))
+    Arc::new(CompiledRule::new(zone, source, acted(source, zone, scenes, observed, regional)))
 }
 
 /// What is known of the pools of a zone when this is known of the targets.
@@ -617,9 +646,39 @@ fn acted<'a>(
     zone: &Zone,
     scenes: &'a [Arc<Scene>],
     observed: &'a [Option<Arc<Scene>>],
-) -> &'a Scene {
+    regional: &'a Regionals,
+) -> Acted<'a> {
     let observed = observed[rule.zone].as_ref().filter(|_| rule.is_observe_only(zone));
-    observed.unwrap_or(&scenes[rule.zone])
+    match observed {
+        Some(scene) => Acted { scene, regional: None },
+        None => {
+            let regional = regional.get(&rule.zone).map(|regional| &**regional);
+            Acted { scene: &scenes[rule.zone], regional }
+        }
+    }
+}
+
+/// What is seen near groups that do not reach all of a zone, by zone. `before` tells what was seen there, and
+/// whether that stays.
+fn regionals(
+    known: Known<'_>,
+    reach: &Reach,
+    scenes: &[Arc<Scene>],
+    before: impl Fn(usize) -> (Option<Arc<Regional>>, bool),
+) -> Regionals {
+    let zones = regional::by_zone(known.fixed, reach);
+    let regional = |(place, by_group): (&usize, _)| {
+        let own = match before(*place) {
+            (before, true) => before,
+            (before, false) => {
+                let by_group = (&reach.places, by_group);
+                let scene = &scenes[*place];
+                Regional::new(known, *place, by_group, scene, before.as_deref()).map(Arc::new)
+            }
+        };
+        Some((*place, own?))
+    };
+    zones.iter().filter_map(regional).collect()
 }
 
 /// What counts for known of an endpoint: what is known, under what is said.
@@ -631,7 +690,7 @@ fn counting_health(
     aliases: Option<&Aliases>,
     said: &[Option<&Override>],
 ) -> EndpointHealth {
-    let real = fixed.targets.endpoint_health(zone, endpoint, target_health);
+    let real = fixed.targets.endpoint_health(zone, endpoint, |target| target_health[target]);
     let alias = alias_health(&fixed.blueprint.zones[zone], endpoint, aliases);
     overridden(EndpointHealth { alias, ..real }, said[endpoint.index()])
 }

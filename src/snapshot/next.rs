@@ -7,10 +7,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::demand::Demands;
+use super::regional::{self, Known};
 use super::{
-    Conditions, News, Snapshot, acted, alias_host, counting_health, due_of, observed_scene, plan_of,
+    Conditions, News, Snapshot, acted, alias_host, counting_health, due_of, observed_scene,
+    plan_of, regionals,
 };
-use crate::model::{Aliases, Name, PoolId, Target, TargetHealth, Time};
+use crate::model::{Aliases, Name, PoolId, Reach, Target, TargetHealth, Time};
 use crate::snapshot::rules::CompiledRule;
 use crate::steer::capacity::Demand;
 use crate::steer::overrides::by_endpoint;
@@ -32,6 +34,11 @@ impl Snapshot {
         for (zone, pools) in found_anew {
             changed.entry(zone).or_default().extend(pools);
         }
+        let reach = conditions.reach.unwrap_or(&self.reach);
+        let reaches_the_same = Arc::ptr_eq(reach, &self.reach) || *reach == self.reach;
+        if !reaches_the_same {
+            self.mark_reached_otherwise(reach, &mut changed);
+        }
         let is_due = self.due.is_some_and(|due| due <= conditions.now);
         let is_said_already = *self.overrides == *conditions.overrides;
         let (demands, asking_other) = self.next_demands(conditions);
@@ -45,6 +52,11 @@ impl Snapshot {
         places.sort_unstable();
         places.dedup();
         let observed = self.next_observed(&seen_anew, conditions);
+        let known = Known { fixed: &self.fixed, target_health: &target_health, conditions };
+        let regional = regionals(known, reach, &scenes, |place| {
+            let is_same = reaches_the_same && Arc::ptr_eq(&scenes[place], &self.scenes[place]);
+            (self.regional.get(&place).cloned(), is_same)
+        });
         let mut rules = self.rules.clone();
         for place in places {
             (conditions.breathe)();
@@ -62,7 +74,8 @@ impl Snapshot {
                     leaves.add(leaf);
                 }
             }
-            if let Some(next) = rule.next(zone, acted(source, zone, &scenes, &observed), leaves) {
+            let acted = acted(source, zone, &scenes, &observed, &regional);
+            if let Some(next) = rule.next(zone, acted, leaves) {
                 *rule = Arc::new(next);
             }
         }
@@ -73,6 +86,7 @@ impl Snapshot {
             due: due_of(&rules, conditions.overrides.next_end(conditions.now)),
             target_health,
             aliases: aliases.cloned(),
+            reach: Arc::clone(reach),
             overrides: match is_said_already {
                 true => Arc::clone(&self.overrides),
                 false => Arc::new(conditions.overrides.clone()),
@@ -81,6 +95,7 @@ impl Snapshot {
             freeze: conditions.freeze(),
             scenes,
             observed,
+            regional,
             demands,
             rules,
         })
@@ -237,6 +252,21 @@ impl Snapshot {
         changed
     }
 
+    /// Adds to `changed` the pools that some groups do not reach, or did not, by zone.
+    #[cold]
+    fn mark_reached_otherwise(&self, reach: &Reach, changed: &mut HashMap<usize, HashSet<PoolId>>) {
+        for (zone, regional) in &self.regional {
+            changed.entry(*zone).or_default().extend(regional.pools());
+        }
+        for (place, by_group) in regional::by_zone(&self.fixed, reach) {
+            let targets = by_group.values().flat_map(HashMap::keys);
+            let endpoints = targets.flat_map(|target| self.fixed.targets.endpoints(*target));
+            let own = endpoints.filter(|(zone, _)| *zone == place);
+            let pools = own.map(|(_, id)| self.zone(place).endpoints[id.index()].pool);
+            changed.entry(place).or_default().extend(pools);
+        }
+    }
+
     /// The pools of a zone of which operators say something else now than they did.
     fn pools_spoken_of(&self, place: usize, conditions: &Conditions<'_>) -> Vec<PoolId> {
         let zone = self.zone(place);
@@ -296,6 +326,9 @@ impl Snapshot {
             next.scenes[*place] = weighed(&self.scenes[*place], weights, now);
             let observed = self.observed[*place].as_deref();
             next.observed[*place] = observed.map(|scene| weighed(scene, weights, now));
+            if let Some(regional) = next.regional.get_mut(place) {
+                *regional = Arc::new(regional.map(|scene| weighed(scene, weights, now)));
+            }
             let zone = self.zone(*place);
             for rule in &mut next.rules[self.fixed.rules_of(*place)] {
                 let source = &rule.source;
@@ -304,8 +337,8 @@ impl Snapshot {
                 }
                 let mut all = Leaves::default();
                 (0..source.outline.leaves().len()).for_each(|leaf| all.add(leaf));
-                let scene = acted(source, zone, &next.scenes, &next.observed);
-                if let Some(other) = rule.next(zone, scene, all) {
+                let acted = acted(source, zone, &next.scenes, &next.observed, &next.regional);
+                if let Some(other) = rule.next(zone, acted, all) {
                     *rule = Arc::new(other);
                 }
             }

@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::record::{Scribe, SteeredRecords};
+use super::regional::{Acted, is_theirs};
 use super::tally::Tally;
 use crate::geo::ClassMap;
 use crate::model::topology::EndpointAt;
-use crate::model::{ClientSubnet, Prefix, RecordType, Time, Zone};
+use crate::model::{ClientSubnet, Prefix, RecordType, RegionId, Time, Zone};
 use crate::steer::capacity::Rule;
 use crate::steer::ladder::{Rungs, rungs};
 use crate::steer::select::Leaves;
@@ -24,6 +25,8 @@ use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected}
 pub(crate) struct RuleMap {
     /// What class `n` prefers; never empty.
     pub(crate) preferences: Vec<Preference>,
+    /// The region that is nearest to the clients of class `n`, if it is one and the rule tells.
+    pub(crate) nearest: Box<[Option<RegionId>]>,
     /// Client to class; `None` when all clients are in class 0.
     pub(crate) classes: Option<ClassMap>,
 }
@@ -118,8 +121,8 @@ impl RuleSource {
 }
 
 impl CompiledRule {
-    /// Compiles a rule of `zone` for a scene.
-    pub(crate) fn new(zone: &Zone, source: &Arc<RuleSource>, scene: &Scene) -> Self {
+    /// Compiles a rule of `zone` for what it acts on.
+    pub(crate) fn new(zone: &Zone, source: &Arc<RuleSource>, acted: Acted<'_>) -> Self {
         let has = families_of(zone, &source.outline);
         let addresses =
             [(RecordType::A, Family::V4, has.v4), (RecordType::AAAA, Family::V6, has.v6)];
@@ -127,7 +130,7 @@ impl CompiledRule {
         let forms = source.outline.rule(zone).forms.iter();
         let forms = forms.map(|form| (form.rtype, Family::Either, true));
         let columns = addresses.chain(forms);
-        let compiler = Compiler { zone, source, scene };
+        let compiler = Compiler { zone, source, acted };
         let columns =
             columns.map(|(rtype, family, _)| compiler.column(rtype, family)).map(Arc::new);
         let columns: Vec<Arc<Column>> = columns.collect();
@@ -145,10 +148,10 @@ impl CompiledRule {
         }
     }
 
-    /// The rule for a scene in which only what was seen in `changed` leaves is different, or time has
+    /// The rule for scenes in which only what was seen in `changed` leaves is different, or time has
     /// gone on; `None` when that changes nothing.
-    pub(crate) fn next(&self, zone: &Zone, scene: &Scene, changed: Leaves) -> Option<Self> {
-        let compiler = Compiler { zone, source: &self.source, scene };
+    pub(crate) fn next(&self, zone: &Zone, acted: Acted<'_>, changed: Leaves) -> Option<Self> {
+        let compiler = Compiler { zone, source: &self.source, acted };
         let mut columns = self.columns.clone();
         let mut is_changed = false;
         for column in &mut columns {
@@ -263,24 +266,24 @@ fn due_of(columns: &[Arc<Column>]) -> Option<Time> {
     columns.iter().flat_map(|column| &column.entries).filter_map(|entry| entry.due).min()
 }
 
-/// Makes columns for one rule in one scene.
+/// Makes columns for one rule and what it acts on.
 struct Compiler<'a> {
     zone: &'a Zone,
     source: &'a RuleSource,
-    scene: &'a Scene,
+    acted: Acted<'a>,
 }
 
 impl Compiler<'_> {
     fn column(&self, rtype: RecordType, family: Family) -> Column {
         let mut growing = Growing::new(self, rtype, family, Vec::new());
-        let preferences = self.source.map.preferences.iter();
-        let by_class = preferences.map(|preference| growing.entry_for(preference)).collect();
+        let classes = 0..self.source.map.preferences.len();
+        let by_class = classes.map(|class| growing.entry_for(class)).collect();
         Column { rtype, family, by_class, entries: growing.entries }
     }
 
     /// The column for this scene, if any of it depends on leaves in `changed` or is due.
     fn next_column(&self, old: &Column, changed: Leaves) -> Option<Column> {
-        let is_due = |due: Option<Time>| due.is_some_and(|due| due <= self.scene.now);
+        let is_due = |due: Option<Time>| due.is_some_and(|due| due <= self.acted.scene.now);
         let is_stale = |entry: &Entry| entry.looked_at.meets(changed) || is_due(entry.due);
         if !old.entries.iter().any(is_stale) {
             return None;
@@ -290,9 +293,8 @@ impl Compiler<'_> {
         let kept: Vec<Option<u16>> = old.entries.iter().map(kept).collect();
         let fresh = old.entries.iter().filter(|entry| !is_stale(entry)).cloned().collect();
         let mut growing = Growing::new(self, old.rtype, old.family, fresh);
-        let classes = self.source.map.preferences.iter().zip(&old.by_class);
-        let by_class = classes.map(|(preference, entry)| {
-            kept[usize::from(*entry)].unwrap_or_else(|| growing.entry_for(preference))
+        let by_class = old.by_class.iter().enumerate().map(|(class, entry)| {
+            kept[usize::from(*entry)].unwrap_or_else(|| growing.entry_for(class))
         });
         let by_class = by_class.collect();
         Some(Column { by_class, entries: growing.entries, ..*old })
@@ -302,13 +304,27 @@ impl Compiler<'_> {
 /// A column that gets entries class by class.
 struct Growing<'a> {
     compiler: &'a Compiler<'a>,
-    ground: Ground<'a>,
-    scribe: Scribe<'a>,
+    /// The scene of all, and those near groups that do not reach what others do.
+    stages: Vec<Stage<'a>>,
     family: Family,
     entries: Vec<Entry>,
-    /// Decisions made here with the rungs behind them, and the places of their entries. They are few: most
-    /// classes come to one that others have come to.
-    decisions: Vec<(Decision, Vec<Outcome>, u16)>,
+    /// Decisions made here. They are few: most classes come to one that others have come to.
+    made: Vec<Made>,
+}
+
+/// A scene, ready to decide and to write in.
+struct Stage<'a> {
+    scene: &'a Scene,
+    ground: Ground<'a>,
+    scribe: Scribe<'a>,
+}
+
+/// A decision on one of the stages, the rungs behind it, and the place of its entry.
+struct Made {
+    stage: usize,
+    decision: Decision,
+    rungs: Vec<Outcome>,
+    entry: u16,
 }
 
 impl<'a> Growing<'a> {
@@ -318,50 +334,83 @@ impl<'a> Growing<'a> {
         family: Family,
         entries: Vec<Entry>,
     ) -> Self {
-        let Compiler { zone, source, scene } = *compiler;
-        let ground = Ground::new(zone, &source.outline, scene, family);
-        let scribe = Scribe::new(zone, source.outline.rule(zone), scene, rtype);
-        Self { compiler, ground, scribe, family, entries, decisions: Vec::new() }
+        let Compiler { zone, source, acted } = *compiler;
+        let views = acted.regional.into_iter().flat_map(|regional| regional.views());
+        let scenes = std::iter::once(acted.scene).chain(views.map(|view| &*view.scene));
+        let stage = |scene| Stage {
+            scene,
+            ground: Ground::new(zone, &source.outline, scene, family),
+            scribe: Scribe::new(zone, source.outline.rule(zone), scene, rtype),
+        };
+        let stages = scenes.map(stage).collect();
+        Self { compiler, stages, family, entries, made: Vec::new() }
+    }
+
+    /// What a class comes to, and on which stage.
+    fn decide(&self, class: usize) -> (usize, Decision) {
+        let Compiler { source, acted, .. } = *self.compiler;
+        let preference = &source.map.preferences[class];
+        let near = acted.regional.and_then(|own| own.place_of(&source.map, class));
+        let of_all = || decide(&self.stages[0].ground, preference);
+        let Some(place) = near else { return (0, of_all()) };
+        let own = decide(&self.stages[place + 1].ground, preference);
+        if is_theirs(&own) {
+            return (place + 1, own);
+        }
+        // It holds for as long as nothing is left to them, too.
+        let mut of_all = of_all();
+        of_all.looked_at = of_all.looked_at.or(own.looked_at);
+        of_all.due = [of_all.due, own.due].into_iter().flatten().min();
+        of_all.ttl = of_all.ttl.min(own.ttl);
+        (0, of_all)
     }
 
     /// The place of what a class gets.
-    fn entry_for(&mut self, preference: &Preference) -> u16 {
-        let mut decision = decide(&self.ground, preference);
-        let rungs = match self.scribe.ladder() {
+    fn entry_for(&mut self, class: usize) -> u16 {
+        let (place, mut decision) = self.decide(class);
+        let preference = &self.compiler.source.map.preferences[class];
+        let stage = &self.stages[place];
+        let rungs = match stage.scribe.ladder() {
             0 => Vec::new(),
-            count => self.climb(&mut decision, preference, count),
+            count => self.climb(stage, &mut decision, preference, count),
         };
-        let is_known = |(known, behind, _): &&(Decision, Vec<Outcome>, u16)| {
-            known.is_alike(&decision) && *behind == rungs
-        };
-        if let Some((.., place)) = self.decisions.iter().find(is_known) {
-            return *place;
+        let is_known =
+            |made: &&Made| made.is_of(place, &rungs) && made.decision.is_alike(&decision);
+        if let Some(made) = self.made.iter().find(is_known) {
+            return made.entry;
         }
-        let Compiler { zone, source, scene } = *self.compiler;
-        let is_same = |(known, behind, _): &&(Decision, Vec<Outcome>, u16)| {
-            (&known.outcome, known.ttl, behind) == (&decision.outcome, decision.ttl, &rungs)
+        let (&Compiler { zone, source, .. }, scene) = (self.compiler, stage.scene);
+        let is_same = |made: &&Made| {
+            let Decision { outcome, ttl, .. } = &made.decision;
+            made.is_of(place, &rungs) && (outcome, *ttl) == (&decision.outcome, decision.ttl)
         };
-        let answer = match self.decisions.iter().find(is_same) {
-            Some((.., place)) => Arc::clone(&self.entries[usize::from(*place)].answer),
+        let answer = match self.made.iter().find(is_same) {
+            Some(made) => Arc::clone(&self.entries[usize::from(made.entry)].answer),
             None => {
                 let selected =
                     |of: &Outcome| of.selected(zone, &source.outline, scene, self.family);
                 let behind: Vec<_> = rungs.iter().map(selected).collect();
                 let first = selected(&decision.outcome);
-                Arc::new(Answer::new(&self.scribe, &first, &behind, decision.ttl))
+                Arc::new(Answer::new(&stage.scribe, &first, &behind, decision.ttl))
             }
         };
-        let place = u16::try_from(self.entries.len()).expect("no more entries than classes");
+        let entry = u16::try_from(self.entries.len()).expect("no more entries than classes");
         let due = decision.due.map(|left| scene.now + left);
         self.entries.push(Entry { answer, looked_at: decision.looked_at, due });
-        self.decisions.push((decision, rungs, place));
-        place
+        self.made.push(Made { stage: place, decision, rungs, entry });
+        entry
     }
 
     /// What a client may go on to behind `first`, which comes to depend on that as well.
     #[cold]
-    fn climb(&self, first: &mut Decision, preference: &Preference, count: usize) -> Vec<Outcome> {
-        let Compiler { zone, source, scene } = *self.compiler;
+    fn climb(
+        &self,
+        stage: &Stage<'_>,
+        first: &mut Decision,
+        preference: &Preference,
+        count: usize,
+    ) -> Vec<Outcome> {
+        let (&Compiler { zone, source, .. }, scene) = (self.compiler, stage.scene);
         let lost = first.outcome.pools(&source.outline);
         let Rungs { decisions, looked_at, due } =
             rungs(zone, &source.outline, preference, scene, self.family, lost, count);
@@ -369,6 +418,13 @@ impl<'a> Growing<'a> {
         first.due = [first.due, due].into_iter().flatten().min();
         first.ttl = decisions.iter().map(|rung| rung.ttl).fold(first.ttl, u32::min);
         decisions.into_iter().map(|rung| rung.outcome).collect()
+    }
+}
+
+impl Made {
+    /// Whether it was made on a stage and has these rungs behind it.
+    fn is_of(&self, stage: usize, rungs: &[Outcome]) -> bool {
+        self.stage == stage && self.rungs == rungs
     }
 }
 

@@ -55,6 +55,7 @@ fn status(target: Target, verdict: Verdict, since: u64, seen: u64) -> TargetStat
         is_slow: false,
         flaw: None,
         held_until: None,
+        down_from: Vec::new(),
         local_errors: 0,
         is_restored: false,
     }

@@ -103,6 +103,14 @@ pub fn prefer_seen(zone: &Zone, outline: &Outline, seen: &[Seen]) -> Preference 
     Preference { orders: outline.nodes().iter().zip(seen).map(of_node).collect() }
 }
 
+/// The region that is nearest to clients of whom this is seen, as far as the rule tells: by the first steer that
+/// goes by distance, not by a clause, between several regions.
+#[must_use]
+pub fn nearest_region(seen: &[Seen]) -> Option<RegionId> {
+    let tells = |seen: &&Seen| seen.named == NamedBy::Policy && seen.nearest.len() > 1;
+    seen.iter().find(tells).map(|seen| seen.nearest[0])
+}
+
 fn order_of(zone: &Zone, node: &Node, seen: &Seen) -> Order {
     let steer = &zone.steers[node.steer.index()];
     let (wanted, rest) = divided(steer, seen.named);

@@ -308,6 +308,15 @@ impl Scene {
         Self { now, freeze, loads, plan, aliases: self.aliases.clone(), pools }
     }
 
+    /// The same with what is seen of some pools in another scene of the zone.
+    #[must_use]
+    pub(crate) fn with_pools_of(mut self, other: &Self, pools: &[PoolId]) -> Self {
+        for pool in pools {
+            self.pools[pool.index()] = Arc::clone(&other.pools[pool.index()]);
+        }
+        self
+    }
+
     /// The same where what is lost now and was not `before` is only supposed to be: it has been so for
     /// ever.
     #[must_use]

@@ -15,7 +15,8 @@ use crate::world::{KEY, World, both, status};
 fn against_all(key: [u8; 32], name: &str, targets: &[TargetId], ahead: Duration) -> Vec<u8> {
     let clock = Clock::start();
     let (name, group) = (name.to_owned(), name.to_owned());
-    let rules = Rules { name, group, is_node: false, quorum: Quorum::Majority, vantages: 3 };
+    let (quorum, location) = (Quorum::Majority, None);
+    let rules = Rules { name, group, location, is_node: false, quorum, vantages: 3 };
     let (now, unix) = (clock.now(), clock.unix_now() + ahead);
     let mut member = Member::new(rules, Keys::new(&[key], "windrose"), now, unix);
     let vote = Vote { opinion: Opinion::Down, ..Vote::default() };

@@ -11,7 +11,8 @@
 //! | but not | when less than half of what some name depends on would be left, or nothing |
 //! | else | as it was |
 //!
-//! What an island has come to stays until votes say otherwise.
+//! What an island has come to stays until votes say otherwise. It knows nothing of groups that do not reach a
+//! target which others do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,10 +21,10 @@ use std::time::Duration;
 use super::{Board, Entry};
 use crate::health::AT_ONCE;
 use crate::health::fleet::{
-    Ballot, Decision, Link, Member, Opinion, RoundTrip, Vote, Voter, decide,
+    Ballot, Count, Decision, Link, Member, Opinion, RoundTrip, Turned, Vote, Voter, decide,
 };
 use crate::model::target_key::hash;
-use crate::model::{Target, TargetId, Time, Transition, Verdict};
+use crate::model::{Reach, Target, TargetId, Time, Transition, Verdict};
 
 /// Failures in a row that an island wants to see before it takes a target down.
 const ISLAND_FAILURES: u32 = 5;
@@ -41,6 +42,28 @@ impl Agreed {
     pub(super) fn restored(verdict: Verdict) -> Self {
         Self { verdict, ..Self::default() }
     }
+}
+
+/// What a recount has come to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recount {
+    /// The targets of which something has changed that answers depend on.
+    pub changed: Vec<Recounted>,
+    /// What groups reach no longer, or again.
+    pub turns: Vec<Turn>,
+    /// What some groups do not reach while others do.
+    pub reach: Reach,
+}
+
+/// A target that a group of vantages reaches no longer while others do, or again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// Which.
+    pub target: Target,
+    /// The group, and whether it is down from there.
+    pub turned: Turned,
+    /// What the group's vantages say, if it is.
+    pub why: String,
 }
 
 /// A target of which a recount has changed something that answers depend on.
@@ -118,7 +141,8 @@ impl Board {
         self.entries.iter().map(|slot| slot.id).collect()
     }
 
-    /// The hash of all verdicts: two members that came to the same have the same.
+    /// The hash of all verdicts, and of what is down from some groups: two members that came to the same have
+    /// the same.
     #[must_use]
     pub fn state_hash(&self) -> u64 {
         let verdict = |entry: &Entry| entry.health().verdict;
@@ -127,27 +151,41 @@ impl Board {
         all.sort_unstable();
         let octets =
             |(id, verdict): (TargetId, u8)| id.0.to_be_bytes().into_iter().chain([verdict]);
-        let octets: Vec<u8> = all.into_iter().flat_map(octets).collect();
+        let mut octets: Vec<u8> = all.into_iter().flat_map(octets).collect();
+        let dissenting = self.entries.iter().filter(|slot| !slot.dissent.is_empty());
+        let mut from: Vec<(TargetId, String)> = dissenting
+            .flat_map(|slot| {
+                slot.dissent.down_from().map(|from| (slot.id, from.group)).collect::<Vec<_>>()
+            })
+            .collect();
+        from.sort_unstable();
+        for (id, group) in from {
+            octets.extend(id.0.to_be_bytes());
+            octets.extend(group.bytes());
+        }
         hash(&[&octets])
     }
 
     /// Makes verdicts of what `member` has heard, and says what has changed by that. On a board that is
     /// no fleet's nothing does.
-    pub fn recount(&self, member: &mut Member, now: Time) -> Vec<Recounted> {
-        let Some(records) = &self.fleet else { return Vec::new() };
+    pub fn recount(&self, member: &mut Member, now: Time) -> Recount {
+        let mut recount = Recount::default();
+        let Some(records) = &self.fleet else { return recount };
         if member.link(now) == Link::Island {
             let records = Arc::clone(&records.0.lock().unwrap_or_else(PoisonError::into_inner));
-            return self.recount_island(&records, now);
+            (recount.changed, recount.turns) = self.recount_island(&records, now);
+            return recount;
         }
         let news = member.take_news(now);
         let count = member.roster().count_at(now);
         let is_shaken = count.is_shaken();
         let mut voters = Vec::new();
-        let mut recounted = Vec::new();
         for mut slot in self.entries.iter_mut() {
             let (target, entry) = slot.pair_mut();
             let is_new = entry.agreed == Some(Agreed::default());
-            if !is_new && news.as_ref().is_some_and(|news| !news.contains(&entry.id)) {
+            let is_same = news.as_ref().is_some_and(|news| !news.contains(&entry.id));
+            // Time alone makes a dissent one to act on.
+            if !is_new && is_same && entry.dissent.is_empty() {
                 continue;
             }
             count.voters(entry.id, &mut voters);
@@ -161,12 +199,27 @@ impl Board {
             };
             let verdict = agreed.verdict;
             let why = || why(&voters, verdict);
-            recounted.extend(self.agree(target, entry, agreed, why, now));
+            recount.changed.extend(self.agree(target, entry, agreed, why, now));
+            let turned = match is_shaken {
+                true => entry.dissent.end(),
+                false => entry.dissent.hear(&voters, |group| count.group(group), verdict, now),
+            };
+            recount.turns.extend(turned.into_iter().map(|turned| {
+                let why = why_from(&voters, &count, &turned.group);
+                Turn { target: target.clone(), turned, why }
+            }));
+            let down_from: Vec<_> = entry.dissent.down_from().collect();
+            if !down_from.is_empty() {
+                recount.reach.down.insert(target.clone(), down_from);
+            }
         }
-        recounted
+        if !recount.reach.is_whole() {
+            recount.reach.places = member.roster().places();
+        }
+        recount
     }
 
-    fn recount_island(&self, records: &ByRecord, now: Time) -> Vec<Recounted> {
+    fn recount_island(&self, records: &ByRecord, now: Time) -> (Vec<Recounted>, Vec<Turn>) {
         // In an order that all share, and no lock held while it is thought about.
         let mut all = BTreeMap::new();
         for slot in &self.entries {
@@ -177,7 +230,7 @@ impl Board {
             (*before == Verdict::Down).then_some(*id)
         };
         let mut down: HashSet<TargetId> = all.iter().filter_map(is_down).collect();
-        let mut recounted = Vec::new();
+        let (mut recounted, mut turns) = (Vec::new(), Vec::new());
         for (id, (target, before, wanted)) in all {
             let verdict = match wanted {
                 Some(Verdict::Down) if before == Verdict::Down => before,
@@ -202,8 +255,11 @@ impl Board {
                 _ => "cut off from the fleet: success here".to_owned(),
             };
             recounted.extend(self.agree(&target, &mut entry, agreed, why, now));
+            let ended = entry.dissent.end().into_iter();
+            let turn = |turned| Turn { target: target.clone(), turned, why: String::new() };
+            turns.extend(ended.map(turn));
         }
-        recounted
+        (recounted, turns)
     }
 
     /// Takes over what is agreed, under the entry's lock.
@@ -283,6 +339,12 @@ fn why(voters: &[Voter], verdict: Verdict) -> String {
     let reason = reasons.first().map_or_else(String::new, |(_, reason)| format!(": {reason}"));
     let vantages = if all == 1 { "vantage" } else { "vantages" };
     format!("{} of {all} {vantages}{reason}", own.len())
+}
+
+/// The same of the vantages of one group that say that a target is down.
+fn why_from(voters: &[Voter], count: &Count<'_>, group: &str) -> String {
+    let own = voters.iter().filter(|voter| count.group(voter.group) == group);
+    why(&own.copied().collect::<Vec<_>>(), Verdict::Down)
 }
 
 #[cfg(test)]

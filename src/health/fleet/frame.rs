@@ -12,6 +12,7 @@
 //! 1 + n    why it does not trust its view; empty when it does
 //! 8 8 8    epoch (ms since 1970), number in it, when it was sent (ms since 1970)
 //! 8 8      hash of the targets that it was told of, hash of its state (0: it has none)
+//! 8 8      where it is: latitude and longitude in degrees (IEEE 754), NaN when nobody has said
 //! 2 2      which part this is, of how many
 //! 4        rows
 //! 13 each  votes: see `vote`
@@ -23,7 +24,7 @@
 
 use super::seal::{Keys, Purpose, SEAL_LEN};
 use super::vote::{ROW_LEN, Vote};
-use crate::model::TargetId;
+use crate::model::{Coordinates, TargetId};
 
 /// Rows of one frame: half of what a broker takes at once (1 MiB).
 pub(super) const ROWS_MAX: usize = 40_000;
@@ -55,6 +56,8 @@ pub struct Frame {
     pub targets_hash: u64,
     /// Of what it has come to; 0 when it decides nothing.
     pub state_hash: u64,
+    /// Where it is, if somebody has said.
+    pub location: Option<Coordinates>,
     /// Which part of what it says this is.
     pub part: u16,
     /// Of how many.
@@ -90,6 +93,8 @@ impl Frame {
         for number in [self.epoch, self.seq, self.sent, self.targets_hash, self.state_hash] {
             out.extend(number.to_be_bytes());
         }
+        let at = self.location.map_or([f64::NAN; 2], |at| [at.latitude, at.longitude]);
+        at.iter().for_each(|degrees| out.extend(degrees.to_be_bytes()));
         out.extend(self.part.to_be_bytes());
         out.extend(self.parts.to_be_bytes());
         out.extend(u32::try_from(self.votes.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -122,6 +127,8 @@ impl Frame {
         let mut number = || body.take().map(u64::from_be_bytes);
         let (epoch, seq, sent) = (number()?, number()?, number()?);
         let (targets_hash, state_hash) = (number()?, number()?);
+        let mut degrees = || body.take().map(f64::from_be_bytes);
+        let location = Coordinates::new(degrees()?, degrees()?);
         let mut short = || body.take().map(u16::from_be_bytes);
         let (part, parts) = (short()?, short()?);
         let count = usize::try_from(u32::from_be_bytes(body.take()?)).ok()?;
@@ -142,6 +149,7 @@ impl Frame {
             impaired,
             targets_hash,
             state_hash,
+            location,
             part,
             parts,
             votes,
@@ -201,6 +209,7 @@ mod tests {
             impaired: impaired.map(str::to_owned),
             targets_hash: 1,
             state_hash: 2,
+            location: Coordinates::new(50.11, 8.68).filter(|_| votes != 1),
             part: 0,
             parts: 1,
             votes: (0..votes).map(|n| (TargetId(n as u64), vote)).collect(),

@@ -15,6 +15,7 @@
 //! One that has never heard anybody waits 5 s for the first word before it is an island.
 
 mod call;
+mod dissent;
 mod frame;
 mod quorum;
 mod roster;
@@ -26,6 +27,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 pub use call::{CALL_MAX, Call};
+pub use dissent::{Dissent, Turned};
 pub use frame::{Frame, TEXT_MAX};
 pub use quorum::{Ballot, Decision, Quorum, Voter, decide};
 pub use roster::{Count, Presence, Refused, Roster, Seat};
@@ -35,7 +37,7 @@ pub use vote::{Opinion, RoundTrip, Vote};
 
 use super::Falls;
 use crate::model::target_key::hash;
-use crate::model::{TargetId, Time};
+use crate::model::{Coordinates, TargetId, Time};
 use call::Called;
 use roster::{FRESH, GONE};
 
@@ -53,6 +55,8 @@ pub struct Rules {
     pub name: String,
     /// Its group.
     pub group: String,
+    /// Where it is, if somebody has said.
+    pub location: Option<Coordinates>,
     /// Whether it answers DNS, and so looks only where vantages are wanting.
     pub is_node: bool,
     /// How many must agree.
@@ -256,6 +260,7 @@ impl Member {
                 impaired: impaired.clone(),
                 targets_hash,
                 state_hash,
+                location: self.rules.location,
                 part,
                 parts,
                 votes,

@@ -83,7 +83,7 @@ impl Ballot {
         matches!(self, Self::Up | Self::Degraded | Self::Down)
     }
 
-    const fn is_excused(self) -> bool {
+    pub(super) const fn is_excused(self) -> bool {
         matches!(self, Self::Init | Self::Gone | Self::Impaired)
     }
 }

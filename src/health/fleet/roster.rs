@@ -19,7 +19,7 @@ use super::frame::{Frame, part_of};
 use super::quorum::{Ballot, Voter};
 use super::vote::{Opinion, Vote};
 use crate::model::target_key::hash;
-use crate::model::{TargetId, Time};
+use crate::model::{Coordinates, TargetId, Time};
 
 /// A vote counts for so long.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
@@ -84,6 +84,8 @@ pub struct Seat {
     pub targets_hash: u64,
     /// Of what it has come to; 0 when it decides nothing.
     pub state_hash: u64,
+    /// Where it is, if somebody has said.
+    pub location: Option<Coordinates>,
     /// When it was last heard.
     pub heard: Time,
     epoch: u64,
@@ -159,6 +161,7 @@ impl Roster {
             impaired: None,
             targets_hash: 0,
             state_hash: 0,
+            location: None,
             heard: now,
             epoch,
             parts: Vec::new(),
@@ -175,7 +178,7 @@ impl Roster {
         seat.parts[place] = Part { seq, heard: now, votes };
         (seat.group, seat.is_node, seat.impaired) = (frame.group, frame.is_node, frame.impaired);
         (seat.targets_hash, seat.state_hash) = (frame.targets_hash, frame.state_hash);
-        (seat.heard, seat.epoch) = (now, epoch);
+        (seat.location, seat.heard, seat.epoch) = (frame.location, now, epoch);
         Ok(())
     }
 
@@ -207,6 +210,17 @@ impl Roster {
         self.seats.get(name)
     }
 
+    /// Where groups are, by name: each where the first of its members is that says where.
+    #[must_use]
+    pub fn places(&self) -> BTreeMap<String, Coordinates> {
+        let mut places = BTreeMap::new();
+        for Seat { group, location, .. } in self.seats.values() {
+            let Some(location) = location else { continue };
+            places.entry(group.clone()).or_insert(*location);
+        }
+        places
+    }
+
     /// What all that vote on targets bring to the decisions of `now`.
     #[must_use]
     pub fn count_at(&self, now: Time) -> Count<'_> {
@@ -217,13 +231,15 @@ impl Roster {
             let group = groups.binary_search(&&*seat.group).unwrap_or_default();
             (u16::try_from(group).unwrap_or(u16::MAX), seat)
         });
-        Count { seats: seats.collect(), now }
+        Count { seats: seats.collect(), now, groups }
     }
 }
 
 /// The votes of a roster at a moment.
 #[derive(Clone, Debug)]
 pub struct Count<'r> {
+    /// Names of groups, by number.
+    groups: Vec<&'r str>,
     seats: Vec<(u16, &'r Seat)>,
     now: Time,
 }
@@ -238,6 +254,12 @@ impl Count<'_> {
         let (ill, all) = heard
             .fold((0, 0), |(ill, all), (_, seat)| (ill + usize::from(seat.is_excused()), all + 1));
         ill * 2 > all
+    }
+
+    /// The name of a voter's group.
+    #[must_use]
+    pub fn group(&self, number: u16) -> &str {
+        self.groups.get(usize::from(number)).copied().unwrap_or_default()
     }
 
     /// Who votes on a target, and what counts of it. A vantage whose last frame does not name the target is
@@ -285,6 +307,7 @@ mod tests {
             impaired: None,
             targets_hash: 0,
             state_hash: 0,
+            location: None,
             part: 0,
             parts: 1,
             votes: votes.iter().map(vote).collect(),

@@ -11,7 +11,7 @@ fn at(millis: u64) -> (Time, Duration) {
 
 fn member_with(secret: u8, name: &str, is_node: bool) -> Member {
     let (name, group, quorum) = (name.to_owned(), name.to_owned(), Quorum::Majority);
-    let rules = Rules { name, group, is_node, quorum, vantages: 3 };
+    let rules = Rules { name, group, location: None, is_node, quorum, vantages: 3 };
     let (now, unix) = at(0);
     Member::new(rules, Keys::new(&[[secret; KEY_LEN]], "windrose"), now, unix)
 }

@@ -5,3 +5,4 @@ mod aliases;
 mod answers;
 mod expectations;
 mod lookup;
+mod regional;

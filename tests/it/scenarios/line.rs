@@ -24,6 +24,12 @@ pub(super) enum Action {
         endpoint: String,
         verdict: Verdict,
     },
+    /// A group of vantages does not reach endpoints that others reach, or does again.
+    Cut {
+        endpoints: Vec<String>,
+        group: String,
+        is_cut: bool,
+    },
     /// From now on a feed reports this of endpoints, every ten seconds; `None` for nothing any more.
     Report {
         feed: String,
@@ -127,6 +133,8 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
                 Verdict::from_word(word).ok_or_else(|| format!("`{word}` is no verdict"))?;
             Action::Expect { endpoint, verdict }
         }
+        "cut" => read_cut(&mut words, true)?,
+        "mend" => read_cut(&mut words, false)?,
         "report" => read_report(&mut words)?,
         "lookup" => read_look_up(&mut words)?,
         "release" => Action::Release { pool: words.next().to_owned() },
@@ -185,6 +193,18 @@ fn read_probe(words: &mut Words<'_>) -> Result<Action, String> {
         word => parse(word.strip_prefix('x').unwrap_or(word))?,
     };
     Ok(Action::Probe { endpoints, outcome, times })
+}
+
+/// `eu-1 eu-2 from fra`
+fn read_cut(words: &mut Words<'_>, is_cut: bool) -> Result<Action, String> {
+    let mut endpoints = Vec::new();
+    while !words.skip("from") {
+        match words.next() {
+            "" => return Err("it is cut `from` a group of vantages".to_owned()),
+            endpoint => endpoints.push(endpoint.to_owned()),
+        }
+    }
+    Ok(Action::Cut { endpoints, group: words.next().to_owned(), is_cut })
 }
 
 /// `agents l-1 l-2 is 70` or `agents l-1 stops`

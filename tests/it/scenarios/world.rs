@@ -20,8 +20,8 @@ use windrose::geo::{Atlas, Database};
 use windrose::health::Board;
 use windrose::intake::Intake;
 use windrose::model::{
-    EndpointId, Name, Observation, Override, Prefix, RecordType, Report, Said, Target, TargetHost,
-    Time, Zone,
+    Coordinates, DownFrom, EndpointId, Name, Observation, Override, Prefix, Reach, RecordType,
+    Report, Said, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
 };
 use windrose::snapshot::demand::Estimator;
 use windrose::snapshot::explain::{Question, explain};
@@ -33,6 +33,10 @@ use super::line::{Action, Ask, Repeat, Spoken, Step};
 /// How far a share may be off, in percent of all.
 const SHARE_ERROR: f64 = 1.0;
 
+/// Where groups of vantages are.
+const GROUPS: [(&str, f64, f64); 3] =
+    [("fra", 50.11, 8.68), ("iad", 38.95, -77.45), ("sin", 1.35, 103.99)];
+
 /// When scenarios begin, since 1970.
 const START: Duration = Duration::from_secs(1_800_000_000);
 
@@ -43,6 +47,8 @@ pub(super) struct World {
     book: Book,
     /// What each feed reports of endpoints, every ten seconds.
     reports: BTreeMap<(String, String), f64>,
+    /// What groups of vantages do not reach.
+    reach: Reach,
     snapshot: Snapshot,
     dice: Dice,
     now: Time,
@@ -79,7 +85,11 @@ impl World {
         let book = Book::new(Arc::default());
         book.use_hosts(&snapshot.alias_hosts());
         let dice = Dice::new(42).with_pairs(&Arc::new(Pairs::new(42)));
-        Self { intake, loads, estimator, book, reports, snapshot, dice, now: Time::ZERO }
+        let place = |(name, north, east): (&str, f64, f64)| {
+            (name.to_owned(), Coordinates::new(north, east).unwrap())
+        };
+        let reach = Reach { places: GROUPS.map(place).into(), ..Reach::default() };
+        Self { intake, loads, estimator, book, reports, reach, snapshot, dice, now: Time::ZERO }
     }
 
     /// Compiles what has changed, as the publisher does.
@@ -90,7 +100,9 @@ impl World {
         let unix = self.moment().unix;
         let demands = self.estimator.step(&self.snapshot, self.now, unix, &load_of);
         let aliases = self.book.aliases();
+        let reach = self.intake.reach();
         let conditions = Conditions {
+            reach: reach.as_ref(),
             demands: demands.as_ref(),
             aliases: Some(&aliases),
             ..Conditions::new(self.now, &of_target).with_overrides(&overrides)
@@ -229,6 +241,21 @@ impl World {
                 self.compile();
                 if was_frozen { Ok(()) } else { Err("answers were not frozen".to_owned()) }
             }
+            Action::Cut { endpoints, group, is_cut } => {
+                let mut reach = self.reach.clone();
+                for endpoint in endpoints {
+                    for target in self.targets(endpoint)? {
+                        let from = reach.down.entry(target).or_default();
+                        from.retain(|from| from.group != *group);
+                        from.extend(is_cut.then(|| down_from(group, self.now)));
+                    }
+                }
+                reach.down.retain(|_, from| !from.is_empty());
+                self.reach = reach.clone();
+                self.intake.set_reach(if reach.is_whole() { Reach::default() } else { reach });
+                self.compile();
+                Ok(())
+            }
             Action::Ask(ask) => self.ask(ask),
         }
     }
@@ -355,6 +382,18 @@ impl World {
     fn name(&self, ask: &Ask) -> Name {
         Name::parse(&ask.name, &self.snapshot.zones()[0].apex).unwrap()
     }
+}
+
+/// Down from a group, which could say otherwise in ten seconds.
+fn down_from(group: &str, now: Time) -> DownFrom {
+    let health = TargetHealth {
+        is_answering: false,
+        verdict: Verdict::Down,
+        since: now,
+        next_change: Duration::from_secs(10),
+        agreed_by: 1,
+    };
+    DownFrom { group: group.to_owned(), health }
 }
 
 /// The data of a record as a master file has it.

@@ -62,6 +62,7 @@ impl Machine {
         let rules = Rules {
             name: name(number),
             group: ["eu", "us", "ap"][number % 3].to_owned(),
+            location: None,
             is_node,
             quorum: Quorum::Majority,
             vantages: VANTAGES_PER_TARGET,

@@ -31,7 +31,8 @@ impl One {
         let board = Board::of_fleet();
         board.track(targets, Time::ZERO);
         let (name, group) = (name.to_owned(), name.to_owned());
-        let rules = Rules { name, group, is_node: true, quorum: Quorum::Majority, vantages: 3 };
+        let (quorum, location) = (Quorum::Majority, None);
+        let rules = Rules { name, group, location, is_node: true, quorum, vantages: 3 };
         let keys = Keys::new(&[[1; KEY_LEN]], "windrose");
         Self { board, member: Member::new(rules, keys, Time::ZERO, UNIX) }
     }
@@ -51,7 +52,7 @@ impl One {
 
     fn recount(&mut self, secs: u64) -> Vec<String> {
         let recounted = self.board.recount(&mut self.member, Time::from_secs(secs));
-        let told = recounted.into_iter().filter_map(|one| one.transition);
+        let told = recounted.changed.into_iter().filter_map(|one| one.transition);
         told.map(|one| format!("{} {}: {}", one.target.host, one.to, one.why)).collect()
     }
 
@@ -181,4 +182,38 @@ fn what_an_earlier_life_knew_is_no_vote() {
     one.sees(&target, 1, SUCCESS);
     assert_eq!(one.board.votes(|_| true)[0].1.opinion, Opinion::Up);
     assert_eq!(one.verdict(&target), Verdict::Down, "until others say so, too");
+}
+
+#[test]
+fn what_one_group_does_not_reach_is_told_after_a_minute_and_forgotten_on_an_island() {
+    let target = target(1);
+    let mut all = ["a", "b", "c"].map(|name| One::new(name, std::slice::from_ref(&target)));
+    all.iter().for_each(|one| one.sees(&target, 1, SUCCESS));
+    talk(&mut all, 1);
+    all[0].recount(1);
+    let whole = all[0].board.state_hash();
+    all[1].sees(&target, 2, TIMEOUT);
+    let turns = |one: &mut One, secs| {
+        let Recount { turns, reach, changed } =
+            one.board.recount(&mut one.member, Time::from_secs(secs));
+        let told: Vec<String> = turns
+            .into_iter()
+            .map(|Turn { turned, why, .. }| format!("{} {}: {why}", turned.group, turned.is_down))
+            .collect();
+        (told, reach.down.len(), changed.len())
+    };
+    for secs in 2..62 {
+        talk(&mut all, secs);
+        assert_eq!(turns(&mut all[0], secs).0, [""; 0], "after {secs} s");
+    }
+    assert_eq!(all[0].board.state_hash(), whole);
+    talk(&mut all, 62);
+    assert_eq!(turns(&mut all[0], 62), (vec!["b true: 1 of 1 vantage: timeout".to_owned()], 1, 0));
+    assert_eq!(all[0].verdict(&target), Verdict::Up);
+    assert_eq!(all[0].board.entries()[0].down_from, ["b"]);
+    assert_ne!(all[0].board.state_hash(), whole);
+    // It hears nobody for a while: what it knew stays, until it is an island.
+    assert_eq!(turns(&mut all[0], 85), (vec![], 1, 0));
+    // Its own tracker knows how soon the verdict could be another.
+    assert_eq!(turns(&mut all[0], 92), (vec!["b false: ".to_owned()], 0, 1));
 }

@@ -13,7 +13,7 @@ use hickory_proto::rr::RData;
 use windrose::clock::Clock;
 use windrose::model::Time;
 
-use crate::network::NODES;
+use crate::network::{NODES, SERVERS};
 use crate::server::pause;
 
 const PORT: u16 = 53;
@@ -24,7 +24,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 /// How often is looked for answers.
 pub(crate) const LOOK: Duration = Duration::from_millis(2);
 
-/// A socket, from which all nodes are asked.
+/// A socket, from which nodes are asked.
 pub(crate) struct Asker {
     socket: UdpSocket,
     last: u16,
@@ -34,7 +34,7 @@ pub(crate) struct Asker {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Answer {
     pub(crate) id: u16,
-    /// The place of the node in [`NODES`].
+    /// The place of the node in [`SERVERS`].
     pub(crate) node: usize,
     /// Nothing when the response code is not 0.
     pub(crate) addresses: BTreeSet<Ipv4Addr>,
@@ -47,10 +47,10 @@ impl Asker {
         Ok(Self { socket, last: 0 })
     }
 
-    /// Asks a node for the IPv4 addresses of a name; the number of the query.
+    /// Asks a node, by its place in [`SERVERS`], for the IPv4 addresses of a name; the number of the query.
     pub(crate) fn ask(&mut self, node: usize, name: &str) -> io::Result<u16> {
         self.last = self.last.wrapping_add(1);
-        let server = SocketAddr::new(NODES[node].address().into(), PORT);
+        let server = SocketAddr::new(SERVERS[node].address().into(), PORT);
         self.socket.send_to(&query(self.last, name), server)?;
         Ok(self.last)
     }
@@ -64,7 +64,7 @@ impl Asker {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let node = NODES.iter().position(|node| from.ip() == node.address());
+            let node = SERVERS.iter().position(|node| from.ip() == node.address());
             let message = Message::from_vec(&reply[..len]);
             if let (Some(node), Ok(message)) = (node, message) {
                 return Ok(Some(read(node, &message)));
@@ -72,7 +72,7 @@ impl Asker {
         }
     }
 
-    /// The addresses that each node has for a name; none where it has none, or does not answer at once.
+    /// The addresses that each node of the fleet has for a name; none where it has none, or does not answer at once.
     pub(crate) fn addresses(
         &mut self,
         name: &str,
@@ -144,7 +144,7 @@ impl Seen {
     }
 }
 
-/// Both nodes are asked for some names, by turns, as long as this is.
+/// Both nodes of the fleet are asked for some names, by turns, as long as this is.
 pub(crate) struct Watch {
     should_stop: Arc<AtomicBool>,
     thread: JoinHandle<io::Result<Seen>>,

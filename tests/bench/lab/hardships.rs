@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::asking::{Expected, Seen, Watch};
 use crate::endpoints::Manner;
-use crate::kills::{self, Death};
+use crate::kills::{self, Death, FLEET, Series};
 use crate::network::NODES;
 use crate::program::run;
 use crate::server::pause;
@@ -46,7 +46,12 @@ fn is_fine(seen: &Seen) -> bool {
 // ---- Endpoints ----
 
 /// Endpoints that begin to lie or to stall, while others are asked for.
-pub(crate) fn lies(world: &World, liars: &Zone, calm: &Zone) -> io::Result<Vec<Row>> {
+pub(crate) fn lies(
+    world: &World,
+    liars: &Zone,
+    calm: &Zone,
+    tell: &mut impl FnMut(Row),
+) -> io::Result<()> {
     world.until_all_up()?;
     let p99 = |seen: &Seen| {
         let mut took = seen.took.clone();
@@ -57,12 +62,13 @@ pub(crate) fn lies(world: &World, liars: &Zone, calm: &Zone) -> io::Result<Vec<R
     pause(PEACE);
     let before = watch.stop()?;
     let watch = Watch::start(expected(calm, false), RATE, world.clock)?;
-    let mut rows = Vec::new();
     for manner in [Manner::Stalling, Manner::Dripping, Manner::Endless, Manner::Garbled] {
         // Three intervals and a timeout.
-        let bar = Bar::Max(Duration::from_secs(32));
-        let what = format!("an endpoint turned {manner:?}").to_lowercase();
-        rows.push(kills::series(world, liars, Death::Manner(manner), &what, bar)?);
+        let bar = Some(Bar::Max(Duration::from_secs(32)));
+        let what = &format!("an endpoint turned {manner:?}").to_lowercase();
+        let death = Death::Manner(manner);
+        let series = Series { zone: liars, death, nodes: &FLEET, what, bar };
+        tell(kills::play(world, series)?);
         world.until_all_up()?;
     }
     let during = watch.stop()?;
@@ -75,8 +81,8 @@ pub(crate) fn lies(world: &World, liars: &Zone, calm: &Zone) -> io::Result<Vec<R
         told(&during)
     );
     let bar = Some("p99 5 ms more at most".to_owned());
-    rows.push(Row { what: "… and answers meanwhile".to_owned(), told, bar, is_met });
-    Ok(rows)
+    tell(Row { what: "… and answers meanwhile".to_owned(), told, bar, is_met });
+    Ok(())
 }
 
 /// An endpoint that dies and comes back every two seconds.

@@ -1,7 +1,7 @@
 //! How long it takes from the death of an endpoint to the first answer that leads elsewhere.
 //!
-//! Many endpoints are killed one after the other, each at its own moment of its interval, and while it is not
-//! over both nodes are asked for its name every 50 ms.
+//! Many endpoints are killed one after the other, each at its own moment of its interval, and until it has led
+//! elsewhere each node is asked for its name every 50 ms.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -13,7 +13,7 @@ use windrose::model::Time;
 use crate::asking::{Answer, Asker, LOOK};
 use crate::chance::Chance;
 use crate::endpoints::Manner;
-use crate::network::{Fault, NODES};
+use crate::network::Fault;
 use crate::server::pause;
 use crate::table::{Bar, Row, at_most};
 use crate::world::World;
@@ -26,6 +26,11 @@ const GAP: Duration = Duration::from_millis(300);
 const ASK: Duration = Duration::from_millis(50);
 /// What has not been noticed so long after the last death is not.
 const GIVEN_UP: Duration = Duration::from_secs(40);
+
+/// The nodes of the fleet.
+pub(crate) const FLEET: [usize; 2] = [0, 1];
+/// The node without one.
+pub(crate) const ALONE: [usize; 1] = [2];
 
 /// How endpoints die.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +71,7 @@ struct Victim {
     due: Time,
     died: Option<Time>,
     /// How long it took, at each node.
-    moved: [Option<Duration>; NODES.len()],
+    moved: Vec<Option<Duration>>,
 }
 
 impl Victim {
@@ -75,14 +80,22 @@ impl Victim {
     }
 }
 
-/// Kills all endpoints of a zone, and revives each once both nodes have noticed.
-pub(crate) fn series(
-    world: &World,
-    zone: &Zone,
-    death: Death,
-    what: &str,
-    bar: Bar,
-) -> io::Result<Row> {
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Series<'s> {
+    /// Whose endpoints die.
+    pub(crate) zone: &'s Zone,
+    pub(crate) death: Death,
+    /// The nodes that are asked, by their places in [`SERVERS`](crate::network::SERVERS).
+    pub(crate) nodes: &'s [usize],
+    /// For the table.
+    pub(crate) what: &'s str,
+    pub(crate) bar: Option<Bar>,
+}
+
+/// Kills all endpoints of a zone, and revives each once all nodes have noticed.
+pub(crate) fn play(world: &World, series: Series<'_>) -> io::Result<Row> {
+    let Series { zone, death, nodes, what, bar } = series;
     let mut asker = Asker::new()?;
     let mut chance = Chance(u64::from(zone.network[2]));
     let start = world.clock.now();
@@ -94,7 +107,7 @@ pub(crate) fn series(
                 address: zone.address(n),
                 due: start + GAP * u32::from(n) + jitter,
                 died: None,
-                moved: [None; NODES.len()],
+                moved: vec![None; nodes.len()],
             }
         })
         .collect();
@@ -111,16 +124,17 @@ pub(crate) fn series(
         if now >= next_ask {
             next_ask = now + ASK;
             for (n, victim) in victims.iter().enumerate().filter(|(_, victim)| victim.is_open()) {
-                for node in 0..NODES.len() {
-                    asked.insert(asker.ask(node, &victim.name)?, n);
+                for node in nodes {
+                    asked.insert(asker.ask(*node, &victim.name)?, n);
                 }
             }
         }
         while let Some(Answer { id, node, addresses }) = asker.hear()? {
             let Some(victim) = asked.remove(&id).map(|n| &mut victims[n]) else { continue };
-            let (Some(died), None) = (victim.died, victim.moved[node]) else { continue };
+            let place = nodes.iter().position(|asked| *asked == node).unwrap_or_default();
+            let (Some(died), None) = (victim.died, victim.moved[place]) else { continue };
             if addresses == BTreeSet::from([STAND_IN]) {
-                victim.moved[node] = Some(world.clock.now().since(died));
+                victim.moved[place] = Some(world.clock.now().since(died));
                 if !victim.is_open() {
                     death.end(world, victim.address)?;
                 }
@@ -134,14 +148,14 @@ pub(crate) fn series(
         death.end(world, victim.address)?;
     }
     let mut times: Vec<Duration> =
-        victims.iter().flat_map(|victim| victim.moved).flatten().collect();
+        victims.iter().flat_map(|victim| &victim.moved).flatten().copied().collect();
     times.sort_unstable();
-    let unnoticed = victims.len() * NODES.len() - times.len();
+    let unnoticed = victims.len() * nodes.len() - times.len();
     let told = format!(
         "{} kills: {}; {unnoticed} not noticed, {odd} odd answers",
         victims.len(),
         at_most(&times)
     );
-    let is_met = bar.is_met(&times) && unnoticed == 0 && odd == 0;
-    Ok(Row { what: what.to_owned(), told, bar: Some(bar.to_string()), is_met })
+    let is_met = bar.is_none_or(|bar| bar.is_met(&times)) && unnoticed == 0 && odd == 0;
+    Ok(Row { what: what.to_owned(), told, bar: bar.map(|bar| bar.to_string()), is_met })
 }

@@ -11,7 +11,9 @@
 //! | part | what is done |
 //! |---|---|
 //! | `kills` | 200 endpoints die of each: refused, blackhole, unreachable; the time to the first other answer |
-//! | `vantages` | one of three is cut off, cut off from endpoints alone, stopped, starved: 20 times each |
+//! | `alone` | the same at a node without a fleet, by probes every 5 s |
+//! | `cut`, `blind`, `stopped`, `starved` | one of three vantages, 20 times: without any network, without endpoints, |
+//! |   | standing still, with 2 % of a processor |
 //! | `broker` | it is away for a minute, and comes back with all, and with its data rolled back |
 //! | `versions` | a bad version of the zone files that leads to canaries, and old versions again |
 //! | `lies` | endpoints stall, drip, never end, or say what is not HTTP |
@@ -54,7 +56,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use engine::Return;
-use kills::Death;
+use kills::{ALONE, Death, FLEET, Series};
 use namespace::run_inside;
 use table::{Bar, Row};
 use vantages::Suffering;
@@ -87,7 +89,11 @@ struct Options {
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     Kills,
-    Vantages,
+    Alone,
+    Cut,
+    Blind,
+    Stopped,
+    Starved,
     Broker,
     Versions,
     Lies,
@@ -131,31 +137,42 @@ fn play(options: &Options, directory: &Path) -> io::Result<bool> {
         is_fine &= row.is_met;
     };
     if wants(Part::Kills) {
-        // Checks as they are when a zone file says nothing: interval 10 s, timeout 2 s, rise 3, fall 3.
-        let (quick, slow) = (Duration::from_millis(5500), Duration::from_secs(9));
-        let deaths = [
-            (Death::Refused, "refused", quick),
-            (Death::Blackhole, "blackhole", slow),
-            (Death::Unreachable, "unreachable", quick),
+        let kills = [
+            ("refused", "", Death::Refused, Some(5500)),
+            // Behind no delay the refusal comes before `connect` has returned, and Linux goes by the second.
+            ("unreachable", "", Death::Unreachable, None),
+            ("blackhole", "timeout = \"1s\"", Death::Blackhole, Some(9000)),
+            // By the default timeout, 2 s.
+            ("blackhole-2s", "", Death::Blackhole, None),
         ];
-        let of = |third, (_, word, _): &(_, &str, _)| {
-            Zone::new(&format!("{word}.test"), "", [198, 18, third], 200)
-        };
-        let zones: Vec<Zone> = (1..).zip(&deaths).map(|(third, death)| of(third, death)).collect();
-        world.begin(&zones)?;
-        for ((death, word, max), zone) in deaths.into_iter().zip(&zones) {
-            tell(kills::series(&world, zone, death, &format!("killed: {word}"), Bar::P99(max))?);
-        }
+        play_kills(&mut world, &kills, &FLEET, &mut tell)?;
+    }
+    if wants(Part::Alone) {
+        let kills = [
+            ("alone-refused", "interval = \"5s\"", Death::Refused, Some(8000)),
+            (
+                "alone-blackhole",
+                "interval = \"5s\"\ntimeout = \"1s\"",
+                Death::Blackhole,
+                Some(8000),
+            ),
+        ];
+        play_kills(&mut world, &kills, &ALONE, &mut tell)?;
     }
     let calm = Zone::new("calm.test", QUICK, [198, 18, 10], 40);
-    let zones = [Zone::new("liars.test", "", [198, 18, 11], 20), calm.clone()];
-    if options.only != [Part::Kills] {
+    let zones = [Zone::new("liars.test", "flap-damping = false", [198, 18, 11], 20), calm.clone()];
+    let is_over = |part: &Part| matches!(part, Part::Kills | Part::Alone);
+    if options.only.is_empty() || !options.only.iter().all(is_over) {
         world.begin(&zones)?;
     }
-    if wants(Part::Vantages) {
-        for suffering in Suffering::ALL {
-            tell(vantages::series(&world, &calm, suffering)?);
-        }
+    let sufferings = [
+        (Part::Cut, Suffering::Cut),
+        (Part::Blind, Suffering::Blind),
+        (Part::Stopped, Suffering::Stopped),
+        (Part::Starved, Suffering::Starved),
+    ];
+    for (_, suffering) in sufferings.into_iter().filter(|(part, _)| wants(*part)) {
+        tell(vantages::series(&world, &calm, suffering)?);
     }
     if wants(Part::Broker) {
         for back in [Return::Whole, Return::RolledBack] {
@@ -168,7 +185,7 @@ fn play(options: &Options, directory: &Path) -> io::Result<bool> {
         tell(versions::old(&world, &zones)?);
     }
     if wants(Part::Lies) {
-        hardships::lies(&world, &zones[0], &calm)?.into_iter().for_each(&mut tell);
+        hardships::lies(&world, &zones[0], &calm, &mut tell)?;
     }
     if wants(Part::Outages) {
         tell(hardships::flapping(&world, &calm, QUICK_RISE)?);
@@ -179,4 +196,32 @@ fn play(options: &Options, directory: &Path) -> io::Result<bool> {
     }
     println!("{}", if is_fine { "all bars met" } else { "a bar was MISSED" });
     Ok(is_fine)
+}
+
+/// A series of deaths: its word, how endpoints are checked, how they die, and the 99th percentile that may be,
+/// in milliseconds.
+type Kill = (&'static str, &'static str, Death, Option<u64>);
+
+/// Plays each with 200 endpoints of its own.
+fn play_kills(
+    world: &mut World,
+    kills: &[Kill],
+    nodes: &[usize],
+    tell: &mut impl FnMut(Row),
+) -> io::Result<()> {
+    let zone = |(third, (word, check, ..)): (u8, &Kill)| {
+        Zone::new(&format!("{word}.test"), check, [198, 18, third], 200)
+    };
+    let zones: Vec<Zone> = (1..).zip(kills).map(zone).collect();
+    if nodes == ALONE {
+        world.begin_alone(&zones)?;
+    } else {
+        world.begin(&zones)?;
+    }
+    for ((word, _, death, max), zone) in kills.iter().zip(&zones) {
+        let what = &format!("killed: {word}");
+        let bar = max.map(|max| Bar::P99(Duration::from_millis(max)));
+        tell(kills::play(world, Series { zone, death: *death, nodes, what, bar })?);
+    }
+    Ok(())
 }

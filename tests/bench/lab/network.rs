@@ -7,7 +7,8 @@
 //! node-2 .3.2 ────┼── router, the lab, 10.0.N.1 ──┘
 //! fra-1 .4.2 ─────┤
 //! iad-1 .5.2 ─────┤
-//! sin-1 .6.2 ─────┘
+//! sin-1 .6.2 ─────┤
+//! alone .8.2 ─────┘
 //! ```
 //! What is lost without a word is a `blackhole` route on the router: on the machine that sends, such a route
 //! would be an error at once. Kernels as small as ours have no `netem`, so nothing is delayed.
@@ -42,9 +43,14 @@ pub(crate) const VANTAGES: [Machine; 3] = [
 ];
 pub(crate) const ENDPOINT_HOST: Machine = Machine { name: "endpoints", number: 7 };
 
+/// A node without a fleet.
+pub(crate) const ALONE: Machine = Machine { name: "alone", number: 8 };
+/// All that answer DNS.
+pub(crate) const SERVERS: [Machine; 3] = [NODES[0], NODES[1], ALONE];
+
 /// All machines.
 pub(crate) fn machines() -> impl Iterator<Item = Machine> {
-    [NATS].into_iter().chain(NODES).chain(VANTAGES).chain([ENDPOINT_HOST])
+    [NATS].into_iter().chain(SERVERS).chain(VANTAGES).chain([ENDPOINT_HOST])
 }
 
 impl Machine {

@@ -38,8 +38,6 @@ pub(crate) enum Suffering {
 }
 
 impl Suffering {
-    pub(crate) const ALL: [Self; 4] = [Self::Cut, Self::Blind, Self::Stopped, Self::Starved];
-
     const fn word(self) -> &'static str {
         match self {
             Self::Cut => "cut off",
@@ -87,7 +85,7 @@ pub(crate) fn series(world: &World, zone: &Zone, suffering: Suffering) -> io::Re
     let expected = |n| Expected { name: zone.name(n), addresses: vec![zone.address(n)] };
     let watch = Watch::start((0..zone.count).map(expected).collect(), RATE, world.clock)?;
     let mut chance = Chance(suffering as u64);
-    let mut impaired = 0;
+    let doubts_before = doubts(world)?;
     for time in 0..TIMES {
         let vantage = VANTAGES[time as usize % VANTAGES.len()];
         let millis = match time % LONG_EACH {
@@ -95,13 +93,13 @@ pub(crate) fn series(world: &World, zone: &Zone, suffering: Suffering) -> io::Re
             _ => 3_000 + u64::from(chance.next_u32() % 6_000),
         };
         suffering.last(world, vantage, Duration::from_millis(millis))?;
-        impaired += u32::from(is_impaired(world, vantage)?);
         world.until_all_up()?;
     }
     let seen = watch.stop()?;
     let changed = changed_since(world, start)?;
+    let doubts = doubts(world)? - doubts_before;
     let told = format!(
-        "{TIMES} times: {changed} verdicts changed; {impaired} times it told that it does not trust itself; \
+        "{TIMES} times: {changed} verdicts changed; {doubts} times it did not trust itself; \
          of {} answers {} other, {} empty, {} lost",
         seen.asked,
         seen.other,
@@ -113,15 +111,10 @@ pub(crate) fn series(world: &World, zone: &Zone, suffering: Suffering) -> io::Re
     Ok(Row { what: format!("a vantage {}", suffering.word()), told, bar, is_met })
 }
 
-/// Whether the first node holds a vantage for one that does not trust itself.
-fn is_impaired(world: &World, vantage: Machine) -> io::Result<bool> {
-    let status = world.statuses()?.remove(0);
-    let vantages = status["fleet"]["vantages"].as_array().cloned().unwrap_or_default();
-    let is_so = |one: &Value| {
-        one["name"] == vantage.name
-            && one["state"].as_str().is_some_and(|state| state.starts_with("impaired"))
-    };
-    Ok(vantages.iter().any(is_so))
+/// How often vantages have told in their logs that they do not trust themselves.
+fn doubts(world: &World) -> io::Result<usize> {
+    let logs = VANTAGES.into_iter().map(|vantage| world.log(vantage));
+    logs.map(|log| Ok(log?.matches("does not trust itself").count())).sum()
 }
 
 /// How many verdicts of the nodes, taken together, are younger than that.

@@ -15,9 +15,8 @@ use serde_json::Value;
 use windrose::clock::Clock;
 use windrose::model::Time;
 
-use crate::asking::Asker;
 use crate::endpoints::{Endpoints, Manner};
-use crate::network::{ENDPOINT_HOST, Machine, NATS, NODES, VANTAGES, lay_files, lay_wires};
+use crate::network::{ALONE, ENDPOINT_HOST, Machine, NATS, NODES, VANTAGES, lay_files, lay_wires};
 use crate::program::run;
 use crate::programs::find_program;
 use crate::server::{Server, pause};
@@ -66,6 +65,25 @@ impl World {
         }
         self.push(zones)?;
         self.until_all_up()
+    }
+
+    /// Starts a node without a fleet, by the server file that every node may begin with, and waits until all
+    /// is well with `zones`.
+    pub(crate) fn begin_alone(&mut self, zones: &[Zone]) -> io::Result<()> {
+        for address in zones.iter().flat_map(Zone::addresses) {
+            self.endpoints.set(address, Some(Manner::Good))?;
+        }
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/windrose.toml");
+        let config = self.config_of(ALONE);
+        zones::write(&config.join("zones"), zones)?;
+        fs::create_dir_all(self.state_of(ALONE))?;
+        fs::copy(shipped, config.join("windrose.toml"))?;
+        self.start_member(ALONE)?;
+        self.until("all is well", |world| {
+            let Ok(status) = world.status(ALONE) else { return Ok(false) };
+            let targets = status["targets"].as_array().map_or(&[][..], Vec::as_slice);
+            Ok(!targets.is_empty() && targets.iter().all(|target| target["verdict"] == "up"))
+        })
     }
 
     fn of(&self, machine: Machine) -> PathBuf {
@@ -170,7 +188,7 @@ impl World {
     }
 
     fn start_member(&mut self, machine: Machine) -> io::Result<()> {
-        let is_node = NODES.contains(&machine);
+        let is_node = !VANTAGES.contains(&machine);
         let arguments: &[&str] = if is_node { &["serve"] } else { &["probe", "--agent"] };
         let command = self.windrose(machine, arguments)?;
         let server = Server::start(machine.name, command, &self.directory)?;
@@ -275,11 +293,16 @@ impl World {
 
     /// Pushes zone files, and waits until both nodes serve them.
     pub(crate) fn push(&self, zones: &[Zone]) -> io::Result<()> {
-        must(self.try_push(zones, "windrose.toml")?)?;
-        let last = zones.last().and_then(|zone| zone.names().last()).unwrap_or_default();
-        let mut asker = Asker::new()?;
-        self.until("nodes serve what was pushed", |_| {
-            Ok(asker.addresses(&last)?.iter().all(|addresses| !addresses.is_empty()))
+        let (text, is_done) = self.try_push(zones, "windrose.toml")?;
+        let published =
+            text.lines().find_map(|line| line.strip_prefix("version ")?.split(' ').next());
+        let published: Option<u64> = published.and_then(|version| version.parse().ok());
+        must((text, is_done))?;
+        // Without one, nothing has changed.
+        let Some(published) = published else { return Ok(()) };
+        self.until("nodes serve what was pushed", |world| {
+            let statuses = world.statuses()?;
+            Ok(statuses.iter().all(|status| status["fleet"]["zones"].as_u64() == Some(published)))
         })
     }
 }

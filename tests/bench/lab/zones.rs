@@ -41,10 +41,6 @@ impl Zone {
         Ipv4Addr::new(first, second, third, n)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
-        (0..self.count).map(|n| self.name(n))
-    }
-
     /// All that its zone file names.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         (0..self.count).map(|n| self.address(n)).chain([STAND_IN])

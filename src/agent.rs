@@ -78,7 +78,8 @@ impl Agent {
         let task = fleet::Task::new(fleet.clone(), &settings, Arc::clone(&intake), pipe, wishes);
         let prober = Prober::new(clock)
             .with_programs(programs(&place, config))
-            .with_denied(Denied::new(config));
+            .with_denied(Denied::new(config))
+            .with_heartbeats(fleet.heartbeats());
         let seen = Arc::clone(&intake);
         let limits = Limits::new(&config.fixed.probe);
         let schedule = Schedule::new(prober, limits, move |observation| seen.observe(&observation));

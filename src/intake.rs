@@ -260,7 +260,10 @@ impl Intake {
             ProbeOutcome::Success(_) | ProbeOutcome::Flawed(..) => &self.counters.successes,
             ProbeOutcome::Failure(_) => &self.counters.failures,
             ProbeOutcome::LocalError(error) => {
-                self.log_local_error(observation, error);
+                // That nobody has reported yet is no trouble of ours.
+                if error != LocalError::Unheard {
+                    self.log_local_error(observation, error);
+                }
                 if error.is_scarcity() {
                     self.counters.scarcities.fetch_add(1, Ordering::Relaxed);
                 }

@@ -216,11 +216,11 @@ pub fn judge_targets(config: &ServerConfig, zones: &[Arc<Zone>], report: &mut Re
         for (place, endpoint) in zone.endpoints.iter().enumerate() {
             let targets = zone.targets_of(EndpointId::new(place)).probed();
             let reason = |target: &Target| match target.host {
-                TargetHost::Address(address) => {
+                TargetHost::Address(address) if target.spec.kind.is_asked() => {
                     let address = SocketAddr::new(address, target.spec.port);
                     Some((address.ip(), denied.reason(address)?))
                 }
-                TargetHost::Name(_) => None,
+                TargetHost::Address(_) | TargetHost::Name(_) => None,
             };
             let Some((address, reason)) = targets.iter().find_map(reason) else { continue };
             let pool = &zone.pools[endpoint.pool.index()].name;

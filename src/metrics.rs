@@ -293,11 +293,12 @@ mod tests {
             FailureReason::Protocol,
             FailureReason::Resolve,
             FailureReason::Success,
+            FailureReason::Missing,
         ] {
             metrics.count_probe(ProbeOutcome::Failure(reason));
         }
         let text = metrics.render();
-        for (outcome, count) in PROBES.iter().zip([1, 1, 16, 1]) {
+        for (outcome, count) in PROBES.iter().zip([1, 1, 17, 1]) {
             let line = format!("windrose_probes_total{{outcome=\"{outcome}\"}} {count}\n");
             assert!(text.contains(&line), "{line}");
         }

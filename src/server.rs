@@ -319,6 +319,8 @@ impl Node {
             intake.board().set_records(records_of(loaded.snapshot.zones()));
         }
         let fleet_of = fleet.clone();
+        let heartbeats = fleet.as_ref().map_or_else(Arc::default, Fleet::heartbeats);
+        let prober = prober.with_heartbeats(Arc::clone(&heartbeats));
         let watcher =
             Watcher { intake: &intake, loads: &loads, metrics: &metrics, fleet: fleet_of };
         let schedule = first_verdicts(config, &loaded, &watcher, &book, prober, &recalled).await;
@@ -363,6 +365,7 @@ impl Node {
             aliases: Arc::clone(&book),
             metrics: Arc::clone(&metrics),
             fleet: fleet.clone(),
+            heartbeats,
             clock,
         };
         let admin = spawn_admin(bound.admin, &admin)?;

@@ -13,13 +13,15 @@
 //! | `POST /v1/release` [`ReleaseRequest`] | the pool that waited, as [`WaitingReport`] |
 //! | `GET /v1/load` | [`SplitReport`]s: what is split by load, and how |
 //! | `POST /v1/load` [`Push`](crate::feed::Push) | takes a report of load: [`Told`] |
+//! | `POST /v1/heartbeat` [`Heartbeat`] | [`HeartbeatTaken`]: an endpoint has reported; with its token, if it has one |
 //! | `GET /metrics` | Prometheus text |
 //!
-//! It asks for no token and is not for the open network: what it tells is no secret to who may reach it,
-//! and what changes something it takes on loopback addresses only. Errors are `{"error": "…"}` with a
+//! It asks for no token but of endpoints that report, and is not for the open network: what it tells is no
+//! secret to who may reach it, and what else changes something it takes on loopback addresses only. Errors are `{"error": "…"}` with a
 //! fitting status.
 
 mod fleet;
+mod heartbeats;
 mod loads;
 mod operators;
 mod status;
@@ -38,6 +40,7 @@ use tokio::net::TcpListener;
 use tracing::error;
 
 pub use fleet::{FleetReport, VantageReport, VoteReport};
+pub use heartbeats::{Heartbeat, HeartbeatTaken};
 pub use loads::{PartReport, SplitReport, Told};
 pub use operators::{
     AuthorQuery, OperatorsReport, OverrideReport, OverrideRequest, ReleaseRequest, SaidReport,
@@ -53,6 +56,7 @@ use crate::intake::Intake;
 use crate::listen::Current;
 use crate::metrics::Metrics;
 use crate::model::{Name, Prefix, RecordType};
+use crate::probe::Heartbeats;
 use crate::snapshot::Snapshot;
 use crate::snapshot::explain::{Explanation, Question, explain};
 
@@ -71,6 +75,8 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// The fleet that this node is one of, if it is.
     pub fleet: Option<Fleet>,
+    /// What endpoints report.
+    pub heartbeats: Arc<Heartbeats>,
     /// The time, for ages.
     pub clock: Clock,
 }
@@ -96,6 +102,7 @@ impl Admin {
             .route("/v1/explain", get(get_explain))
             .route("/metrics", get(get_metrics))
             .merge(loads::telling())
+            .merge(heartbeats::router(is_loopback))
             .merge(operators::router(is_loopback))
             .with_state(self.state);
         if let Err(error) = axum::serve(listener, router).await {

@@ -187,7 +187,7 @@ async fn guard(State(is_loopback): State<bool>, request: Request, next: Next) ->
     next.run(request).await
 }
 
-fn is_for_an_address(headers: &HeaderMap) -> bool {
+pub(super) fn is_for_an_address(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
     let is_address = |host: &str| {
         host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || host == "localhost"

@@ -11,7 +11,7 @@ use super::operators::{self, OperatorsReport};
 use crate::alias::HostStatus;
 use crate::health::{CalculatedStatus, TargetStatus};
 use crate::model::health::ProbeOutcome;
-use crate::model::{Time, Verdict, Zone};
+use crate::model::{CheckKind, Time, Verdict, Zone};
 use crate::probe::Reading;
 use crate::snapshot::Snapshot;
 use crate::steer::capacity::PoolLoad;
@@ -213,7 +213,9 @@ fn alias_reports(state: &AdminState, snapshot: &Snapshot, now: Time) -> Vec<Alia
 }
 
 fn target_report(status: &TargetStatus, endpoints: Vec<String>, now: Time) -> TargetReport {
+    let is_told = matches!(status.target.spec.kind, CheckKind::Heartbeat(_));
     let last = status.last.map(|(_, outcome)| match outcome {
+        ProbeOutcome::Success(_) if is_told => "reported".to_owned(),
         ProbeOutcome::Success(took) => format!("{:.1} ms", took.as_secs_f64() * 1e3),
         ProbeOutcome::Flawed(took, flaw) => format!("{:.1} ms, {flaw}", took.as_secs_f64() * 1e3),
         ProbeOutcome::Failure(reason) => reason.to_string(),

@@ -345,6 +345,9 @@ fn asks(kind: &CheckKind) -> String {
             format!("the program {program}{}", quoted.collect::<String>())
         }
         CheckKind::Icmp => "an ICMP echo request, twice if need be".to_owned(),
+        CheckKind::Heartbeat(_) => {
+            "nobody: endpoints report to running nodes, whose `status` tells of it".to_owned()
+        }
         CheckKind::Fixed(_) => "nobody".to_owned(),
         CheckKind::Calculated(Formula { members, .. }) => {
             let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
@@ -391,6 +394,7 @@ fn expects(kind: &CheckKind) -> String {
         CheckKind::Grpc(_) => "SERVING".to_owned(),
         CheckKind::Exec(_) => "exit status 0".to_owned(),
         CheckKind::Icmp => "the reply".to_owned(),
+        CheckKind::Heartbeat(check) => format!("a report within {:?}", check.period),
         CheckKind::Fixed(verdict) => format!("nothing: it is {verdict}"),
         CheckKind::Calculated(formula) => formula.to_string(),
     }

@@ -32,6 +32,8 @@ pub(super) const KEYS: Keys = Keys {
         "tls",
         "service",
         "command",
+        "period",
+        "token",
         "verdict",
         "all",
         "any",
@@ -55,6 +57,8 @@ pub(super) const KEYS: Keys = Keys {
     unbuilt: &["quorum"],
 };
 
+/// The shortest and the longest time between two looks at what was reported.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// `slow`, when nothing is.
 const NEVER: &str = "never";
@@ -88,6 +92,15 @@ fn read_spec(table: &Table<'_>, apex: &Name, files: &dyn ZoneFiles) -> CheckSpec
             refuse_probing(table, kind);
             return spec;
         }
+        if let CheckKind::Heartbeat(check) = &spec.kind {
+            refuse_probing(table, kind);
+            // The period is what counts; how often it is looked is nobody's matter.
+            spec.interval = (check.period / 4).clamp(LOOKS[0], LOOKS[1]);
+            spec.timeout = spec.interval;
+            (spec.rise, spec.fall, spec.slow) = (NonZeroU8::MIN, NonZeroU8::MIN, None);
+            read_counts(table, &mut spec);
+            return spec;
+        }
         spec.port = read_port(table, kind);
         if let Some(verify) = spec.kind.verifies() {
             spec.tls = check_tls::read(table, verify, files);
@@ -96,12 +109,16 @@ fn read_spec(table: &Table<'_>, apex: &Name, files: &dyn ZoneFiles) -> CheckSpec
     let intervals = MILLISECOND * 100..=Duration::from_secs(3600);
     table.read_into("interval", &mut spec.interval, |value| value.duration(intervals));
     spec.timeout = read_timeout(table, spec.timeout, spec.interval);
-    table.read_into("rise", &mut spec.rise, count);
-    table.read_into("fall", &mut spec.fall, count);
+    read_counts(table, &mut spec);
     table.read_into("invert", &mut spec.invert, Value::boolean);
     spec.slow = if spec.invert { refuse_quality(table) } else { read_slow(table) };
-    table.read_into("flap-damping", &mut spec.damping, Value::boolean);
     spec
+}
+
+fn read_counts(table: &Table<'_>, spec: &mut CheckSpec) {
+    table.read_into("rise", &mut spec.rise, count);
+    table.read_into("fall", &mut spec.fall, count);
+    table.read_into("flap-damping", &mut spec.damping, Value::boolean);
 }
 
 /// What counts as slow; nothing if the zone file says so.
@@ -134,7 +151,9 @@ fn refuse_quality(table: &Table<'_>) -> Option<Slow> {
 fn read_port(table: &Table<'_>, kind: Kind) -> u16 {
     let written = table.get("port").map(|value| value.short(1..=u16::MAX));
     match (written, kind) {
-        (None, Kind::Exec) | (_, Kind::Icmp | Kind::Fixed | Kind::Calculated) => 0,
+        (None, Kind::Exec) | (_, Kind::Icmp | Kind::Heartbeat | Kind::Fixed | Kind::Calculated) => {
+            0
+        }
         (Some(port), _) => port.unwrap_or_default(),
         (None, Kind::Http) => 80,
         (None, Kind::Https | Kind::Tls) => 443,
@@ -175,6 +194,7 @@ pub(super) fn warn_unnamed((key, value): (Key<'_>, Value<'_>), check: &Check, is
         | CheckKind::Dns(_)
         | CheckKind::Exec(_)
         | CheckKind::Icmp
+        | CheckKind::Heartbeat(_)
         | CheckKind::Fixed(_)
         | CheckKind::Calculated(_) => false,
     };

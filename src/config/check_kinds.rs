@@ -3,13 +3,14 @@
 //! A key that means nothing in a kind is an error there: it would be taken for a promise.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 
 use super::reader::{Keys, Table, Value};
 use super::text;
 use crate::model::check::{
-    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
 };
 use crate::model::formula::Formula;
 use crate::model::{CheckKind, Name, RecordType, Verdict};
@@ -34,6 +35,7 @@ pub(super) enum Kind {
     Grpc,
     Exec,
     Icmp,
+    Heartbeat,
     Fixed,
     Calculated,
 }
@@ -46,7 +48,7 @@ impl Kind {
 }
 
 /// All kinds with their words.
-pub(super) const KINDS: [(&str, Kind); 11] = [
+pub(super) const KINDS: [(&str, Kind); 12] = [
     ("tcp", Kind::Tcp),
     ("udp", Kind::Udp),
     ("tls", Kind::Tls),
@@ -56,10 +58,11 @@ pub(super) const KINDS: [(&str, Kind); 11] = [
     ("grpc", Kind::Grpc),
     ("exec", Kind::Exec),
     ("icmp", Kind::Icmp),
+    ("heartbeat", Kind::Heartbeat),
     ("fixed", Kind::Fixed),
     ("calculated", Kind::Calculated),
 ];
-pub(super) const KINDS_UNBUILT: [&str; 2] = ["heartbeat", "smtp"];
+pub(super) const KINDS_UNBUILT: [&str; 1] = ["smtp"];
 
 /// A key and the kinds in which it means something.
 type OwnKey = (&'static str, &'static [Kind]);
@@ -71,7 +74,7 @@ const WITH_PORT: [Kind; 8] =
 /// What may be over TLS.
 const WITH_TLS: [Kind; 3] = [Kind::Tls, Kind::Https, Kind::Grpc];
 
-const OWN_KEYS: [OwnKey; 25] = [
+const OWN_KEYS: [OwnKey; 27] = [
     ("port", &WITH_PORT),
     ("method", &[Kind::Http, Kind::Https]),
     ("path", &[Kind::Http, Kind::Https]),
@@ -89,6 +92,8 @@ const OWN_KEYS: [OwnKey; 25] = [
     ("tls", &[Kind::Grpc]),
     ("service", &[Kind::Grpc]),
     ("command", &[Kind::Exec]),
+    ("period", &[Kind::Heartbeat]),
+    ("token", &[Kind::Heartbeat]),
     ("verdict", &[Kind::Fixed]),
     ("all", &[Kind::Calculated]),
     ("any", &[Kind::Calculated]),
@@ -136,6 +141,7 @@ pub(super) fn read_kind(table: &Table<'_>, kind: Kind, apex: &Name) -> CheckKind
         Kind::Grpc => CheckKind::Grpc(read_grpc(table)),
         Kind::Exec => CheckKind::Exec(read_exec(table)),
         Kind::Icmp => CheckKind::Icmp,
+        Kind::Heartbeat => CheckKind::Heartbeat(read_heartbeat(table)),
         Kind::Fixed => CheckKind::Fixed(read_verdict(table)),
         // Its members may be defined further down.
         Kind::Calculated => CheckKind::Calculated(Formula::default()),
@@ -157,12 +163,13 @@ fn refuse_others(table: &Table<'_>, kind: Kind, own: &[OwnKey]) {
     }
 }
 
-/// How probes are made and counted means nothing where there are none.
+/// How probes are made and counted means nothing where there are none, or where nobody is asked.
 pub(super) fn refuse_probing(table: &Table<'_>, kind: Kind) {
-    for key in PROBING_KEYS {
+    let keys = if kind.is_probed() { &PROBING_KEYS[..ASKING_KEYS] } else { &PROBING_KEYS };
+    for key in keys.iter().copied() {
         let Some(value) = table.get(key) else { continue };
         let message = format!("`{key}` means nothing in a check of kind `{}`", word_of(kind));
-        value.push(value.error(message).hint("remove it: nothing is probed"));
+        value.push(value.error(message).hint("remove it: nobody is asked"));
     }
 }
 
@@ -171,7 +178,29 @@ fn word_of(kind: Kind) -> &'static str {
 }
 
 const PROBING_KEYS: [&str; 8] =
-    ["interval", "timeout", "rise", "fall", "invert", "slow", "slow-factor", "flap-damping"];
+    ["interval", "timeout", "invert", "slow", "slow-factor", "rise", "fall", "flap-damping"];
+/// So many of these are about asking, the rest about counting.
+const ASKING_KEYS: usize = 5;
+
+/// Characters of a token: what nobody guesses, and a header can hold.
+const TOKEN_LEN: RangeInclusive<usize> = 16..=256;
+
+fn read_heartbeat(table: &Table<'_>) -> HeartbeatCheck {
+    let period = table.require("period", "\"30s\"");
+    let periods = Duration::from_secs(1)..=HeartbeatCheck::PERIOD_MAX;
+    let period =
+        period.and_then(|value| value.duration(periods)).unwrap_or(HeartbeatCheck::PERIOD_MAX);
+    let token = table.get("token").and_then(|value| {
+        value.parsed("a secret of 16 to 256 characters", |text| match text {
+            _ if !TOKEN_LEN.contains(&text.len()) => Err("its length is another"),
+            _ if !text.bytes().all(|octet| octet.is_ascii_graphic()) => {
+                Err("printable ASCII without spaces")
+            }
+            _ => Ok(text.to_owned()),
+        })
+    });
+    HeartbeatCheck { period, token }
+}
 
 fn read_verdict(table: &Table<'_>) -> Verdict {
     let verdict = table.require("verdict", "\"down\"");

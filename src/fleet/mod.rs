@@ -14,6 +14,7 @@
 //! Nothing waits for the engine. While it is gone, answers stay as they are and then follow our own probes;
 //! words of operators count here at once and are told to the others later; zone files stay.
 
+mod beats;
 pub mod bundle;
 pub mod changes;
 pub mod nats;
@@ -41,6 +42,7 @@ use crate::intake::Intake;
 use crate::model::health::{Pace, Turn};
 use crate::model::target_key::hash;
 use crate::model::{Target, TargetId, Time};
+use crate::probe::Heartbeats;
 
 /// A node looks so much less often at what others look at.
 const STANDBY: u32 = 5;
@@ -57,6 +59,8 @@ struct Shared {
     member: Mutex<Member>,
     own: Mutex<Own>,
     told: Mutex<Told>,
+    /// What endpoints report to any member.
+    heartbeats: Arc<Heartbeats>,
     /// Signals that others are ours to look at now.
     share: watch::Sender<()>,
     /// Targets that somebody has called for, until they are looked at.
@@ -138,6 +142,7 @@ impl Fleet {
             member: Mutex::new(member),
             own: Mutex::default(),
             told: Mutex::new(told),
+            heartbeats: Arc::default(),
             share: watch::Sender::default(),
             called: Mutex::default(),
             calls: watch::Sender::default(),
@@ -159,6 +164,12 @@ impl Fleet {
             return pace;
         }
         Pace { next: pace.next.saturating_mul(STANDBY), beside: None }
+    }
+
+    /// What endpoints report to any member.
+    #[must_use]
+    pub fn heartbeats(&self) -> Arc<Heartbeats> {
+        Arc::clone(&self.shared.heartbeats)
     }
 
     /// The targets of our share, with our turn among those who look at each.

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, error, info, warn};
 
+use super::beats;
 use super::bundle::{HEADS, Head, PIECES, pieces, sha256};
 use super::pipe::{FromEngine, Pipe, ToEngine};
 use super::shelf::Shelf;
@@ -173,6 +174,9 @@ impl Task {
         for frame in self.fleet.speak(self.intake.board(), self.is_node, self.now()) {
             self.send(ToEngine::Frame(frame));
         }
+        for frame in beats::frames(&self.fleet.shared.heartbeats, &self.keys, self.now()) {
+            self.send(ToEngine::Frame(frame));
+        }
         self.recount();
     }
 
@@ -207,6 +211,9 @@ impl Task {
     /// Takes a frame in; whether there may be something to count.
     fn hear(&mut self, frame: &[u8]) -> bool {
         let now = self.now();
+        if beats::hear(&self.fleet.shared.heartbeats, &self.keys, frame, now) {
+            return false;
+        }
         let what = match self.fleet.hear(frame, now) {
             Ok(Said::Votes) => return true,
             Ok(Said::Call(targets)) => {

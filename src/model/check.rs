@@ -132,6 +132,8 @@ pub enum CheckKind {
     Exec(ExecCheck),
     /// An ICMP echo request is answered.
     Icmp,
+    /// Nobody is asked: the target reports by itself.
+    Heartbeat(HeartbeatCheck),
     /// Nothing: the verdict is this one.
     Fixed(Verdict),
     /// Nothing: the verdict is made of others.
@@ -194,6 +196,27 @@ pub struct GrpcCheck {
     pub verify: bool,
     /// The service that is asked about; the server as a whole when empty.
     pub service: String,
+}
+
+/// Reports that come by themselves.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct HeartbeatCheck {
+    /// There must be one within such a time.
+    pub period: Duration,
+    /// What whoever reports must show; they must be on the same machine where there is none.
+    pub token: Option<String>,
+}
+
+impl HeartbeatCheck {
+    /// No period is longer.
+    pub const PERIOD_MAX: Duration = Duration::from_secs(24 * 3600);
+}
+
+/// Without the token, which is nothing to print.
+impl fmt::Debug for HeartbeatCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeartbeatCheck").field("period", &self.period).finish_non_exhaustive()
+    }
 }
 
 /// One run of a program.
@@ -289,6 +312,7 @@ impl CheckKind {
             | Self::Dns(_)
             | Self::Exec(_)
             | Self::Icmp
+            | Self::Heartbeat(_)
             | Self::Fixed(_)
             | Self::Calculated(_) => None,
         }
@@ -305,6 +329,7 @@ impl CheckKind {
             Self::Grpc(_) => "grpc",
             Self::Exec(_) => "exec",
             Self::Icmp => "icmp",
+            Self::Heartbeat(_) => "heartbeat",
             Self::Fixed(_) => "fixed",
             Self::Calculated(_) => "calculated",
             Self::Http(HttpCheck { tls: false, .. }) => "http",
@@ -338,6 +363,7 @@ impl fmt::Display for Target {
             CheckKind::Grpc(grpc) if grpc.service.is_empty() => Ok(()),
             CheckKind::Grpc(grpc) => write!(f, " {}", grpc.service),
             CheckKind::Exec(exec) => write!(f, " {}", exec.program),
+            CheckKind::Heartbeat(check) => write!(f, " every {:?}", check.period),
             CheckKind::Fixed(verdict) => write!(f, " {verdict}"),
             CheckKind::Calculated(formula) => write!(f, " {formula}"),
         }

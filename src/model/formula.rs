@@ -63,6 +63,12 @@ impl CheckKind {
     pub const fn is_probed(&self) -> bool {
         !matches!(self, Self::Fixed(_) | Self::Calculated(_))
     }
+
+    /// Whether probes ask the host anything.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.is_probed() && !matches!(self, Self::Heartbeat(_))
+    }
 }
 
 impl Target {

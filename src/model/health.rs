@@ -124,11 +124,13 @@ pub enum FailureReason {
     Resolve,
     /// It succeeded, where the check wants that it does not.
     Success,
+    /// The target did not report within the period.
+    Missing,
 }
 
 impl FailureReason {
     /// The words of all reasons: their kinds, without their numbers.
-    pub const WORDS: [&str; 16] = [
+    pub const WORDS: [&str; 17] = [
         "timeout",
         "refused",
         "unreachable",
@@ -145,6 +147,7 @@ impl FailureReason {
         "protocol",
         "resolve",
         "success",
+        "missing",
     ];
 
     /// Its place among [`WORDS`](Self::WORDS).
@@ -167,6 +170,7 @@ impl FailureReason {
             Self::Protocol => 13,
             Self::Resolve => 14,
             Self::Success => 15,
+            Self::Missing => 16,
         }
     }
 }
@@ -199,6 +203,7 @@ impl fmt::Display for FailureReason {
             Self::Protocol => f.write_str("answer breaks the protocol"),
             Self::Resolve => f.write_str("host name not resolved"),
             Self::Success => f.write_str("success, which is not wanted"),
+            Self::Missing => f.write_str("no report within the period"),
         }
     }
 }
@@ -286,6 +291,8 @@ pub enum LocalError {
     Buffers,
     /// Its time was over long before this machine got to see that: it was asleep, or overloaded.
     Late,
+    /// Nobody has reported yet, and the first period is not over.
+    Unheard,
     /// Any other refusal of our own kernel.
     Other,
 }
@@ -318,6 +325,7 @@ impl fmt::Display for LocalError {
             Self::Address => "no local address or port",
             Self::Buffers => "out of buffers",
             Self::Late => "this machine was late to look",
+            Self::Unheard => "no report yet",
             Self::Other => "refused by this machine",
         })
     }

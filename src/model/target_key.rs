@@ -11,7 +11,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher24;
 
 use super::check::{
-    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Slow, TextCheck, TlsCheck,
     TlsTerms,
 };
 use super::formula::{Formula, Member, MemberOf};
@@ -146,6 +146,10 @@ fn own_key(kind: &CheckKind, host: &TargetHost) -> String {
         CheckKind::Grpc(GrpcCheck { tls, host, verify, service }) => {
             let host = quoted(host).unwrap_or_default();
             format!("tls={tls} host={host} verify={verify} service={service:?}")
+        }
+        CheckKind::Heartbeat(HeartbeatCheck { period, token }) => {
+            let token = token.as_ref().map(|token| format!("{:016x}", hash(&[token.as_bytes()])));
+            format!("period={}ns token={}", period.as_nanos(), token.unwrap_or_default())
         }
         CheckKind::Fixed(verdict) => format!("verdict={verdict}"),
         CheckKind::Calculated(Formula { members, needed }) => {

@@ -14,6 +14,7 @@ mod exec;
 mod fault;
 mod figures;
 mod grpc;
+mod heartbeats;
 mod http;
 mod icmp;
 mod place;
@@ -38,6 +39,7 @@ use tokio::time::timeout;
 pub use self::denied::Denied;
 use self::fault::Fault;
 pub use self::figures::{Figures, LAG_MILLIS, Reading};
+pub use self::heartbeats::Heartbeats;
 pub(crate) use self::http::{
     client_builder, verified_by_the_machine as tls_verified_by_the_machine,
 };
@@ -49,7 +51,7 @@ use self::trace::Trace;
 use crate::clock::Clock;
 use crate::model::check::{Carrier, TextCheck};
 use crate::model::health::{LocalError, ProbeOutcome};
-use crate::model::{CheckKind, FailureReason, Name, Target, TargetHost};
+use crate::model::{CheckKind, FailureReason, Name, Target, TargetHost, Time};
 
 /// By how much more than its timeout a probe may take: what is seen later was not looked at in time, and an
 /// answer may have been there.
@@ -70,6 +72,7 @@ pub struct Prober {
     /// Where the programs lie that checks may run; none may without.
     programs: Option<Arc<PathBuf>>,
     denied: Arc<Denied>,
+    heartbeats: Arc<Heartbeats>,
 }
 
 /// One target, ready to be probed again and again.
@@ -78,6 +81,8 @@ pub struct Probe {
     prober: Prober,
     target: Target,
     http: http::Kept,
+    /// Since when it is looked after.
+    begun: Time,
     /// Why the last probe could not be made at all, so that it is said once and not each time.
     unable: Option<String>,
 }
@@ -87,7 +92,13 @@ impl Prober {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         install_crypto();
-        Self { clock, tls: Arc::default(), programs: None, denied: Arc::default() }
+        Self {
+            clock,
+            tls: Arc::default(),
+            programs: None,
+            denied: Arc::default(),
+            heartbeats: Arc::default(),
+        }
     }
 
     /// The same, and it may run the programs that lie in `directory`, an absolute path.
@@ -102,6 +113,12 @@ impl Prober {
         Self { denied: Arc::new(denied), ..self }
     }
 
+    /// The same, and it looks there for what endpoints report.
+    #[must_use]
+    pub fn with_heartbeats(self, heartbeats: Arc<Heartbeats>) -> Self {
+        Self { heartbeats, ..self }
+    }
+
     /// What it times its probes by.
     #[must_use]
     pub const fn clock(&self) -> Clock {
@@ -111,7 +128,8 @@ impl Prober {
     /// Makes a target ready.
     #[must_use]
     pub fn prepare(&self, target: Target) -> Probe {
-        Probe { prober: self.clone(), target, http: http::Kept::default(), unable: None }
+        let begun = self.clock.now();
+        Probe { prober: self.clone(), target, http: http::Kept::default(), begun, unable: None }
     }
 }
 
@@ -176,6 +194,11 @@ impl Probe {
 
     /// Tries the host's addresses in the resolver's order until one answers as it should.
     async fn attempt(&mut self, trace: &mut Trace) -> Result<Duration, Fault> {
+        if let CheckKind::Heartbeat(check) = &self.target.spec.kind {
+            let Prober { heartbeats, clock, .. } = &self.prober;
+            heartbeats.judge(check, self.target.id(), self.begun, clock.now())?;
+            return Ok(Duration::ZERO);
+        }
         let port = self.target.spec.port;
         let name = match &self.target.host {
             TargetHost::Address(address) => {
@@ -237,7 +260,7 @@ impl Probe {
                 tracing::debug!("{} says: {}", self.target, ended.output().escape_ascii());
                 ended.judge()?;
             }
-            CheckKind::Fixed(_) | CheckKind::Calculated(_) => {
+            CheckKind::Heartbeat(_) | CheckKind::Fixed(_) | CheckKind::Calculated(_) => {
                 return Err(Fault::Unable("nobody is asked".to_owned()));
             }
         }

@@ -10,7 +10,7 @@ use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
 use crate::model::check::{
-    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, Slow, TextCheck, TlsCheck,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Slow, TextCheck, TlsCheck,
     TlsIdentity, TlsTerms,
 };
 use crate::model::formula::{Formula, Member, MemberOf};
@@ -241,6 +241,9 @@ fn every_part_of_a_target_is_part_of_its_key() {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         CheckKind::Exec(ExecCheck { program: program.to_owned(), arguments })
     };
+    let beats = |secs, token| {
+        CheckKind::Heartbeat(HeartbeatCheck { period: Duration::from_secs(secs), token })
+    };
     let made = |name: &str, weight, is_negated, of| {
         let member = Member { name: name.to_owned(), weight, is_negated, of };
         CheckKind::Calculated(Formula { members: vec![member], needed: 1 })
@@ -279,6 +282,10 @@ fn every_part_of_a_target_is_part_of_its_key() {
         asks("a.test.", RecordType::A, 3, None),
         asks("a.test.", RecordType::A, 0, Some(&[])),
         asks("a.test.", RecordType::A, 0, Some(&[192, 0, 2, 1])),
+        beats(1, None),
+        beats(2, None),
+        beats(1, text("a")),
+        beats(1, text("b")),
         CheckKind::Fixed(Verdict::Up),
         CheckKind::Fixed(Verdict::Down),
         made("a", 1, false, MemberOf::Check(Arc::clone(&tcp(1).spec))),

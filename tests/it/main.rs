@@ -14,6 +14,7 @@ mod closed_loop;
 mod config;
 mod documents;
 mod encrypted;
+mod heartbeats;
 mod loading;
 mod master;
 mod master_cases;

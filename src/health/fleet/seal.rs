@@ -28,6 +28,8 @@ pub enum Purpose {
     Words,
     /// Versions of zone files.
     Zones,
+    /// Reports of endpoints.
+    Beats,
 }
 
 /// The keys of a fleet: the first seals, all are believed.
@@ -73,6 +75,7 @@ impl Keys {
             Purpose::Calls => b"calls",
             Purpose::Words => b"words",
             Purpose::Zones => b"zones",
+            Purpose::Beats => b"beats",
         };
         let len = (self.fleet.len() as u64).to_be_bytes();
         [&word[..], &len, self.fleet.as_bytes()].concat()

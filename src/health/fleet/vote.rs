@@ -158,6 +158,7 @@ fn code_of(reason: FailureReason) -> (u8, u16) {
         FailureReason::Protocol => (14, 0),
         FailureReason::Resolve => (15, 0),
         FailureReason::Success => (16, 0),
+        FailureReason::Missing => (17, 0),
     }
 }
 
@@ -181,6 +182,7 @@ fn reason_of(code: u8, number: u16) -> Option<FailureReason> {
         14 => FailureReason::Protocol,
         15 => FailureReason::Resolve,
         16 => FailureReason::Success,
+        17 => FailureReason::Missing,
         _ => return None,
     })
 }

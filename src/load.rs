@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::clock::unix_now;
 use crate::config::{self, ReadFile, ReadZones, ServerConfig, ZoneFiles};
+use crate::feed;
 use crate::files::{DatabaseFile, KnownZones, ZoneDirectory, database_files, open_databases};
 use crate::fleet::shelf::Shelf;
 use crate::geo::Atlas;
@@ -24,9 +25,10 @@ use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
 use crate::model::topology::ProgramUse;
 use crate::model::{
-    Diagnostic, EndpointId, Report, Severity, Steer, Target, TargetHealth, TargetHost, Time, Zone,
+    Check, CheckKind, Diagnostic, EndpointId, Report, Severity, Steer, Target, TargetHealth,
+    TargetHost, Time, Zone,
 };
-use crate::probe::Denied;
+use crate::probe::{Denied, icmp_refusal};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, expect, targets_of};
 
@@ -206,31 +208,80 @@ pub fn judge_programs(
 }
 
 /// Judges where endpoints of `zones` are checked: no probe may go where the server file denies it. What host
-/// names lead to is judged when they are looked up.
+/// names lead to is judged when they are looked up. Feeds are judged alike.
 pub fn judge_targets(config: &ServerConfig, zones: &[Arc<Zone>], report: &mut Report) {
     if !config.fixed.probe.enabled {
         return;
     }
     let denied = Denied::new(config);
     for zone in zones {
+        let mut moved = None;
         for (place, endpoint) in zone.endpoints.iter().enumerate() {
-            let targets = zone.targets_of(EndpointId::new(place)).probed();
-            let reason = |target: &Target| match target.host {
-                TargetHost::Address(address) if target.spec.kind.is_asked() => {
-                    let address = SocketAddr::new(address, target.spec.port);
-                    Some((address.ip(), denied.reason(address)?))
-                }
-                TargetHost::Address(_) | TargetHost::Name(_) => None,
-            };
-            let Some((address, reason)) = targets.iter().find_map(reason) else { continue };
-            let pool = &zone.pools[endpoint.pool.index()].name;
-            let message = format!(
-                "endpoint `{pool}/{}` of zone {} is checked at {address}, where no probe goes",
-                endpoint.name, zone.apex
-            );
-            report.push(Diagnostic::error_without_place(message).hint(reason));
+            let id = EndpointId::new(place);
+            let (checked, fetched) = asked_at(zone, id);
+            let name = || format!("{}/{}", zone.pools[endpoint.pool.index()].name, endpoint.name);
+            let asked = [(checked, "checked"), (fetched, "asked for its load")];
+            for (addresses, how) in asked {
+                let mut judged = addresses.into_iter();
+                let Some((address, reason)) =
+                    judged.find_map(|address| Some((address, denied.reason(address)?)))
+                else {
+                    continue;
+                };
+                let message = format!(
+                    "endpoint `{}` is {how} at {}, where nobody is asked",
+                    name(),
+                    address.ip()
+                );
+                let moved = *moved.get_or_insert_with(|| report.add_sources(&zone.written));
+                let place = zone.places.endpoints.get(place).copied();
+                let error = match place {
+                    Some(span) => Diagnostic::error(span, message).moved(moved),
+                    None => Diagnostic::error_without_place(message),
+                };
+                report.push(error.hint(reason));
+            }
         }
     }
+    report.complete(&mut |path| std::fs::read_to_string(path).ok().map(Into::into));
+}
+
+/// The addresses at which an endpoint is probed, and those from which its load is fetched, as far as they stand
+/// in the zone file.
+fn asked_at(zone: &Zone, id: EndpointId) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+    let mut probed = zone.targets_of(id).probed();
+    probed.retain(|target| target.spec.kind.is_asked());
+    let address = |target: &Target| match target.host {
+        TargetHost::Address(address) => Some(SocketAddr::new(address, target.spec.port)),
+        TargetHost::Name(_) => None,
+    };
+    let checked = probed.iter().filter_map(address).collect();
+    let fetched = zone.feed_targets_of(id).filter_map(|target| feed::literal(&target.url()?));
+    (checked, fetched.collect())
+}
+
+/// Warns of checks that send ICMP where this process may not; `refusal` says so.
+pub fn judge_icmp(zones: &[Arc<Zone>], refusal: Option<&str>, report: &mut Report) {
+    let Some(refusal) = refusal else { return };
+    for zone in zones {
+        let mut moved = None;
+        let is_icmp = |(_, check): &(usize, &Check)| check.spec.kind == CheckKind::Icmp;
+        for (place, check) in zone.checks.iter().enumerate().filter(is_icmp) {
+            let message = format!("check `{}` cannot be made: {refusal}", check.name);
+            let warning = match zone.places.checks.get(place) {
+                Some(span) => {
+                    let moved = *moved.get_or_insert_with(|| report.add_sources(&zone.written));
+                    Diagnostic::warning(*span, message).moved(moved)
+                }
+                None => Diagnostic::warning_without_place(message),
+            };
+            report.push(warning.hint(
+                "name its group in the sysctl: `net.ipv4.ping_group_range = \"0 2147483647\"` is everybody's; or \
+                 give it CAP_NET_RAW, as by `AmbientCapabilities` of the unit",
+            ));
+        }
+    }
+    report.complete(&mut |path| std::fs::read_to_string(path).ok().map(Into::into));
 }
 
 fn is_program(path: &Path) -> bool {
@@ -283,6 +334,9 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     let Some(read) = read_zones(&files, &mut report) else { return Err(report) };
     judge_programs(place, &config, &read.zones, &mut report);
     judge_targets(&config, &read.zones, &mut report);
+    if config.fixed.probe.enabled {
+        judge_icmp(&read.zones, icmp_refusal(), &mut report);
+    }
     let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
         if zones.is_empty() {
             report.push(nothing_to_serve(files.directory(), before.is_some()));

@@ -515,7 +515,7 @@ fn start_feeds(config: &ServerConfig, loads: &Arc<LoadBoard>, clock: Clock) -> f
     let note = move |report| {
         loads.note(&report);
     };
-    feed::Schedule::new(clock, Fetcher::new(), in_flight, note)
+    feed::Schedule::new(clock, Fetcher::new(Denied::new(config)), in_flight, note)
 }
 
 /// Joins the fleet: its tasks end when they are dropped.

@@ -1,5 +1,6 @@
 //! `[pools.NAME]`: endpoints of one region that serve the same thing.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -48,6 +49,8 @@ pub(super) struct PoolReader<'a, 'd> {
     pub(super) feeds: &'a Names<'d, FeedId>,
     /// What those are.
     pub(super) feed_specs: &'a [Feed],
+    /// Where the addresses of endpoints were written.
+    pub(super) places: &'a RefCell<Vec<Span>>,
 }
 
 impl<'d> PoolReader<'_, 'd> {
@@ -181,6 +184,9 @@ impl<'d> PoolReader<'_, 'd> {
         let mut weight = 1;
         table.read_into("weight", &mut weight, |value| value.integer(0..=WEIGHT_MAX));
         let place = named.map_or(table.span, |value| value.span);
+        let mut addresses = ["check-address", "address", "host", "alias"].into_iter();
+        let address = addresses.find_map(|key| table.get(key));
+        self.places.borrow_mut().push(address.map_or(table.span, |value| value.span));
         let check_address = table.get("check-address").and_then(|value| {
             value.parsed("the IPv4 or IPv6 address that is probed", read_address)
         });

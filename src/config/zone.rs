@@ -1,5 +1,6 @@
 //! One zone file, `NAME.toml`: what belongs to a zone.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::{
     ZoneFiles, by_load, capacity, check, check_kinds, failback, feed, master, region, rtt, server,
     slow_start, wheres,
 };
-use crate::model::topology::{AllDown, EndpointAt, ProgramUse, TtlJitter};
+use crate::model::topology::{AllDown, EndpointAt, Places, ProgramUse, TtlJitter};
 use crate::model::{
     Check, CheckId, CheckKind, Endpoint, Feed, FeedId, Name, Pool, PoolId, RecordType, Region,
     RegionId, Report, Severity, SourceId, Sources, Span, Zone,
@@ -129,6 +130,9 @@ pub(super) fn read(
         zone.names = Arc::new(names.finish(zone.steered()));
         if !zone.expectations.is_empty() || !zone.programs.is_empty() {
             zone.written = report.sources().first();
+        } else if !zone.checks.is_empty() {
+            // What is wrong with where endpoints are checked is found when it is served.
+            zone.written = report.sources().first().bare();
         }
         zone
     });
@@ -160,12 +164,14 @@ fn read_body(
 
     let feed_names = Names::new("feed", root, &feeds, FeedId::new);
     let mut feeds: Vec<Feed> = feeds.into_iter().map(feed::read).collect();
+    let places = RefCell::default();
     let reader = PoolReader {
         apex: &apex,
         regions: &region_names,
         checks: &check_names,
         feeds: &feed_names,
         feed_specs: &feeds,
+        places: &places,
     };
     let check_keys: Vec<_> = checks.iter().map(|(key, _)| *key).collect();
     let pool_keys: Vec<_> = pools.iter().map(|(key, _)| *key).collect();
@@ -221,6 +227,10 @@ fn read_body(
     let mut zone = Zone {
         names: Arc::default(),
         programs: programs_of(&check_keys, &checks),
+        places: Places {
+            checks: check_keys.iter().map(|key| key.span).collect(),
+            endpoints: places.into_inner(),
+        },
         checks,
         apex,
         regions,

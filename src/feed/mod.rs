@@ -21,6 +21,6 @@ mod reports;
 mod schedule;
 
 pub use board::LoadBoard;
-pub use fetch::Fetcher;
+pub use fetch::{Fetcher, literal};
 pub use push::{BadPush, Push};
 pub use schedule::Schedule;

@@ -104,6 +104,12 @@ impl Diagnostic {
         Self { severity: Severity::Error, message, labels: Vec::new(), hint: None }
     }
 
+    /// A warning of a file as a whole, or of none.
+    #[must_use]
+    pub fn warning_without_place(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error_without_place(message) }
+    }
+
     /// The same with `text` below the underline of its place.
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {
@@ -159,6 +165,14 @@ impl Sources {
     #[must_use]
     pub fn first(&self) -> Self {
         Self(self.0.iter().take(1).map(Arc::clone).collect())
+    }
+
+    /// The same without their texts.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let bare =
+            |source: &Arc<Source>| Arc::new(Source { path: source.path.clone(), text: None });
+        Self(self.0.iter().map(bare).collect())
     }
 
     /// Octets of all texts that are kept.

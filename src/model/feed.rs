@@ -387,6 +387,22 @@ pub enum FeedOf {
     },
 }
 
+impl FeedTarget {
+    /// Where it is fetched from, if it is fetched.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        let (FeedSource::Prometheus { scrape, .. } | FeedSource::Json { scrape, .. }) =
+            &self.spec.source
+        else {
+            return None;
+        };
+        Some(match &self.of {
+            FeedOf::Host(host) => scrape.url.at(host),
+            FeedOf::All | FeedOf::Named { .. } => scrape.url.to_string(),
+        })
+    }
+}
+
 /// `http://192.0.2.10:9101/metrics`, or whose load is pushed.
 impl fmt::Display for FeedTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

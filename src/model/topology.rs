@@ -44,6 +44,8 @@ pub struct Zone {
     pub expectations: Vec<Expectation>,
     /// The programs that checks run, which the server must allow.
     pub programs: Vec<ProgramUse>,
+    /// Where it was written.
+    pub places: Places,
     /// The file that the places of these lie in; none when there are none.
     pub written: Sources,
 }
@@ -64,8 +66,24 @@ impl Zone {
             rtts: Arc::default(),
             expectations: Vec::new(),
             programs: Vec::new(),
+            places: Places::default(),
             written: Sources::default(),
         }
+    }
+}
+
+/// Where the things of a zone were written, which makes no zone another.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Checks, by id.
+    pub checks: Vec<super::Span>,
+    /// The addresses of endpoints, by id.
+    pub endpoints: Vec<super::Span>,
+}
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 

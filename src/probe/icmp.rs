@@ -7,7 +7,7 @@
 //! would be told so, too, but not of which target.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -118,6 +118,16 @@ impl Line {
     }
 }
 
+/// What is said of a process that may send no ICMP.
+const REFUSAL: &str = "this process may send no ICMP: its group is not in net.ipv4.ping_group_range, and it has no CAP_NET_RAW";
+
+/// Why this process may send no ICMP, if it may not.
+#[must_use]
+pub fn refusal() -> Option<&'static str> {
+    let opened = open(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    matches!(opened, Err(Fault::Unable(_))).then_some(REFUSAL)
+}
+
 /// A socket, and whether it is a raw one.
 fn open(address: IpAddr) -> Result<(Socket, bool), Fault> {
     let (domain, protocol) = match address {
@@ -132,11 +142,7 @@ fn open(address: IpAddr) -> Result<(Socket, bool), Fault> {
     }
     match Socket::new(domain, Type::RAW, Some(protocol)) {
         Ok(socket) => Ok((socket, true)),
-        Err(error) if is_refusal(&error) => Err(Fault::Unable(
-            "this process may send no ICMP: its group is not in net.ipv4.ping_group_range, and it has no \
-             CAP_NET_RAW"
-                .to_owned(),
-        )),
+        Err(error) if is_refusal(&error) => Err(Fault::Unable(REFUSAL.to_owned())),
         Err(error) => Err(fault(error)),
     }
 }

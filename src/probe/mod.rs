@@ -43,6 +43,7 @@ pub use self::heartbeats::Heartbeats;
 pub(crate) use self::http::{
     client_builder, verified_by_the_machine as tls_verified_by_the_machine,
 };
+pub use self::icmp::refusal as icmp_refusal;
 pub(crate) use self::place::{FIRST_ROUND, Place};
 pub use self::schedule::{Limits, Schedule};
 use self::tls::Tls;

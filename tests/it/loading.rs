@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use windrose::clock::unix_now;
 use windrose::dns::{Arrival, Dice, handle};
-use windrose::load::{Before, Loaded, Place, load, load_at};
+use windrose::load::{Before, Loaded, Place, judge_icmp, load, load_at};
 use windrose::model::{Name, Report, Target, TargetHealth, Time, Verdict};
 use windrose::snapshot::{Conditions, Snapshot};
 use windrose::steer::PoolPast;
@@ -371,14 +371,24 @@ fn checks_run_programs_only_where_the_server_file_lets_them() {
 
 /// What a load says of an endpoint that is checked at `address`, under this section of the server file.
 fn told_of_targets(probe: &str, address: &str) -> Result<(), String> {
+    told_of_feeds(probe, address, "")
+}
+
+/// The same with this line in the pool, and a feed of that URL, if it is one.
+fn told_of_feeds(probe: &str, address: &str, url: &str) -> Result<(), String> {
     let files = Files::new(&format!("[probe]\n{probe}\n"));
-    let zone = RUNS.replace("'exec'\ncommand = ['database', '--deep']", "'http'");
+    let mut zone = RUNS.replace("'exec'\ncommand = ['database', '--deep']", "'http'");
+    if !url.is_empty() {
+        zone = zone.replace("check = ", "feed = 'load'\ncheck = ");
+        zone.push_str(&format!("\n[feeds.load]\nkind = 'json'\npath = '$.load'\nurl = '{url}'\n"));
+    }
     files.write(
         "zones/a.test.toml",
         zone.replace("192.0.2.10'", &format!("192.0.2.10', check-address = '{address}'")),
     );
     let place = Place::new(Some(files.path("windrose.toml")));
-    load(&place, None).map(drop).map_err(|report| report.to_string())
+    let directory = files.path("").display().to_string();
+    load(&place, None).map(drop).map_err(|report| report.to_string().replace(&directory, ""))
 }
 
 #[test]
@@ -396,6 +406,25 @@ fn endpoints_are_not_checked_where_the_server_file_denies_it() {
         told_of_targets("", "169.254.169.254"),
         told_of_targets("", "fe80::1"),
         told_of_targets("deny = ['10.0.0.0/8']", "10.0.0.1"),
+        told_of_feeds("", "10.0.0.1", "http://169.254.169.254/latest"),
+        told_of_feeds("deny = ['10.0.0.0/8']", "192.0.2.1", "http://10.0.0.1:8404/"),
     ];
     insta::assert_snapshot!(refused.map(Result::unwrap_err).join("\n"));
+    assert_eq!(told_of_feeds("", "10.0.0.1", "http://{address}:8404/load"), Ok(()));
+}
+
+#[test]
+fn checks_that_this_process_may_not_make_are_warned_of() {
+    let files = Files::new("");
+    let zone = RUNS.replace("'exec'\ncommand = ['database', '--deep']", "'icmp'");
+    files.write("zones/a.test.toml", zone);
+    let place = Place::new(Some(files.path("windrose.toml")));
+    let zones = load(&place, None).expect("a sound zone").snapshot.zones().to_vec();
+    let mut report = Report::new();
+    judge_icmp(&zones, None, &mut report);
+    assert_eq!(report.diagnostics(), []);
+    judge_icmp(&zones, Some("this process may send no ICMP"), &mut report);
+    assert!(!report.has_errors());
+    let directory = files.path("").display().to_string();
+    insta::assert_snapshot!(report.to_string().replace(&directory, ""));
 }

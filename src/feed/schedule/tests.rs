@@ -41,7 +41,7 @@ fn zone(feeds: &str, names: &str) -> Arc<Zone> {
 fn started(zone: &Zone) -> (Schedule, UnboundedReceiver<LoadReport>) {
     let (sender, reports) = unbounded_channel();
     let report = move |report| drop(sender.send(report));
-    let mut schedule = Schedule::new(Clock::start(), Fetcher::new(), 4, report);
+    let mut schedule = Schedule::new(Clock::start(), Fetcher::default(), 4, report);
     schedule.set_targets(zone.feed_targets_of(crate::model::EndpointId::new(0)));
     (schedule, reports)
 }
@@ -126,7 +126,7 @@ async fn what_cannot_be_read_is_logged_once_and_not_reported() {
 async fn a_document_without_end_is_given_up() {
     let endless = || async { "m 1\n".repeat(3 * 1024 * 1024) };
     let address = serve(Router::new().route("/", get(endless))).await;
-    let fetched = Fetcher::new().fetch(&format!("http://{address}/"), false).await;
+    let fetched = Fetcher::default().fetch(&format!("http://{address}/"), false).await;
     assert_eq!(fetched.unwrap_err().to_string(), "larger than 8 MiB");
 }
 

@@ -10,7 +10,8 @@ use http::header::{HeaderName, HeaderValue};
 use super::reader::{Keys, Table, Value};
 use super::text;
 use crate::model::check::{
-    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, RCODES, TextCheck, TlsCheck,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, RCODES,
+    TextCheck, TlsCheck,
 };
 use crate::model::formula::Formula;
 use crate::model::{CheckKind, Name, RecordType, Verdict};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher24;
 
 use super::check::{
-    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Slow, TextCheck, TlsCheck,
-    TlsTerms,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Slow,
+    TextCheck, TlsCheck, TlsTerms,
 };
 use super::formula::{Formula, Member, MemberOf};
 use super::{CheckKind, CheckSpec, Target, TargetHost};

@@ -10,8 +10,8 @@ use super::*;
 use crate::geo::Atlas;
 use crate::health::Board;
 use crate::model::check::{
-    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Slow, TextCheck, TlsCheck,
-    TlsIdentity, TlsTerms,
+    Carrier, Connection, DnsCheck, ExecCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Slow,
+    TextCheck, TlsCheck, TlsIdentity, TlsTerms,
 };
 use crate::model::formula::{Formula, Member, MemberOf};
 use crate::model::health::ProbeOutcome;

@@ -2,7 +2,7 @@
 //!
 //! It asks its anchors, looks at how late it is, at its clocks and at probes that it could not make, and hears
 //! what others of a fleet say of what went down for it. What that comes to stands in
-//! [`SelfWatch`](crate::health::SelfWatch); here it is put to the board, and said in the log when it changes.
+//! [`SelfWatch`]; here it is put to the board, and said in the log when it changes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -27,6 +27,9 @@ const STALE: Duration = Duration::from_secs(10);
 /// For a target that was called for, nobody is heard again within so long.
 const GAP: Duration = Duration::from_secs(1);
 
+/// When very many were called for, those of so long ago are forgotten.
+const CROWDED: Duration = Duration::from_secs(60);
+
 const MAGIC: [u8; 4] = *b"WRC\x01";
 
 /// Targets to be looked at now.
@@ -105,9 +108,8 @@ impl Called {
     }
 
     fn note(&mut self, targets: &[TargetId], now: Time) {
-        const LONGEST: Duration = Duration::from_secs(3600);
         if self.0.len() > 2 * CALL_MAX {
-            self.0.retain(|_, at| now.since(*at) < LONGEST / 60);
+            self.0.retain(|_, at| now.since(*at) < CROWDED);
         }
         self.0.extend(targets.iter().map(|target| (*target, now)));
     }

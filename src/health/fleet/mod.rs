@@ -189,7 +189,7 @@ impl Member {
     }
 
     /// What to call for, of targets that have failed here for a first time, each with its interval; nothing
-    /// when there is nothing, or none but this member to hear it.
+    /// when it was called for all of them within that.
     pub fn call(
         &mut self,
         doubted: &[(TargetId, Duration)],

@@ -34,6 +34,7 @@ mod master;
 mod names;
 mod places;
 mod pool;
+mod probe;
 mod reader;
 mod region;
 mod rtt;
@@ -51,10 +52,11 @@ use std::sync::Arc;
 pub use self::encrypted::{Encrypted, Transport};
 pub use self::file::ReadFile;
 pub use self::fleet::{Fleet, FleetTls, Login};
+pub use self::probe::Probe;
 use self::reader::Keys;
 pub use self::server::{
-    Admin, Alias, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Probe, Reloadable,
-    ServerConfig, State, Zones, is_server_text, read_server,
+    Admin, Alias, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Reloadable, ServerConfig,
+    State, Zones, is_server_text, read_server,
 };
 pub use self::text::duration as parse_duration;
 use crate::model::{Diagnostic, Name, Report, Span, Zone};

@@ -5,12 +5,12 @@
 //! of the file, or to the working directory when there is none: whoever opens them joins the two.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::document::{self, Findings};
 use super::encrypted::{self, Encrypted, read_encrypted};
 use super::fleet::{self, Fleet, read_fleet};
+use super::probe::{self, Probe, read_probe};
 use super::reader::{Keys, Table, Value};
 use crate::model::{Limits, Prefix, Report, SourceId};
 
@@ -160,53 +160,6 @@ impl Default for Geoip {
     }
 }
 
-/// `[probe]`: how endpoints are watched.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Probe {
-    /// Whether this machine probes at all. When not, every endpoint stays as it was last known.
-    pub enabled: bool,
-    /// How long the first answer may wait for first verdicts after a start.
-    pub first_verdicts: Duration,
-    /// Probes that may be under way at once.
-    pub in_flight: u32,
-    /// Probes a second; when it is not given, what the targets ask for and a quarter more.
-    pub budget: Option<u32>,
-    /// The directory of the programs that checks may run; none may be run without.
-    pub programs: Option<String>,
-    /// Where no probe goes.
-    pub deny: Vec<Prefix>,
-    /// Addresses that accept or refuse TCP connections whenever this machine's own network is well.
-    pub anchors: Vec<SocketAddr>,
-}
-
-impl Default for Probe {
-    fn default() -> Self {
-        let first_verdicts = Duration::from_secs(5);
-        let prefix = |text: &&str| text.parse().expect("a prefix as it should be");
-        let deny = DENY.iter().map(prefix).collect();
-        let anchors = Vec::new();
-        let (enabled, in_flight, budget, programs) = (true, 1000, None, None);
-        Self { enabled, first_verdicts, in_flight, budget, programs, deny, anchors }
-    }
-}
-
-/// Where no probe goes unless an operator says so: to nobody (RFC 1122 §3.2.1.3), to links and with them to
-/// the metadata of most clouds, to groups and to everybody, to reserved space, and to the metadata and
-/// agents of clouds that have them elsewhere.
-const DENY: [&str; 11] = [
-    "0.0.0.0/8",
-    "169.254.0.0/16",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    "100.100.100.200/32",
-    "168.63.129.16/32",
-    "192.0.0.192/32",
-    "::/128",
-    "fe80::/10",
-    "ff00::/8",
-    "fd00:ec2::254/128",
-];
-
 /// `[admin]`: the HTTP endpoint for operators.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Admin {
@@ -337,11 +290,6 @@ const LIMITS: Keys = Keys {
 const ZONES: Keys = Keys { place: "zones", known: &["directory"], unbuilt: &[] };
 const GEOIP: Keys =
     Keys { place: "geoip", known: &["directory", "databases"], unbuilt: &["overrides"] };
-const PROBE: Keys = Keys {
-    place: "probe",
-    known: &["enabled", "first-verdicts", "in-flight", "budget", "programs", "deny", "anchors"],
-    unbuilt: &[],
-};
 const ALIAS: Keys = Keys { place: "alias", known: &["resolvers"], unbuilt: &[] };
 const ADMIN: Keys = Keys { place: "admin", known: &["listen"], unbuilt: &["tokens", "tls"] };
 const STATE: Keys = Keys { place: "state", known: &["directory", "age-max"], unbuilt: &[] };
@@ -357,7 +305,7 @@ pub(super) const KEYS: [&Keys; 15] = [
     &LIMITS,
     &ZONES,
     &GEOIP,
-    &PROBE,
+    &probe::PROBE,
     &ALIAS,
     &ADMIN,
     &STATE,
@@ -404,7 +352,10 @@ fn read_root(root: &Table<'_>) -> ServerConfig {
     ServerConfig {
         fixed: Fixed {
             dns: dns.as_ref().map(|table| read_dns(table, &admin)).unwrap_or_default(),
-            probe: root.table("probe", &PROBE).map(|table| read_probe(&table)).unwrap_or_default(),
+            probe: root
+                .table("probe", &probe::PROBE)
+                .map(|table| read_probe(&table))
+                .unwrap_or_default(),
             alias: root.table("alias", &ALIAS).map(|table| read_alias(&table)).unwrap_or_default(),
             admin,
             state: root.table("state", &STATE).map(|table| read_state(&table)).unwrap_or_default(),
@@ -481,7 +432,8 @@ fn read_limits(table: &Table<'_>) -> Limits {
     limits
 }
 
-fn read_subnets(value: Value<'_>) -> Option<Vec<Prefix>> {
+/// A list of subnets.
+pub(super) fn read_subnets(value: Value<'_>) -> Option<Vec<Prefix>> {
     let subnet = |item: Value<'_>| item.parsed("a subnet such as `\"192.0.2.0/24\"`", str::parse);
     Some(value.list("subnets").into_iter().filter_map(subnet).collect())
 }
@@ -511,20 +463,6 @@ fn read_geoip(table: &Table<'_>) -> Geoip {
         Some(value.list("paths").into_iter().filter_map(path).collect())
     });
     geoip
-}
-
-fn read_probe(table: &Table<'_>) -> Probe {
-    let wait: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(300);
-    let mut probe = Probe::default();
-    table.read_into("enabled", &mut probe.enabled, Value::boolean);
-    table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
-    table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
-    let budget = table.get("budget");
-    probe.budget = budget.and_then(|value| value.integer(1..=10_000_000));
-    probe.programs = table.get("programs").and_then(path);
-    table.read_into("deny", &mut probe.deny, read_subnets);
-    table.read_into("anchors", &mut probe.anchors, |value| Some(addresses(value)));
-    probe
 }
 
 fn read_alias(table: &Table<'_>) -> Alias {
@@ -564,7 +502,7 @@ pub(super) fn some_addresses(value: Value<'_>) -> Vec<SocketAddr> {
 }
 
 /// A list of addresses with ports, none of them twice.
-fn addresses(value: Value<'_>) -> Vec<SocketAddr> {
+pub(super) fn addresses(value: Value<'_>) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for item in value.list("addresses with ports") {
         let expected = "an address with a port, such as `127.0.0.1:5300` or `[::1]:5300`";

@@ -1,0 +1,78 @@
+//! `[probe]`: how endpoints are watched, and from where.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::reader::{Keys, Table, Value};
+use super::server::{addresses, path, read_subnets};
+use crate::model::Prefix;
+
+/// `[probe]`: how endpoints are watched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// Whether this machine probes at all. When not, every endpoint stays as it was last known.
+    pub enabled: bool,
+    /// How long the first answer may wait for first verdicts after a start.
+    pub first_verdicts: Duration,
+    /// Probes that may be under way at once.
+    pub in_flight: u32,
+    /// Probes a second; when it is not given, what the targets ask for and a quarter more.
+    pub budget: Option<u32>,
+    /// The directory of the programs that checks may run; none may be run without.
+    pub programs: Option<String>,
+    /// Where no probe goes.
+    pub deny: Vec<Prefix>,
+    /// Addresses that accept or refuse TCP connections whenever this machine's own network is well.
+    pub anchors: Vec<SocketAddr>,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        let first_verdicts = Duration::from_secs(5);
+        let prefix = |text: &&str| text.parse().expect("a prefix as it should be");
+        let deny = DENY.iter().map(prefix).collect();
+        let anchors = Vec::new();
+        let (enabled, in_flight, budget, programs) = (true, 1000, None, None);
+        Self { enabled, first_verdicts, in_flight, budget, programs, deny, anchors }
+    }
+}
+
+/// Where no probe goes unless an operator says so: to nobody (RFC 1122 §3.2.1.3), to links and with them to
+/// the metadata of most clouds, to groups and to everybody, to reserved space, and to the metadata and
+/// agents of clouds that have them elsewhere.
+const DENY: [&str; 11] = [
+    "0.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+    "::/128",
+    "fe80::/10",
+    "ff00::/8",
+    "fd00:ec2::254/128",
+];
+
+/// Its keys.
+pub(super) const PROBE: Keys = Keys {
+    place: "probe",
+    known: &["enabled", "first-verdicts", "in-flight", "budget", "programs", "deny", "anchors"],
+    unbuilt: &[],
+};
+
+/// Reads `[probe]`.
+pub(super) fn read_probe(table: &Table<'_>) -> Probe {
+    let wait: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(300);
+    let mut probe = Probe::default();
+    table.read_into("enabled", &mut probe.enabled, Value::boolean);
+    table.read_into("first-verdicts", &mut probe.first_verdicts, |value| value.duration(wait));
+    table.read_into("in-flight", &mut probe.in_flight, |value| value.integer(1..=100_000));
+    let budget = table.get("budget");
+    probe.budget = budget.and_then(|value| value.integer(1..=10_000_000));
+    probe.programs = table.get("programs").and_then(path);
+    table.read_into("deny", &mut probe.deny, read_subnets);
+    table.read_into("anchors", &mut probe.anchors, |value| Some(addresses(value)));
+    probe
+}

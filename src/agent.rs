@@ -21,7 +21,7 @@ use crate::health::Board;
 use crate::intake::Intake;
 use crate::load::{Place, programs, read_targets, zone_directory};
 use crate::model::Target;
-use crate::probe::{Denied, Limits, Prober, Schedule};
+use crate::probe::{Denied, Limits, Prober, Schedule, lacking_sources};
 use crate::server::StartError;
 
 /// Runs a vantage until SIGTERM or SIGINT.
@@ -70,6 +70,7 @@ impl Agent {
         let intake = Arc::new(Intake::new(Arc::new(Board::of_fleet())));
         let targets = first_targets(&place, config).await?;
         intake.track(&targets, clock.now());
+        lacking_sources(config.fixed.probe.source).iter().for_each(|problem| warn!("{problem}"));
         let name = &settings.rules.name;
         info!("vantage {name} knows {} targets", targets.len());
 
@@ -79,6 +80,7 @@ impl Agent {
         let prober = Prober::new(clock)
             .with_programs(programs(&place, config))
             .with_denied(Denied::new(config))
+            .with_source(config.fixed.probe.source)
             .with_heartbeats(fleet.heartbeats());
         let seen = Arc::clone(&intake);
         let limits = Limits::new(&config.fixed.probe);
@@ -90,6 +92,7 @@ impl Agent {
         let conscience = Conscience {
             intake: Arc::clone(&known.intake),
             anchors: config.fixed.probe.anchors.clone(),
+            source: config.fixed.probe.source,
             fleet: Some(fleet.clone()),
             clock,
         };

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::clock::{Clock, Moment};
+use crate::config::Source;
 use crate::fleet::Fleet;
 use crate::health::{Falls, LOOK, SelfState, SelfWatch, Signs};
 use crate::intake::Intake;
@@ -30,6 +31,8 @@ pub struct Conscience {
     pub intake: Arc<Intake>,
     /// Machines that are there whenever this one is well: see `[probe] anchors`.
     pub anchors: Vec<SocketAddr>,
+    /// Where it asks them from.
+    pub source: Source,
     /// Others that look at the same targets.
     pub fleet: Option<Fleet>,
     /// By what time goes.
@@ -39,7 +42,7 @@ pub struct Conscience {
 impl Conscience {
     /// Asks until it is dropped.
     pub async fn run(self) {
-        let mut anchors = Anchors::new(&self.anchors, self.clock);
+        let mut anchors = Anchors::new(&self.anchors, self.source, self.clock);
         let mut watch = SelfWatch::default();
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,7 +87,7 @@ struct Anchors {
 }
 
 impl Anchors {
-    fn new(addresses: &[SocketAddr], clock: Clock) -> Self {
+    fn new(addresses: &[SocketAddr], source: Source, clock: Clock) -> Self {
         let target = |address: &SocketAddr| {
             let spec = CheckSpec::new(CheckKind::Tcp, address.port());
             let spec = CheckSpec { timeout: ANSWER, ..spec };
@@ -92,7 +95,8 @@ impl Anchors {
         };
         let targets = addresses.iter().map(target).collect();
         // What an operator names as an anchor is not denied.
-        Self { targets, prober: Prober::new(clock), round: JoinSet::new() }
+        let prober = Prober::new(clock).with_source(source);
+        Self { targets, prober, round: JoinSet::new() }
     }
 
     /// How many have answered in the round that is over, and how many were asked; `None` before the first.
@@ -133,7 +137,7 @@ mod tests {
     use crate::health::{Board, Impairment};
 
     async fn round(addresses: &[SocketAddr]) -> Option<(usize, usize)> {
-        let mut anchors = Anchors::new(addresses, Clock::start());
+        let mut anchors = Anchors::new(addresses, Source::default(), Clock::start());
         assert_eq!(anchors.take_round(), None);
         anchors.ask();
         let mut answers = Vec::new();
@@ -157,8 +161,13 @@ mod tests {
     async fn what_it_comes_to_is_put_to_the_board() {
         let intake = Arc::new(Intake::new(Arc::new(Board::new())));
         let clock = Clock::start();
-        let conscience =
-            Conscience { intake: Arc::clone(&intake), anchors: Vec::new(), fleet: None, clock };
+        let conscience = Conscience {
+            intake: Arc::clone(&intake),
+            anchors: Vec::new(),
+            source: Source::default(),
+            fleet: None,
+            clock,
+        };
         let mut watch = SelfWatch::default();
         for answered in [3, 0] {
             conscience.look(&mut watch, Some((answered, 3)));

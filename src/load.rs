@@ -28,7 +28,7 @@ use crate::model::{
     Check, CheckKind, Diagnostic, EndpointId, Report, Severity, Steer, Target, TargetHealth,
     TargetHost, Time, Zone,
 };
-use crate::probe::{Denied, icmp_refusal};
+use crate::probe::{Denied, icmp_refusal, lacking_sources};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
 use crate::snapshot::{Blueprint, Conditions, Snapshot, expect, targets_of};
 
@@ -284,6 +284,14 @@ pub fn judge_icmp(zones: &[Arc<Zone>], refusal: Option<&str>, report: &mut Repor
     report.complete(&mut |path| std::fs::read_to_string(path).ok().map(Into::into));
 }
 
+/// Warns of addresses that probes are to come from and that this machine does not have. It may get them later.
+fn judge_source(config: &ServerConfig, report: &mut Report) {
+    for problem in lacking_sources(config.fixed.probe.source) {
+        let warning = Diagnostic::warning_without_place(problem);
+        report.push(warning.hint("until it has it, no probe of that family can be made"));
+    }
+}
+
 fn is_program(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
@@ -336,6 +344,7 @@ pub fn load_at(place: &Place, before: Option<&Before>, now: Duration) -> Result<
     judge_targets(&config, &read.zones, &mut report);
     if config.fixed.probe.enabled {
         judge_icmp(&read.zones, icmp_refusal(), &mut report);
+        judge_source(&config, &mut report);
     }
     let mut geo_of = |zones: &[Arc<Zone>], report: &mut Report| {
         if zones.is_empty() {

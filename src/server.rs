@@ -301,7 +301,8 @@ impl Node {
         }
         let prober = Prober::new(clock)
             .with_programs(programs(&place, config))
-            .with_denied(Denied::new(config));
+            .with_denied(Denied::new(config))
+            .with_source(config.fixed.probe.source);
         restore_words(&intake, &loaded, &recalled.steering, clock);
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let joined =
@@ -310,6 +311,7 @@ impl Node {
         let conscience = config.fixed.probe.enabled.then(|| Conscience {
             intake: Arc::clone(&intake),
             anchors: config.fixed.probe.anchors.clone(),
+            source: config.fixed.probe.source,
             fleet: fleet.clone(),
             clock,
         });

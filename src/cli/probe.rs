@@ -66,7 +66,8 @@ pub(super) fn run(
     }
     let prober = Prober::new(Clock::start())
         .with_programs(load::programs(place, &config))
-        .with_denied(Denied::new(&config));
+        .with_denied(Denied::new(&config))
+        .with_source(config.fixed.probe.source);
     let results = probe_all(&asked, arguments.count, &prober)?;
     let bad = [Verdict::Down, Verdict::Unknown].map(Verdict::word);
     let is_up = results.iter().all(|result| !result.decides || !bad.contains(&result.verdict));

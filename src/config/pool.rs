@@ -277,8 +277,8 @@ fn read_addresses(table: &Table<'_>, value: Value<'_>) -> EndpointAt {
     EndpointAt::Addresses { v4, v6 }
 }
 
-/// An address that an answer may name.
-fn read_address(text: &str) -> Result<IpAddr, &'static str> {
+/// An address that a machine may have.
+pub(super) fn read_address(text: &str) -> Result<IpAddr, &'static str> {
     let address: IpAddr = text.parse().map_err(|_| match text {
         _ if text.contains('/') => "a single address, not a subnet",
         _ if text.parse::<std::net::SocketAddr>().is_ok() => "without a port: that is the check's",

@@ -1,9 +1,10 @@
 //! `[probe]`: how endpoints are watched, and from where.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::pool::read_address;
 use super::reader::{Keys, Table, Value};
 use super::server::{addresses, path, read_subnets};
 use crate::model::Prefix;
@@ -25,6 +26,34 @@ pub struct Probe {
     pub deny: Vec<Prefix>,
     /// Addresses that accept or refuse TCP connections whenever this machine's own network is well.
     pub anchors: Vec<SocketAddr>,
+    /// Where probes come from.
+    pub source: Source,
+}
+
+/// The addresses of this machine that probes come from, one of each family at most; the system chooses where
+/// there is none.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Source {
+    /// To IPv4 addresses.
+    pub v4: Option<Ipv4Addr>,
+    /// To IPv6 addresses.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Source {
+    /// Where probes of `target` come from.
+    #[must_use]
+    pub fn towards(self, target: IpAddr) -> Option<IpAddr> {
+        match target {
+            IpAddr::V4(_) => self.v4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.v6.map(IpAddr::V6),
+        }
+    }
+
+    /// All of them.
+    pub fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
+    }
 }
 
 impl Default for Probe {
@@ -32,9 +61,9 @@ impl Default for Probe {
         let first_verdicts = Duration::from_secs(5);
         let prefix = |text: &&str| text.parse().expect("a prefix as it should be");
         let deny = DENY.iter().map(prefix).collect();
-        let anchors = Vec::new();
+        let (anchors, source) = (Vec::new(), Source::default());
         let (enabled, in_flight, budget, programs) = (true, 1000, None, None);
-        Self { enabled, first_verdicts, in_flight, budget, programs, deny, anchors }
+        Self { enabled, first_verdicts, in_flight, budget, programs, deny, anchors, source }
     }
 }
 
@@ -58,7 +87,16 @@ const DENY: [&str; 11] = [
 /// Its keys.
 pub(super) const PROBE: Keys = Keys {
     place: "probe",
-    known: &["enabled", "first-verdicts", "in-flight", "budget", "programs", "deny", "anchors"],
+    known: &[
+        "enabled",
+        "first-verdicts",
+        "in-flight",
+        "budget",
+        "programs",
+        "deny",
+        "anchors",
+        "source",
+    ],
     unbuilt: &[],
 };
 
@@ -74,5 +112,28 @@ pub(super) fn read_probe(table: &Table<'_>) -> Probe {
     probe.programs = table.get("programs").and_then(path);
     table.read_into("deny", &mut probe.deny, read_subnets);
     table.read_into("anchors", &mut probe.anchors, |value| Some(addresses(value)));
+    table.read_into("source", &mut probe.source, |value| Some(read_source(value)));
     probe
+}
+
+/// One address, or one of each family.
+fn read_source(value: Value<'_>) -> Source {
+    let mut source = Source::default();
+    let items = value.as_list().unwrap_or_else(|| vec![value]);
+    if items.is_empty() {
+        value.push(value.error("there is no address in `source`").hint("remove it"));
+    }
+    for item in items {
+        let expected = "an IPv4 or IPv6 address of this machine, or one of each";
+        let (is_second, family) = match item.parsed(expected, read_address) {
+            Some(IpAddr::V4(address)) => (source.v4.replace(address).is_some(), "IPv4"),
+            Some(IpAddr::V6(address)) => (source.v6.replace(address).is_some(), "IPv6"),
+            None => continue,
+        };
+        if is_second {
+            let error = item.error(format!("probes come from one {family} address"));
+            item.push(error.hint("run a vantage for each address"));
+        }
+    }
+    source
 }

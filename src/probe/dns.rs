@@ -5,7 +5,6 @@
 //! again over TCP (RFC 7766 §5).
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -16,6 +15,7 @@ use super::fault::Fault;
 use super::tcp;
 use super::trace::Trace;
 use super::udp::Talk;
+use super::way::Way;
 use crate::model::FailureReason;
 use crate::model::check::{Carrier, DnsCheck};
 
@@ -31,15 +31,11 @@ struct Exchange<'c> {
 }
 
 /// Sends a query and judges what answers it.
-pub(super) async fn probe(
-    check: &DnsCheck,
-    address: SocketAddr,
-    trace: &mut Trace,
-) -> Result<(), Fault> {
+pub(super) async fn probe(check: &DnsCheck, way: Way, trace: &mut Trace) -> Result<(), Fault> {
     let exchange = Exchange::new(check).map_err(Fault::Unable)?;
     let query = exchange.query.to_vec().map_err(|error| Fault::Unable(error.to_string()))?;
     if check.over == Carrier::Udp {
-        let mut talk = Talk::with(address).await?;
+        let mut talk = Talk::over(way).await?;
         talk.send(&query).await?;
         let datagram = loop {
             let datagram = talk.receive().await?;
@@ -54,18 +50,14 @@ pub(super) async fn probe(
         }
         trace.fact(|| "truncated".to_owned());
     }
-    let message = ask_by_tcp(&query, address, trace).await?;
+    let message = ask_by_tcp(&query, way, trace).await?;
     exchange.judge(&message, trace).map_err(Fault::Failure)
 }
 
 /// The answer to a query over a connection of its own.
-async fn ask_by_tcp(
-    query: &[u8],
-    address: SocketAddr,
-    trace: &mut Trace,
-) -> Result<Vec<u8>, Fault> {
-    let of_socket = |error| Fault::of_socket(&error, address);
-    let mut stream = tcp::connect(address, trace).await?;
+async fn ask_by_tcp(query: &[u8], way: Way, trace: &mut Trace) -> Result<Vec<u8>, Fault> {
+    let of_socket = |error| Fault::of_socket(&error, way);
+    let mut stream = tcp::connect(way, trace).await?;
     let len = u16::try_from(query.len()).expect("a name and little else");
     stream.write_all(&[&len.to_be_bytes()[..], query].concat()).await.map_err(of_socket)?;
     // Whoever hangs up in the middle of a message does not keep to the protocol.

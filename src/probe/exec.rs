@@ -5,7 +5,6 @@
 //! however it ends: by itself, at the timeout, or with us.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -20,6 +19,7 @@ use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::trace::Trace;
+use super::way::Way;
 use crate::model::check::ExecCheck;
 use crate::model::{CheckSpec, FailureReason, TargetHost};
 
@@ -38,11 +38,11 @@ pub(super) struct Ended {
     output: Vec<u8>,
 }
 
-/// Runs the program of `check`, which lies in `directory`, about `host` at `address`.
+/// Runs the program of `check`, which lies in `directory`, about `host`, which is where `way` leads.
 pub(super) async fn run(
     (directory, check): (&Path, &ExecCheck),
     spec: &CheckSpec,
-    (host, address): (&TargetHost, SocketAddr),
+    (host, way): (&TargetHost, Way),
     trace: &mut Trace,
 ) -> Result<Ended, Fault> {
     let path = directory.join(&check.program);
@@ -53,7 +53,7 @@ pub(super) async fn run(
         .args(&check.arguments)
         .env_clear()
         .env("PATH", PATH)
-        .env("WINDROSE_ADDRESS", address.ip().to_string())
+        .env("WINDROSE_ADDRESS", way.to.ip().to_string())
         .env("WINDROSE_HOST", host.to_string().trim_end_matches('.'))
         .env("WINDROSE_TIMEOUT_MS", spec.timeout.as_millis().to_string())
         .current_dir("/")
@@ -63,8 +63,11 @@ pub(super) async fn run(
         .stderr(writer)
         // So that it is waited for when the probe is dropped.
         .kill_on_drop(true);
-    if address.port() != 0 {
-        command.env("WINDROSE_PORT", address.port().to_string());
+    if way.to.port() != 0 {
+        command.env("WINDROSE_PORT", way.to.port().to_string());
+    }
+    if let Some(source) = way.from {
+        command.env("WINDROSE_SOURCE", source.to_string());
     }
     let mut child = command.spawn().map_err(unable)?;
     // It holds the other end of the pipe, which would never be closed.

@@ -4,8 +4,6 @@
 //! written and read here by hand. See <https://github.com/grpc/grpc/blob/master/doc/health-checking.md> and
 //! `PROTOCOL-HTTP2.md` beside it.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::{Builder, SendRequest};
@@ -16,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::fault::Fault;
 use super::tls::Tls;
 use super::trace::Trace;
+use super::way::Way;
 use super::{http as http_check, tcp, tls};
 use crate::model::check::{GrpcCheck, TlsCheck};
 use crate::model::{FailureReason, TargetHost};
@@ -30,19 +29,19 @@ const PREFIX_LEN: usize = 5;
 /// What the response says of a service that is served.
 const SERVING: u64 = 1;
 
-/// Asks `host` at `address` once.
+/// Asks `host`, which is where `way` leads, once.
 pub(super) async fn probe(
     tls: Tls<'_>,
     check: &GrpcCheck,
     host: &TargetHost,
-    address: SocketAddr,
+    way: Way,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
     let GrpcCheck { tls: over_tls, host: written, verify, service } = check;
     let name = http_check::name(written.as_deref(), host);
     let authority = match written {
         Some(_) => name,
-        None => format!("{name}:{}", address.port()),
+        None => format!("{name}:{}", way.to.port()),
     };
     let scheme = if *over_tls { "https" } else { "http" };
     let request = Request::post(format!("{scheme}://{authority}{PATH}"))
@@ -54,11 +53,11 @@ pub(super) async fn probe(
     let body = encode(service);
     if *over_tls {
         let check = TlsCheck { host: written.clone(), verify: *verify };
-        let stream = tls::connect(tls, &check, Some(ALPN), (host, address), trace).await?;
-        exchange(stream, (request, body), address, trace).await
+        let stream = tls::connect(tls, &check, Some(ALPN), (host, way), trace).await?;
+        exchange(stream, (request, body), way, trace).await
     } else {
-        let stream = tcp::open(address, trace).await?;
-        exchange(stream, (request, body), address, trace).await
+        let stream = tcp::open(way, trace).await?;
+        exchange(stream, (request, body), way, trace).await
     }
 }
 
@@ -66,10 +65,10 @@ pub(super) async fn probe(
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     (request, body): (Request<()>, Bytes),
-    address: SocketAddr,
+    way: Way,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
-    let fault = |error| of_http2(&error, address);
+    let fault = |error| of_http2(&error, way);
     let (sender, connection) =
         Builder::new().enable_push(false).handshake(stream).await.map_err(fault)?;
     let asking = ask(sender, request, body, trace);
@@ -165,8 +164,8 @@ async fn read(body: &mut RecvStream) -> Result<Vec<u8>, Ended> {
     Ok(message)
 }
 
-fn of_http2(error: &h2::Error, address: SocketAddr) -> Fault {
-    let of_io = error.get_io().and_then(|error| Fault::of_causes(error, address));
+fn of_http2(error: &h2::Error, way: Way) -> Fault {
+    let of_io = error.get_io().and_then(|error| Fault::of_causes(error, way));
     of_io.unwrap_or(Fault::Failure(FailureReason::Protocol))
 }
 

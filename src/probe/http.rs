@@ -5,7 +5,7 @@
 //! a new client would be served, and that the certificate is good now. A check may have most probes, or all,
 //! go over the connection of the probe before ([`Connection`]), and mean as much less.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use reqwest::header::{CONNECTION, HOST, HeaderValue};
@@ -19,6 +19,7 @@ use super::fault::Fault;
 use super::plain;
 use super::tls::{self, Tls};
 use super::trace::Trace;
+use super::way::Way;
 use crate::model::check::{Connection, HttpCheck};
 use crate::model::{FailureReason, TargetHost};
 
@@ -28,42 +29,34 @@ const ALPN: &str = "http/1.1";
 /// Who asks. Operators find it in their logs and exclude it from their statistics.
 pub(super) const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
 
-/// A request over TLS to one address, ready to be sent.
+/// A request over TLS, one way, ready to be sent.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     check: &'a HttpCheck,
-    address: SocketAddr,
+    way: Way,
     method: Method,
     url: Url,
     host: HeaderValue,
 }
 
 impl<'a> Request<'a> {
-    /// The request that `check` makes of `host` when that is at `address`.
-    pub(super) fn new(
-        check: &'a HttpCheck,
-        host: &TargetHost,
-        address: SocketAddr,
-    ) -> Result<Self, Fault> {
-        Self::try_new(check, host, address).map_err(Fault::Unable)
+    /// The request that `check` makes of `host`, which is where `way` leads.
+    pub(super) fn new(check: &'a HttpCheck, host: &TargetHost, way: Way) -> Result<Self, Fault> {
+        Self::try_new(check, host, way).map_err(Fault::Unable)
     }
 
-    fn try_new(
-        check: &'a HttpCheck,
-        host: &TargetHost,
-        address: SocketAddr,
-    ) -> Result<Self, String> {
+    fn try_new(check: &'a HttpCheck, host: &TargetHost, way: Way) -> Result<Self, String> {
         let (authority, path) = (name(check.host.as_deref(), host), &check.path);
         let mut url = Url::parse(&format!("https://{authority}{path}"))
             .map_err(|error| format!("host `{authority}` and path `{path}`: {error}"))?;
-        url.set_port(Some(address.port())).map_err(|()| format!("`{url}` cannot have a port"))?;
+        url.set_port(Some(way.to.port())).map_err(|()| format!("`{url}` cannot have a port"))?;
         let method = Method::from_bytes(check.method.as_bytes());
         Ok(Self {
             check,
-            address,
+            way,
             method: method.map_err(|_| format!("`{}` is not an HTTP method", check.method))?,
             url,
-            host: host_header(check, host, address.port())
+            host: host_header(check, host, way.to.port())
                 .map_err(|host| format!("`{host}` cannot stand in a Host header"))?,
         })
     }
@@ -91,7 +84,7 @@ fn bracketed(host: &str) -> String {
 pub(super) struct Ask<'a> {
     pub(super) check: &'a HttpCheck,
     pub(super) host: &'a TargetHost,
-    pub(super) address: SocketAddr,
+    pub(super) way: Way,
     pub(super) tls: Tls<'a>,
 }
 
@@ -118,20 +111,20 @@ const fn is_of_answer(reason: FailureReason) -> bool {
 }
 
 async fn once(ask: Ask<'_>, kept: &mut Kept, trace: &mut Trace) -> Result<(), Fault> {
-    let Ask { check, host, address, .. } = ask;
+    let Ask { check, host, way, .. } = ask;
     // Whatever ends this on its way ends the connection, too.
     let uses = std::mem::take(&mut kept.uses);
     let mut answered = if check.tls {
         Box::pin(send_over_tls(ask, kept, trace)).await?
     } else {
-        let request = plain_request(check, host, address).map_err(Fault::Unable)?;
+        let request = plain_request(check, host, way.to.port()).map_err(Fault::Unable)?;
         let (is_head, stream) = (check.method == "HEAD", kept.stream.take());
-        Answered::Plain(plain::send(&request, is_head, stream, address, trace).await?)
+        Answered::Plain(plain::send(&request, is_head, stream, way, trace).await?)
     };
     let judged = judge(check, &mut answered, trace).await;
     let is_kept = check.connection != Connection::Fresh;
     if is_kept && judged.is_ok() {
-        kept.keep(answered, (address, uses + 1), trace).await;
+        kept.keep(answered, (way, uses + 1), trace).await;
     } else if check.body.is_none() || judged.as_ref().is_err_and(Fault::is_status) {
         trace.leave(answered);
     }
@@ -139,16 +132,12 @@ async fn once(ask: Ask<'_>, kept: &mut Kept, trace: &mut Trace) -> Result<(), Fa
 }
 
 /// The request as it goes over the wire.
-fn plain_request(
-    check: &HttpCheck,
-    host: &TargetHost,
-    address: SocketAddr,
-) -> Result<Vec<u8>, String> {
+fn plain_request(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<Vec<u8>, String> {
     let HttpCheck { method, path, .. } = check;
     if Method::from_bytes(method.as_bytes()).is_err() {
         return Err(format!("`{method}` is not an HTTP method"));
     }
-    let host = host_header(check, host, address.port());
+    let host = host_header(check, host, port);
     let host = host.map_err(|host| format!("`{host}` cannot stand in a Host header"))?;
     let mut request = Vec::with_capacity(192);
     request.extend_from_slice(method.as_bytes());
@@ -202,9 +191,9 @@ async fn send_over_tls(
     kept: &mut Kept,
     trace: &mut Trace,
 ) -> Result<Answered, Fault> {
-    let request = Request::new(ask.check, ask.host, ask.address)?;
+    let request = Request::new(ask.check, ask.host, ask.way)?;
     let client = kept.client(ask.tls, &request)?;
-    let Request { check, address, method, url, host } = request;
+    let Request { check, way, method, url, host } = request;
     let mut request = client.request(method, url).header(HOST, host);
     if check.connection == Connection::Fresh {
         request = request.header(CONNECTION, "close");
@@ -213,19 +202,19 @@ async fn send_over_tls(
         request = request.header(name, value);
     }
     let sent = request.send().await;
-    let response = sent.map_err(|error| Fault::of_request(&error, address, true))?;
+    let response = sent.map_err(|error| Fault::of_request(&error, way, true))?;
     let session = response.extensions().get::<TlsInfo>();
     if let Some(certificate) = session.and_then(TlsInfo::peer_certificate) {
         trace.certificate(certificate, ask.tls.margin());
     }
-    Ok(Answered::Https(response, address))
+    Ok(Answered::Https(response, way))
 }
 
 /// An answer whose head was read.
 #[derive(Debug)]
 pub(super) enum Answered {
     Plain(plain::Response),
-    Https(Response, SocketAddr),
+    Https(Response, Way),
 }
 
 impl Answered {
@@ -240,9 +229,9 @@ impl Answered {
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         match self {
             Self::Plain(response) => Ok(response.chunk().await?.map(Bytes::from)),
-            Self::Https(response, address) => {
-                let address = *address;
-                response.chunk().await.map_err(|error| Fault::of_request(&error, address, true))
+            Self::Https(response, way) => {
+                let way = *way;
+                response.chunk().await.map_err(|error| Fault::of_request(&error, way, true))
             }
         }
     }
@@ -273,11 +262,11 @@ async fn judge(check: &HttpCheck, answered: &mut Answered, trace: &mut Trace) ->
 pub(super) struct Kept {
     /// The client of an HTTPS target. It is bound to the address that its name leads to, so each target has
     /// its own (about 4 KiB) and keeps it until the address changes.
-    client: Option<(SocketAddr, Result<Client, Fault>)>,
+    client: Option<(Way, Result<Client, Fault>)>,
     /// The connection to a plain HTTP target; those over TLS are the client's.
     stream: Option<TcpStream>,
     /// Where the connection leads, and how many requests it has had; none where there is none.
-    address: Option<SocketAddr>,
+    way: Option<Way>,
     uses: u16,
 }
 
@@ -289,7 +278,7 @@ impl Kept {
             Connection::Mixed(of) => of,
             Connection::Keepalive => u16::MAX,
         };
-        (1..uses_max).contains(&self.uses) && self.address == Some(ask.address)
+        (1..uses_max).contains(&self.uses) && self.way == Some(ask.way)
     }
 
     /// Whatever connection is there ends.
@@ -303,12 +292,7 @@ impl Kept {
     }
 
     /// Keeps the connection of an answer, if another request may follow on it.
-    async fn keep(
-        &mut self,
-        mut answered: Answered,
-        (address, uses): (SocketAddr, u16),
-        trace: &mut Trace,
-    ) {
+    async fn keep(&mut self, mut answered: Answered, (way, uses): (Way, u16), trace: &mut Trace) {
         let mut room = ANSWER_OCTETS_MAX;
         loop {
             match answered.chunk().await {
@@ -325,18 +309,18 @@ impl Kept {
             let Some(stream) = response.into_connection() else { return };
             self.stream = Some(stream);
         }
-        (self.address, self.uses) = (Some(address), uses);
+        (self.way, self.uses) = (Some(way), uses);
     }
 
     /// The client that `request` is to be sent by.
     fn client(&mut self, tls: Tls<'_>, request: &Request<'_>) -> Result<Client, Fault> {
-        if let Some((address, client)) = &self.client
-            && *address == request.address
+        if let Some((way, client)) = &self.client
+            && *way == request.way
         {
             return client.clone();
         }
         let client = https(tls, request).map_err(Fault::Unable);
-        self.client = Some((request.address, client.clone()));
+        self.client = Some((request.way, client.clone()));
         client
     }
 }
@@ -344,16 +328,17 @@ impl Kept {
 fn https(tls: Tls<'_>, request: &Request<'_>) -> Result<Client, String> {
     let name = request.url.host_str().unwrap_or_default();
     let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+    let Way { to, from } = request.way;
     let builder = match literal {
-        None => builder(request.check.connection).resolve(name, request.address),
-        Some(address) if address == request.address.ip() => builder(request.check.connection),
+        None => builder(request.check.connection).resolve(name, to),
+        Some(address) if address == to.ip() => builder(request.check.connection),
         Some(other) => {
-            let at = request.address.ip();
+            let at = to.ip();
             return Err(format!("a certificate for {other} cannot be asked for at {at}"));
         }
     };
     let config = tls.config(request.check.verify, Some(ALPN))?;
-    let builder = builder.tls_backend_preconfigured(config).tls_info(true);
+    let builder = builder.tls_backend_preconfigured(config).tls_info(true).local_address(from);
     builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
 }
 

@@ -7,7 +7,7 @@
 //! would be told so, too, but not of which target.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::trace::Trace;
+use super::way::Way;
 use crate::listen::socket::set_option;
 use crate::model::FailureReason;
 
@@ -33,16 +34,16 @@ const IPV4_HEADER_LEN: usize = 20;
 /// What is read of a packet: a reply behind the longest IPv4 header.
 const PACKET_LEN_MAX: usize = 60 + ECHO_LEN;
 
-/// Asks `address` until it answers; `limit` is the time that all tries share, and `nonce` what tells their
+/// Asks where `way` leads until it is answered; `limit` is the time that all tries share, and `nonce` what tells their
 /// replies from those to others.
 pub(super) async fn probe(
-    address: IpAddr,
+    way: Way,
     limit: Duration,
     nonce: u64,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
-    let line = Line::open(address)?;
-    let echo = Echo { is_v6: address.is_ipv6(), nonce };
+    let line = Line::open(way)?;
+    let echo = Echo { is_v6: way.to.is_ipv6(), nonce };
     for sequence in 0..TRIES {
         line.send(&echo.request(sequence))?;
         if let Ok(answered) = timeout(limit / u32::from(TRIES), line.wait_for(&echo)).await {
@@ -61,34 +62,33 @@ pub(super) async fn probe(
 struct Line {
     /// Not of UDP; but to tokio one socket of datagrams is like another.
     socket: UdpSocket,
-    address: SocketAddr,
+    way: Way,
     /// Whether packets come with their IP headers.
     has_header: bool,
 }
 
 impl Line {
-    fn open(address: IpAddr) -> Result<Self, Fault> {
-        let (socket, is_raw) = open(address)?;
-        // Without a port, of which ICMP knows nothing.
-        let to = SocketAddr::new(address, 0);
+    fn open(way: Way) -> Result<Self, Fault> {
+        let (socket, is_raw) = open(way)?;
+        way.bind(&socket)?;
         // Errors that may pass are kept from sockets unless they are asked for, and "host unreachable" is one.
-        let (level, option) = match address {
-            IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
-            IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        let (level, option) = match way.to {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
         };
         let connected = set_option(&socket, level, option, 1)
             .and_then(|()| socket.set_nonblocking(true))
-            .and_then(|()| socket.connect(&to.into()))
+            .and_then(|()| socket.connect(&way.to.into()))
             .and_then(|()| UdpSocket::from_std(socket.into()));
-        let socket = connected.map_err(|error| Fault::of_socket(&error, to))?;
-        Ok(Self { socket, address: to, has_header: is_raw && address.is_ipv4() })
+        let socket = connected.map_err(|error| Fault::of_socket(&error, way))?;
+        Ok(Self { socket, way, has_header: is_raw && way.to.is_ipv4() })
     }
 
     fn send(&self, request: &[u8]) -> Result<(), Fault> {
         match SockRef::from(&self.socket).send(request) {
             // A full queue loses a request, as any network may.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-            sent => sent.map(drop).map_err(|error| Fault::of_socket(&error, self.address)),
+            sent => sent.map(drop).map_err(|error| Fault::of_socket(&error, self.way)),
         }
     }
 
@@ -97,7 +97,7 @@ impl Line {
         let mut packet = [0; PACKET_LEN_MAX];
         loop {
             let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await;
-            let ready = ready.map_err(|error| Fault::of_socket(&error, self.address))?;
+            let ready = ready.map_err(|error| Fault::of_socket(&error, self.way))?;
             // Asked for both at once, tokio would find neither.
             let is_packet = ready.is_readable();
             let interest = if is_packet { Interest::READABLE } else { Interest::ERROR };
@@ -107,7 +107,7 @@ impl Line {
                 // Somebody else's reply, or our own request on its way over the loopback.
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock || is_advice(&error) => {}
-                Err(error) => return Err(fault_of(&error, self.address)),
+                Err(error) => return Err(fault_of(&error, self.way)),
             }
         }
     }
@@ -124,17 +124,17 @@ const REFUSAL: &str = "this process may send no ICMP: its group is not in net.ip
 /// Why this process may send no ICMP, if it may not.
 #[must_use]
 pub fn refusal() -> Option<&'static str> {
-    let opened = open(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let opened = open(Way { to: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), from: None });
     matches!(opened, Err(Fault::Unable(_))).then_some(REFUSAL)
 }
 
 /// A socket, and whether it is a raw one.
-fn open(address: IpAddr) -> Result<(Socket, bool), Fault> {
-    let (domain, protocol) = match address {
-        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
-        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
+fn open(way: Way) -> Result<(Socket, bool), Fault> {
+    let (domain, protocol) = match way.to {
+        SocketAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
+        SocketAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
     };
-    let fault = |error| Fault::of_socket(&error, SocketAddr::new(address, 0));
+    let fault = |error| Fault::of_socket(&error, way);
     match Socket::new(domain, Type::DGRAM, Some(protocol)) {
         Ok(socket) => return Ok((socket, false)),
         Err(error) if is_refusal(&error) => {}
@@ -159,7 +159,7 @@ fn is_advice(error: &io::Error) -> bool {
 }
 
 /// What came instead of a reply. Whatever the reason that a router gives, there is no way there.
-fn fault_of(error: &io::Error, address: SocketAddr) -> Fault {
+fn fault_of(error: &io::Error, way: Way) -> Fault {
     let unreachable = [
         libc::EHOSTUNREACH,
         libc::ENETUNREACH,
@@ -170,7 +170,7 @@ fn fault_of(error: &io::Error, address: SocketAddr) -> Fault {
     ];
     match error.raw_os_error() {
         Some(code) if unreachable.contains(&code) => Fault::Failure(FailureReason::Unreachable),
-        _ => Fault::of_socket(error, address),
+        _ => Fault::of_socket(error, way),
     }
 }
 

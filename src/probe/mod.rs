@@ -25,6 +25,7 @@ mod tls;
 mod trace;
 mod udp;
 mod validity;
+mod way;
 mod wheel;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -49,7 +50,10 @@ pub use self::schedule::{Limits, Schedule};
 use self::tls::Tls;
 pub use self::trace::Account;
 use self::trace::Trace;
+use self::way::Way;
+pub use self::way::lacking_sources;
 use crate::clock::Clock;
+use crate::config::Source;
 use crate::model::check::{Carrier, TextCheck};
 use crate::model::health::{LocalError, ProbeOutcome};
 use crate::model::{CheckKind, FailureReason, Name, Target, TargetHost, Time};
@@ -73,6 +77,7 @@ pub struct Prober {
     /// Where the programs lie that checks may run; none may without.
     programs: Option<Arc<PathBuf>>,
     denied: Arc<Denied>,
+    source: Source,
     heartbeats: Arc<Heartbeats>,
 }
 
@@ -98,6 +103,7 @@ impl Prober {
             tls: Arc::default(),
             programs: None,
             denied: Arc::default(),
+            source: Source::default(),
             heartbeats: Arc::default(),
         }
     }
@@ -112,6 +118,12 @@ impl Prober {
     #[must_use]
     pub fn with_denied(self, denied: Denied) -> Self {
         Self { denied: Arc::new(denied), ..self }
+    }
+
+    /// The same, and it asks from `source`.
+    #[must_use]
+    pub fn with_source(self, source: Source) -> Self {
+        Self { source, ..self }
     }
 
     /// The same, and it looks there for what endpoints report.
@@ -227,29 +239,30 @@ impl Probe {
             return Err(Fault::Unable(format!("no probe goes to {address}: {reason}")));
         }
         let started = self.prober.clock.now();
+        let way = Way::new(address, self.prober.source);
         let tls = Tls { configs: &self.prober.tls, terms: self.target.spec.tls.as_ref() };
         // What is large and rare stands apart, so that plain probes take little room.
         match &self.target.spec.kind {
-            CheckKind::Tcp => tcp::connect(address, trace).await.map(drop)?,
+            CheckKind::Tcp => tcp::connect(way, trace).await.map(drop)?,
             CheckKind::Text(check @ TextCheck { over: Carrier::Tcp, .. }) => {
-                Box::pin(tcp::probe(check, address, trace)).await?;
+                Box::pin(tcp::probe(check, way, trace)).await?;
             }
             CheckKind::Text(check @ TextCheck { over: Carrier::Udp, .. }) => {
-                Box::pin(udp::probe(check, address, trace)).await?;
+                Box::pin(udp::probe(check, way, trace)).await?;
             }
             CheckKind::Tls(check) => {
-                Box::pin(tls::probe(tls, check, &self.target.host, address, trace)).await?;
+                Box::pin(tls::probe(tls, check, &self.target.host, way, trace)).await?;
             }
             CheckKind::Http(check) => {
-                let ask = http::Ask { check, host: &self.target.host, address, tls };
+                let ask = http::Ask { check, host: &self.target.host, way, tls };
                 http::probe(ask, &mut self.http, trace).await?;
             }
-            CheckKind::Dns(check) => Box::pin(dns::probe(check, address, trace)).await?,
+            CheckKind::Dns(check) => Box::pin(dns::probe(check, way, trace)).await?,
             CheckKind::Grpc(check) => {
-                Box::pin(grpc::probe(tls, check, &self.target.host, address, trace)).await?;
+                Box::pin(grpc::probe(tls, check, &self.target.host, way, trace)).await?;
             }
             CheckKind::Icmp => {
-                icmp::probe(address.ip(), self.target.spec.timeout, unforeseeable(), trace).await?;
+                icmp::probe(way, self.target.spec.timeout, unforeseeable(), trace).await?;
             }
             CheckKind::Exec(check) => {
                 let Some(directory) = &self.prober.programs else {
@@ -257,7 +270,7 @@ impl Probe {
                 };
                 let Target { host, spec } = &self.target;
                 let ended =
-                    Box::pin(exec::run((directory, check), spec, (host, address), trace)).await?;
+                    Box::pin(exec::run((directory, check), spec, (host, way), trace)).await?;
                 tracing::debug!("{} says: {}", self.target, ended.output().escape_ascii());
                 ended.judge()?;
             }

@@ -3,8 +3,6 @@
 //! Most checks are of this kind, and there may be hundreds of thousands of them. Here a probe is one connection
 //! and two buffers. Answers are read with bounds: so much head, so much body, and nothing beyond.
 
-use std::net::SocketAddr;
-
 use httparse::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,6 +10,7 @@ use tokio::net::TcpStream;
 use super::fault::Fault;
 use super::tcp;
 use super::trace::Trace;
+use super::way::Way;
 use crate::model::FailureReason;
 
 /// No head of an answer is longer.
@@ -27,7 +26,7 @@ const BROKEN: Fault = Fault::Failure(FailureReason::Protocol);
 pub(super) struct Response {
     pub(super) status: u16,
     stream: TcpStream,
-    address: SocketAddr,
+    way: Way,
     body: Body,
     /// Whether another request may follow.
     is_persistent: bool,
@@ -58,19 +57,19 @@ enum Frame {
     End,
 }
 
-/// Sends `request` to `address` over `kept`, or a connection of its own. It is reset when the answer is dropped.
+/// Sends `request` over `kept`, or a connection of its own that goes over `way`. It is reset when the answer is dropped.
 pub(super) async fn send(
     request: &[u8],
     is_head: bool,
     kept: Option<TcpStream>,
-    address: SocketAddr,
+    way: Way,
     trace: &mut Trace,
 ) -> Result<Response, Fault> {
     let mut stream = match kept {
         Some(stream) => stream,
-        None => tcp::connect(address, trace).await?,
+        None => tcp::connect(way, trace).await?,
     };
-    let fault = |error| Fault::of_socket(&error, address);
+    let fault = |error| Fault::of_socket(&error, way);
     stream.write_all(request).await.map_err(fault)?;
     let mut unread = Vec::new();
     loop {
@@ -81,7 +80,7 @@ pub(super) async fn send(
                 continue;
             }
             let body = Body { unread, frame };
-            return Ok(Response { status, stream, address, body, is_persistent });
+            return Ok(Response { status, stream, way, body, is_persistent });
         }
         let is_over = unread.len() >= HEAD_OCTETS_MAX;
         if is_over || read(&mut stream, &mut unread).await.map_err(fault)? == 0 {
@@ -157,7 +156,7 @@ impl Response {
                 return Ok(None);
             }
             let read = read(&mut self.stream, &mut self.body.unread).await;
-            match (read.map_err(|error| Fault::of_socket(&error, self.address))?, self.body.frame) {
+            match (read.map_err(|error| Fault::of_socket(&error, self.way))?, self.body.frame) {
                 (0, Frame::Close) => return Ok(None),
                 // It broke off.
                 (0, _) => return Err(BROKEN),

@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use super::fault::Fault;
 use super::tcp;
 use super::trace::Trace;
+use super::way::Way;
 use crate::model::TargetHost;
 use crate::model::check::{TlsCheck, TlsIdentity, TlsTerms};
 
@@ -79,33 +80,33 @@ impl Tls<'_> {
     }
 }
 
-/// Makes a handshake with `host` at `address` and says goodbye.
+/// Makes a handshake with `host`, which is where `way` leads, and says goodbye.
 pub(super) async fn probe(
     tls: Tls<'_>,
     check: &TlsCheck,
     host: &TargetHost,
-    address: SocketAddr,
+    way: Way,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
-    let mut stream = connect(tls, check, None, (host, address), trace).await?;
+    let mut stream = connect(tls, check, None, (host, way), trace).await?;
     // Our side is done before the server's (RFC 8446 §2): a reset would have it log a failed handshake.
     let _ = stream.shutdown().await;
     Ok(())
 }
 
-/// Opens a TLS connection to `host` at `address`.
+/// Opens a TLS connection to `host`, which is where `way` leads.
 pub(super) async fn connect(
     tls: Tls<'_>,
     check: &TlsCheck,
     alpn: Option<&str>,
-    (host, address): (&TargetHost, SocketAddr),
+    (host, way): (&TargetHost, Way),
     trace: &mut Trace,
 ) -> Result<TlsStream<TcpStream>, Fault> {
     let config = tls.config(check.verify, alpn).map_err(Fault::Unable)?;
-    let name = server_name(check, host, address).map_err(Fault::Unable)?;
-    let stream = tcp::open(address, trace).await?;
+    let name = server_name(check, host, way.to).map_err(Fault::Unable)?;
+    let stream = tcp::open(way, trace).await?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let stream = connected.map_err(|error| Fault::of_handshake(&error, address))?;
+    let stream = connected.map_err(|error| Fault::of_handshake(&error, way))?;
     trace.step("TLS");
     let session = stream.get_ref().1;
     if let Some(version) = session.protocol_version() {

@@ -1,5 +1,6 @@
 //! Probes of real servers on the loopback address, written by hand so that they can misbehave.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, KeyPair};

@@ -6,6 +6,7 @@ mod dns;
 mod exec;
 mod grpc;
 mod icmp;
+mod source;
 mod text;
 mod tls;
 

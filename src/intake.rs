@@ -37,6 +37,7 @@ pub struct Intake {
     /// Targets that have failed for a first time since somebody took them, in a fleet.
     doubted: Mutex<Vec<(TargetId, Duration)>>,
     doubts: watch::Sender<()>,
+    turns: watch::Sender<()>,
     /// The board's count of targets that nobody has looked at.
     waiting: watch::Sender<usize>,
     counters: Counters,
@@ -97,6 +98,7 @@ impl Intake {
             transitions: watch::Sender::default(),
             doubted: Mutex::default(),
             doubts: watch::Sender::default(),
+            turns: watch::Sender::default(),
             waiting: watch::Sender::new(waiting),
             counters: Counters::default(),
             local_error_log_from: AtomicU64::new(0),
@@ -136,6 +138,9 @@ impl Intake {
             let target = &observation.target;
             lock(&self.doubted).push((target.id(), target.spec.interval));
             self.doubts.send_replace(());
+        }
+        if observed.is_turn {
+            self.turns.send_replace(());
         }
         if observed.is_changed {
             let Observed { transition, .. } = &observed;
@@ -219,6 +224,12 @@ impl Intake {
     #[must_use]
     pub fn transitions(&self) -> watch::Receiver<()> {
         self.transitions.subscribe()
+    }
+
+    /// Signals that this machine thinks otherwise of a target than before.
+    #[must_use]
+    pub fn turns(&self) -> watch::Receiver<()> {
+        self.turns.subscribe()
     }
 
     /// Signals that a target has failed for a first time: others might look, too.

@@ -307,8 +307,8 @@ impl Fleet {
         intake.recount(&mut self.member(), now);
     }
 
-    /// What we say now: the votes of our share.
-    fn speak(&self, board: &Board, is_node: bool, now: Moment) -> Vec<Vec<u8>> {
+    /// What we say now: the votes of our share; between two ticks, `is_early`, only where an opinion has turned.
+    fn speak(&self, board: &Board, is_node: bool, is_early: bool, now: Moment) -> Vec<Vec<u8>> {
         let ids = board.ids();
         let targets_hash = hash_of_targets(ids.iter().copied());
         let share = self.member().share(now.time);
@@ -319,7 +319,13 @@ impl Fleet {
             state_hash: if is_node { self.state_hash(board) } else { 0 },
             impaired: board.self_state().impairment().map(|why| why.to_string()),
         };
-        match self.member().speak(report, now.time, now.unix) {
+        let mut member = self.member();
+        let said = if is_early {
+            member.speak_early(report, now.time, now.unix)
+        } else {
+            member.speak(report, now.time, now.unix)
+        };
+        match said {
             Ok(frames) => frames,
             Err(count) => {
                 tracing::error!("{count} targets are more than one vantage can vote on");

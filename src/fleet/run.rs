@@ -22,9 +22,12 @@ use super::{Fleet, Settings};
 use crate::clock::Moment;
 use crate::health::fleet::{Keys, Link, Purpose, Refused, Said, TICK};
 use crate::intake::Intake;
+use crate::model::Time;
 
 /// Frames that come together are counted together, and what fails together is called for together.
 const PULSE: Duration = Duration::from_millis(100);
+/// Between two ticks a machine whose opinions turn says so, at most once in such a time.
+const EARLY_GAP: Duration = Duration::from_millis(250);
 /// What is not believed is told of once in such a time.
 const REFUSED_LOG_GAP: Duration = Duration::from_secs(60);
 /// In whose name words of the fleet are taken back here.
@@ -54,6 +57,8 @@ pub struct Task {
     kept: HashSet<String>,
     heads: Heads,
     link: Link,
+    /// When it last said how it votes.
+    spoke: Time,
     /// When what is not believed may be told of again.
     refused_log_from: Duration,
 }
@@ -113,6 +118,7 @@ impl Task {
             kept: HashSet::new(),
             heads,
             link: Link::Holding,
+            spoke: Time::default(),
             refused_log_from: Duration::ZERO,
         }
     }
@@ -128,23 +134,29 @@ impl Task {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut doubts = self.intake.doubts();
-        let (mut has_heard, mut has_doubts) = (false, false);
+        let (mut doubts, mut turns) = (self.intake.doubts(), self.intake.turns());
+        let (mut has_heard, mut has_doubts, mut has_turned) = (false, false, false);
         loop {
             tokio::select! {
                 _ = tick.tick() => {
                     self.tick();
-                    has_heard = false;
+                    (has_heard, has_turned) = (false, false);
                 }
-                _ = pulse.tick(), if has_heard || has_doubts => {
+                _ = pulse.tick(), if has_heard || has_doubts || has_turned => {
                     if std::mem::take(&mut has_doubts) {
                         self.call();
+                    }
+                    if has_turned && self.now().time.since(self.spoke) >= EARLY_GAP {
+                        has_turned = false;
+                        self.speak(true);
+                        has_heard = true;
                     }
                     if std::mem::take(&mut has_heard) {
                         self.recount();
                     }
                 }
                 _ = doubts.changed() => has_doubts = true,
+                _ = turns.changed() => has_turned = true,
                 _ = said.changed() => self.note_words(),
                 Some(taken) = taken_over.recv() => self.take_note(taken),
                 heard = self.pipe.incoming.recv() => match heard {
@@ -171,13 +183,19 @@ impl Task {
 
     fn tick(&mut self) {
         self.note_words();
-        for frame in self.fleet.speak(self.intake.board(), self.is_node, self.now()) {
-            self.send(ToEngine::Frame(frame));
-        }
+        self.speak(false);
         for frame in beats::frames(&self.fleet.shared.heartbeats, &self.keys, self.now()) {
             self.send(ToEngine::Frame(frame));
         }
         self.recount();
+    }
+
+    fn speak(&mut self, is_early: bool) {
+        let now = self.now();
+        self.spoke = now.time;
+        for frame in self.fleet.speak(self.intake.board(), self.is_node, is_early, now) {
+            self.send(ToEngine::Frame(frame));
+        }
     }
 
     /// Asks others to look at what has failed here for a first time, unless it may be our own fault.

@@ -80,6 +80,8 @@ pub struct Observed {
     pub is_changed: bool,
     /// Whether it is the first failure that is remembered of a target that is up.
     pub is_doubt: bool,
+    /// Whether this vantage thinks otherwise of the target than before.
+    pub is_turn: bool,
     /// When the next probes are wanted.
     pub pace: Pace,
 }
@@ -226,7 +228,13 @@ impl Board {
         let target = &observation.target;
         let Some(mut entry) = self.entries.get_mut(target) else {
             let pace = Pace { next: target.spec.interval, beside: None };
-            return Observed { transition: None, is_changed: false, is_doubt: false, pace };
+            return Observed {
+                transition: None,
+                is_changed: false,
+                is_doubt: false,
+                is_turn: false,
+                pace,
+            };
         };
         let was_waiting = entry.is_waiting();
         let observed = entry.observe(observation, self.self_state());
@@ -349,6 +357,7 @@ impl Entry {
         if change.is_some_and(|change| change.to == Verdict::Down) {
             self.fell = Some(*at);
         }
+        let is_turn = change.is_some();
         // Alone, its vote is the verdict. In a fleet it is one of several, which are counted elsewhere.
         let change = change.filter(|_| self.agreed.is_none());
         let transition = change.map(|change| Transition {
@@ -363,7 +372,7 @@ impl Entry {
         }
         let is_changed = self.health() != before;
         let is_doubt = failures == 0 && self.tracker.failures() > 0;
-        Observed { transition, is_changed, is_doubt, pace: self.tracker.pace() }
+        Observed { transition, is_changed, is_doubt, is_turn, pace: self.tracker.pace() }
     }
 
     fn health(&self) -> TargetHealth {

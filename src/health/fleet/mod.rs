@@ -241,6 +241,39 @@ impl Member {
         now: Time,
         unix: Duration,
     ) -> Result<Vec<Vec<u8>>, usize> {
+        let frames = self.frames(report, unix)?;
+        Ok(frames.into_iter().map(|frame| self.say(frame, now)).collect())
+    }
+
+    /// What it says between two ticks: the parts in which it thinks otherwise of some target than it last said.
+    ///
+    /// # Errors
+    /// As [`Member::speak`].
+    pub fn speak_early(
+        &mut self,
+        report: Report,
+        now: Time,
+        unix: Duration,
+    ) -> Result<Vec<Vec<u8>>, usize> {
+        let mut frames = self.frames(report, unix)?;
+        if let Some(seat) = self.roster.seat(&self.rules.name) {
+            let said = |target| seat.vote(target).map(|(vote, _)| vote.opinion);
+            frames.retain(|frame| {
+                frame.votes.iter().any(|(target, vote)| said(*target) != Some(vote.opinion))
+            });
+        }
+        Ok(frames.into_iter().map(|frame| self.say(frame, now)).collect())
+    }
+
+    fn say(&mut self, frame: Frame, now: Time) -> Vec<u8> {
+        let sealed = frame.seal(&self.keys);
+        // Its own numbers only grow; the roster has nothing to refuse but a fleet without end.
+        let _ = self.roster.hear(frame, now);
+        sealed
+    }
+
+    /// All parts of what it has to say, under the next number.
+    fn frames(&mut self, report: Report, unix: Duration) -> Result<Vec<Frame>, usize> {
         let Report { votes, targets_hash, state_hash, impaired } = report;
         let parts = frame::parts_for(votes.len()).ok_or(votes.len())?;
         self.seq += 1;
@@ -248,28 +281,22 @@ impl Member {
         for (target, vote) in votes {
             of_part[usize::from(frame::part_of(target, parts))].push((target, vote));
         }
-        let mut sealed = Vec::with_capacity(of_part.len());
-        for (part, votes) in (0..parts).zip(of_part) {
-            let frame = Frame {
-                vantage: self.rules.name.clone(),
-                group: self.rules.group.clone(),
-                is_node: self.rules.is_node,
-                epoch: self.epoch,
-                seq: self.seq,
-                sent: millis(unix),
-                impaired: impaired.clone(),
-                targets_hash,
-                state_hash,
-                location: self.rules.location,
-                part,
-                parts,
-                votes,
-            };
-            sealed.push(frame.seal(&self.keys));
-            // Its own numbers only grow; the roster has nothing to refuse but a fleet without end.
-            let _ = self.roster.hear(frame, now);
-        }
-        Ok(sealed)
+        let frame = |(part, votes)| Frame {
+            vantage: self.rules.name.clone(),
+            group: self.rules.group.clone(),
+            is_node: self.rules.is_node,
+            epoch: self.epoch,
+            seq: self.seq,
+            sent: millis(unix),
+            impaired: impaired.clone(),
+            targets_hash,
+            state_hash,
+            location: self.rules.location,
+            part,
+            parts,
+            votes,
+        };
+        Ok((0..parts).zip(of_part).map(frame).collect())
     }
 
     /// Whether it hears others.

@@ -61,6 +61,30 @@ fn members_that_hear_each_other_come_to_the_same() {
 }
 
 #[test]
+fn what_turns_between_ticks_is_said_early_and_alone() {
+    let (mut vantage, mut node) = (member("a"), member_with(1, "node", true));
+    let votes = |turned: Option<u64>| {
+        let vote = |id| {
+            let opinion = if turned == Some(id) { Opinion::Down } else { Opinion::Up };
+            (TargetId(id), Vote { opinion, soon: Duration::MAX, ..Vote::default() })
+        };
+        Report { votes: (0..40_000).map(vote).collect(), ..Report::default() }
+    };
+    let (now, unix) = at(1000);
+    let whole = vantage.speak(votes(None), now, unix).unwrap();
+    assert!(whole.len() > 1);
+    whole.iter().for_each(|frame| assert_eq!(hear(&mut node, frame, 1000), Ok(Said::Votes)));
+    let (now, unix) = at(1300);
+    assert_eq!(vantage.speak_early(votes(None), now, unix), Ok(Vec::new()), "nothing turned");
+    let early = vantage.speak_early(votes(Some(7)), now, unix).unwrap();
+    assert_eq!(early.len(), 1, "the part of the target that turned, and no other");
+    assert_eq!(hear(&mut node, &early[0], 1310), Ok(Said::Votes));
+    let opinion = |id| node.roster().seat("a").unwrap().vote(TargetId(id)).unwrap().0.opinion;
+    assert_eq!((opinion(7), opinion(8)), (Opinion::Down, Opinion::Up));
+    assert_eq!(vantage.speak_early(votes(Some(7)), now, unix), Ok(Vec::new()), "it was said");
+}
+
+#[test]
 fn what_a_stranger_says_is_not_heard() {
     let (mut node, mut vantage) = (member_with(1, "node", true), member("a"));
     let mut stranger = member_with(2, "a", false);

@@ -16,6 +16,8 @@ use super::world::{NODES, VANTAGES_PER_TARGET};
 
 /// A node looks so much less often at what others look at.
 const STANDBY: u32 = 5;
+/// Between two ticks it speaks at most once in such a time.
+const EARLY_GAP: Duration = Duration::from_millis(250);
 
 /// What a machine was told to begin with, which all share.
 #[derive(Clone)]
@@ -32,6 +34,10 @@ pub(super) struct Machine {
     pub(super) intake: Intake,
     /// Whoever wants to hear of first failures.
     _doubts: tokio::sync::watch::Receiver<()>,
+    /// Tells when it thinks otherwise of a target than before.
+    turns: tokio::sync::watch::Receiver<()>,
+    /// When it last said how it votes.
+    spoke: Time,
     pub(super) member: Member,
     /// Of nodes.
     pub(super) snapshot: Option<Snapshot>,
@@ -79,6 +85,8 @@ impl Machine {
         let mut machine = Self {
             number,
             _doubts: intake.doubts(),
+            turns: intake.turns(),
+            spoke: now,
             intake,
             member,
             snapshot: None,
@@ -140,14 +148,34 @@ impl Machine {
     /// What it says each second; what has become its own to look at comes with it.
     pub(super) fn tick(&mut self, now: Time, unix: Duration) -> (Vec<Vec<u8>>, Vec<usize>) {
         let fresh = self.take_share(now);
+        self.turns.mark_unchanged();
+        self.spoke = now;
+        let report = self.report();
+        (self.member.speak(report, now, unix).unwrap(), fresh)
+    }
+
+    /// When it wants to speak before its tick, if what it thinks of some target has turned.
+    pub(super) fn early(&self, now: Time) -> Option<Time> {
+        let has_turned = self.turns.has_changed().unwrap();
+        has_turned.then(|| now.max(self.spoke + EARLY_GAP))
+    }
+
+    /// What it says then.
+    pub(super) fn speak_early(&mut self, now: Time, unix: Duration) -> Vec<Vec<u8>> {
+        self.turns.mark_unchanged();
+        self.spoke = now;
+        let report = self.report();
+        self.member.speak_early(report, now, unix).unwrap()
+    }
+
+    fn report(&self) -> Report {
         let board = self.intake.board();
-        let report = Report {
+        Report {
             votes: board.votes(|id| self.own.contains(&id)),
             targets_hash: hash_of_targets(self.common.ids.iter().copied()),
             state_hash: board.state_hash(),
             impaired: board.self_state().impairment().map(|why| why.to_string()),
-        };
-        (self.member.speak(report, now, unix).unwrap(), fresh)
+        }
     }
 
     /// Takes over what is its own to look at now; what has become so comes back.

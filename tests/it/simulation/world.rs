@@ -84,6 +84,10 @@ enum Event {
     Tick {
         machine: usize,
     },
+    /// A machine may speak between two ticks.
+    Early {
+        machine: usize,
+    },
     /// A machine that was off starts.
     Start {
         machine: usize,
@@ -278,6 +282,7 @@ impl World {
             | Event::Probe { machine, .. }
             | Event::Frame { machine, .. }
             | Event::Recount { machine }
+            | Event::Early { machine }
             | Event::Tick { machine } => *machine,
         };
         if let Some(until) = self.stopped_until(machine) {
@@ -298,6 +303,7 @@ impl World {
         }
         match event {
             Event::Tick { .. } => self.tick(machine),
+            Event::Early { .. } => self.speak_early(machine),
             Event::Frame { frame, .. } => self.hear(machine, &frame),
             Event::Recount { .. } => {
                 let now = self.now;
@@ -370,7 +376,10 @@ impl World {
         let at = self.now;
         let pace =
             own.observe(&Observation { target: self.common.targets[target].clone(), at, outcome });
-        let call = own.call(at, unix);
+        let (call, early) = (own.call(at, unix), own.early(at));
+        if let Some(early) = early {
+            self.at(early, Event::Early { machine });
+        }
         self.at((began + pace).max(at), Event::Probe { machine, life, turn, target });
         if let Some(call) = call {
             self.send(machine, &call.into());
@@ -397,6 +406,20 @@ impl World {
         own.save();
         self.disks[machine].clone_from(&own.disk);
         fresh.into_iter().for_each(|target| self.put_forward(machine, target));
+        for frame in frames {
+            self.send(machine, &frame.into());
+        }
+    }
+
+    /// A machine speaks between two ticks, unless the tick was sooner.
+    fn speak_early(&mut self, machine: usize) {
+        let (now, unix) = (self.now, self.unix(machine));
+        let Some(own) = self.machines[machine].as_mut().filter(|own| own.early(now).is_some())
+        else {
+            return;
+        };
+        let frames = own.speak_early(now, unix);
+        own.recount(now);
         for frame in frames {
             self.send(machine, &frame.into());
         }

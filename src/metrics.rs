@@ -274,7 +274,8 @@ mod tests {
     fn probes_are_counted_by_their_end_and_failures_by_their_reason() {
         let metrics = Metrics::default();
         metrics.count_probe(ProbeOutcome::Success(Duration::from_millis(3)));
-        metrics.count_probe(ProbeOutcome::Flawed(Duration::ZERO, Flaw::CertificateOver));
+        metrics
+            .count_probe(ProbeOutcome::Flawed(Duration::ZERO, Flaw::CertificateOver { place: 0 }));
         metrics.count_probe(ProbeOutcome::LocalError(LocalError::Address));
         for reason in [
             FailureReason::Timeout,

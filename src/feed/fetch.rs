@@ -96,8 +96,9 @@ impl Fetcher {
 
     fn verified(&self) -> Result<&Client, BadFetch> {
         let client = self.verified.get_or_init(|| {
-            let builder = builder(&self.denied)
-                .tls_backend_preconfigured(probe::tls_verified_by_the_machine()?);
+            let mut config = probe::tls_verified_by_the_machine()?;
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let builder = builder(&self.denied).tls_backend_preconfigured(config);
             builder.build().map_err(|error| told(&error))
         });
         client.as_ref().map_err(|reason| BadFetch::Unable(reason.clone()))
@@ -112,7 +113,15 @@ impl Default for Fetcher {
 
 fn builder(denied: &Arc<Denied>) -> ClientBuilder {
     let resolver = Judged(Arc::clone(denied));
-    probe::client_builder(USER_AGENT).pool_max_idle_per_host(1).dns_resolver(resolver)
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .pool_max_idle_per_host(1)
+        .dns_resolver(resolver)
 }
 
 /// The address that stands in an URL, if none has to be looked up.

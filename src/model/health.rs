@@ -260,22 +260,32 @@ pub enum ProbeOutcome {
 /// What is wrong with a target that answers as expected.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Flaw {
-    /// Its certificate ends earlier than the check wants.
+    /// A certificate of its chain ends earlier than the check wants.
     CertificateEnds {
+        /// Its place in the chain as it was sent: 0 is the target's own.
+        place: u8,
         /// In so many whole days.
         days: u16,
     },
-    /// Its certificate has ended, which the check does not verify.
-    CertificateOver,
+    /// A certificate of its chain has ended, which the check does not verify or finds a way around.
+    CertificateOver {
+        /// Its place in the chain.
+        place: u8,
+    },
 }
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::CertificateEnds { place, .. } | Self::CertificateOver { place }) = self;
+        f.write_str("certificate")?;
+        if *place > 0 {
+            write!(f, " {} of its chain", u16::from(*place) + 1)?;
+        }
         match self {
-            Self::CertificateEnds { days: 0 } => f.write_str("certificate ends within a day"),
-            Self::CertificateEnds { days: 1 } => f.write_str("certificate ends in 1 day"),
-            Self::CertificateEnds { days } => write!(f, "certificate ends in {days} days"),
-            Self::CertificateOver => f.write_str("certificate has ended"),
+            Self::CertificateEnds { days: 0, .. } => f.write_str(" ends within a day"),
+            Self::CertificateEnds { days: 1, .. } => f.write_str(" ends in 1 day"),
+            Self::CertificateEnds { days, .. } => write!(f, " ends in {days} days"),
+            Self::CertificateOver { .. } => f.write_str(" has ended"),
         }
     }
 }

@@ -68,20 +68,6 @@ impl Fault {
         }
     }
 
-    /// An HTTP request over `way` that was not answered, or not to the end; what does not explain itself is
-    /// named after the phase.
-    pub(super) fn of_request(error: &reqwest::Error, way: Way, is_tls: bool) -> Self {
-        let is_handshake = is_tls && error.is_connect();
-        let of_phase = || {
-            Self::Failure(match error.is_timeout() {
-                true => FailureReason::Timeout,
-                false if is_handshake => FailureReason::Tls,
-                false => FailureReason::Protocol,
-            })
-        };
-        Self::of_causes(error, way).unwrap_or_else(of_phase)
-    }
-
     /// A TLS handshake over `way` that did not come to its end.
     pub(super) fn of_handshake(error: &io::Error, way: Way) -> Self {
         Self::of_causes(error, way).unwrap_or(Self::Failure(FailureReason::Tls))
@@ -107,10 +93,6 @@ impl Fault {
                 cause = error.source();
                 continue;
             };
-            // Whoever opens connections for us binds them to a port as well: none is missing then.
-            if let Some(problem) = way.lacking(error) {
-                return Some(Self::Unable(problem));
-            }
             if let Some(fault) = Self::of_io(error, || way.is_known()) {
                 return Some(fault);
             }

@@ -7,20 +7,18 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use reqwest::header::{CONNECTION, HOST, HeaderValue};
-use reqwest::tls::TlsInfo;
-use reqwest::{Client, ClientBuilder, Method, Response, Url};
-use rustls::ClientConfig;
+use http::{HeaderValue, Method};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::answer::{ANSWER_OCTETS_MAX, Answer};
 use super::fault::Fault;
-use super::plain;
+use super::plain::{self, Response, Stream};
+use super::tcp;
 use super::tls::{self, Tls};
 use super::trace::Trace;
 use super::way::Way;
-use crate::model::check::{Connection, HttpCheck};
+use crate::model::check::{Connection, HttpCheck, TlsCheck};
 use crate::model::{FailureReason, TargetHost};
 
 /// The protocol as TLS names it.
@@ -28,39 +26,6 @@ const ALPN: &str = "http/1.1";
 
 /// Who asks. Operators find it in their logs and exclude it from their statistics.
 pub(super) const USER_AGENT: &str = concat!("windrose-check/", env!("CARGO_PKG_VERSION"));
-
-/// A request over TLS, one way, ready to be sent.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    check: &'a HttpCheck,
-    way: Way,
-    method: Method,
-    url: Url,
-    host: HeaderValue,
-}
-
-impl<'a> Request<'a> {
-    /// The request that `check` makes of `host`, which is where `way` leads.
-    pub(super) fn new(check: &'a HttpCheck, host: &TargetHost, way: Way) -> Result<Self, Fault> {
-        Self::try_new(check, host, way).map_err(Fault::Unable)
-    }
-
-    fn try_new(check: &'a HttpCheck, host: &TargetHost, way: Way) -> Result<Self, String> {
-        let (authority, path) = (name(check.host.as_deref(), host), &check.path);
-        let mut url = Url::parse(&format!("https://{authority}{path}"))
-            .map_err(|error| format!("host `{authority}` and path `{path}`: {error}"))?;
-        url.set_port(Some(way.to.port())).map_err(|()| format!("`{url}` cannot have a port"))?;
-        let method = Method::from_bytes(check.method.as_bytes());
-        Ok(Self {
-            check,
-            way,
-            method: method.map_err(|_| format!("`{}` is not an HTTP method", check.method))?,
-            url,
-            host: host_header(check, host, way.to.port())
-                .map_err(|host| format!("`{host}` cannot stand in a Host header"))?,
-        })
-    }
-}
 
 /// What requests to `host` call it: as it was written, or else by what it is.
 pub(super) fn name(written: Option<&str>, host: &TargetHost) -> String {
@@ -102,7 +67,7 @@ pub(super) async fn probe(ask: Ask<'_>, kept: &mut Kept, trace: &mut Trace) -> R
             judged => return judged,
         }
     }
-    kept.forget(ask.check.connection);
+    *kept = Kept::default();
     once(ask, kept, trace).await
 }
 
@@ -114,25 +79,39 @@ async fn once(ask: Ask<'_>, kept: &mut Kept, trace: &mut Trace) -> Result<(), Fa
     let Ask { check, host, way, .. } = ask;
     // Whatever ends this on its way ends the connection, too.
     let uses = std::mem::take(&mut kept.uses);
-    let mut answered = if check.tls {
-        Box::pin(send_over_tls(ask, kept, trace)).await?
-    } else {
-        let request = plain_request(check, host, way.to.port()).map_err(Fault::Unable)?;
-        let (is_head, stream) = (check.method == "HEAD", kept.stream.take());
-        Answered::Plain(plain::send(&request, is_head, stream, way, trace).await?)
+    let request = request(check, host, way.to.port()).map_err(Fault::Unable)?;
+    let stream = match kept.stream.take() {
+        Some(Stream::Tls(stream)) => {
+            // What it began with holds for as long as it does.
+            tls::look(&stream, ask.tls, trace);
+            Stream::Tls(stream)
+        }
+        Some(stream) => stream,
+        None if check.tls => Stream::Tls(Box::pin(connect(ask, trace)).await?),
+        None => Stream::Plain(tcp::connect(way, trace).await?),
     };
-    let judged = judge(check, &mut answered, trace).await;
+    let mut response = plain::send(&request, check.method == "HEAD", stream, way).await?;
+    let judged = judge(check, &mut response, trace).await;
     let is_kept = check.connection != Connection::Fresh;
     if is_kept && judged.is_ok() {
-        kept.keep(answered, (way, uses + 1), trace).await;
+        kept.keep(response, (way, uses + 1), trace).await;
     } else if check.body.is_none() || judged.as_ref().is_err_and(Fault::is_status) {
-        trace.leave(answered);
+        trace.leave(response);
     }
     judged
 }
 
+/// Opens a connection over TLS.
+async fn connect(
+    Ask { check, host, way, tls }: Ask<'_>,
+    trace: &mut Trace,
+) -> Result<Box<TlsStream<TcpStream>>, Fault> {
+    let check = TlsCheck { host: check.host.clone(), verify: check.verify };
+    tls::connect(tls, &check, Some(ALPN), (host, way), trace).await.map(Box::new)
+}
+
 /// The request as it goes over the wire.
-fn plain_request(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<Vec<u8>, String> {
+fn request(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<Vec<u8>, String> {
     let HttpCheck { method, path, .. } = check;
     if Method::from_bytes(method.as_bytes()).is_err() {
         return Err(format!("`{method}` is not an HTTP method"));
@@ -185,61 +164,9 @@ const fn default_port(is_tls: bool) -> u16 {
     if is_tls { 443 } else { 80 }
 }
 
-/// Sends the request over TLS.
-async fn send_over_tls(
-    ask: Ask<'_>,
-    kept: &mut Kept,
-    trace: &mut Trace,
-) -> Result<Answered, Fault> {
-    let request = Request::new(ask.check, ask.host, ask.way)?;
-    let client = kept.client(ask.tls, &request)?;
-    let Request { check, way, method, url, host } = request;
-    let mut request = client.request(method, url).header(HOST, host);
-    if check.connection == Connection::Fresh {
-        request = request.header(CONNECTION, "close");
-    }
-    for (name, value) in &check.headers {
-        request = request.header(name, value);
-    }
-    let sent = request.send().await;
-    let response = sent.map_err(|error| Fault::of_request(&error, way, true))?;
-    let session = response.extensions().get::<TlsInfo>();
-    if let Some(certificate) = session.and_then(TlsInfo::peer_certificate) {
-        trace.certificate(certificate, ask.tls.margin());
-    }
-    Ok(Answered::Https(response, way))
-}
-
-/// An answer whose head was read.
-#[derive(Debug)]
-pub(super) enum Answered {
-    Plain(plain::Response),
-    Https(Response, Way),
-}
-
-impl Answered {
-    fn status(&self) -> u16 {
-        match self {
-            Self::Plain(response) => response.status,
-            Self::Https(response, _) => response.status().as_u16(),
-        }
-    }
-
-    /// What comes next of the body; nothing at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
-        match self {
-            Self::Plain(response) => Ok(response.chunk().await?.map(Bytes::from)),
-            Self::Https(response, way) => {
-                let way = *way;
-                response.chunk().await.map_err(|error| Fault::of_request(&error, way, true))
-            }
-        }
-    }
-}
-
 /// Judges an answer; reads no more of the body than is needed.
-async fn judge(check: &HttpCheck, answered: &mut Answered, trace: &mut Trace) -> Result<(), Fault> {
-    let status = answered.status();
+async fn judge(check: &HttpCheck, response: &mut Response, trace: &mut Trace) -> Result<(), Fault> {
+    let status = response.status;
     trace.step("answered");
     trace.fact(|| format!("status {status}"));
     if !check.status.iter().any(|range| range.contains(&status)) {
@@ -248,7 +175,7 @@ async fn judge(check: &HttpCheck, answered: &mut Answered, trace: &mut Trace) ->
     let Some(text) = &check.body else { return Ok(()) };
     let mut answer = Answer::new(text);
     while !answer.is_enough() {
-        let Some(chunk) = answered.chunk().await? else { break };
+        let Some(chunk) = response.chunk().await? else { break };
         trace.says(&chunk);
         answer.push(&chunk);
     }
@@ -260,11 +187,7 @@ async fn judge(check: &HttpCheck, answered: &mut Answered, trace: &mut Trace) ->
 /// What a target keeps from probe to probe.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// The client of an HTTPS target. It is bound to the address that its name leads to, so each target has
-    /// its own (about 4 KiB) and keeps it until the address changes.
-    client: Option<(Way, Result<Client, Fault>)>,
-    /// The connection to a plain HTTP target; those over TLS are the client's.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     /// Where the connection leads, and how many requests it has had; none where there is none.
     way: Option<Way>,
     uses: u16,
@@ -281,21 +204,11 @@ impl Kept {
         (1..uses_max).contains(&self.uses) && self.way == Some(ask.way)
     }
 
-    /// Whatever connection is there ends.
-    fn forget(&mut self, connection: Connection) {
-        let client = self.client.take();
-        *self = Self::default();
-        // The client of `fresh` has none.
-        if connection == Connection::Fresh {
-            self.client = client;
-        }
-    }
-
     /// Keeps the connection of an answer, if another request may follow on it.
-    async fn keep(&mut self, mut answered: Answered, (way, uses): (Way, u16), trace: &mut Trace) {
+    async fn keep(&mut self, mut response: Response, (way, uses): (Way, u16), trace: &mut Trace) {
         let mut room = ANSWER_OCTETS_MAX;
         loop {
-            match answered.chunk().await {
+            match response.chunk().await {
                 Ok(None) => break,
                 Ok(Some(chunk)) if chunk.len() <= room => {
                     trace.says(&chunk);
@@ -305,64 +218,10 @@ impl Kept {
                 Ok(Some(_)) | Err(_) => return,
             }
         }
-        if let Answered::Plain(response) = answered {
-            let Some(stream) = response.into_connection() else { return };
-            self.stream = Some(stream);
+        if let Some(stream) = response.into_connection() {
+            *self = Self { stream: Some(stream), way: Some(way), uses };
         }
-        (self.way, self.uses) = (Some(way), uses);
     }
-
-    /// The client that `request` is to be sent by.
-    fn client(&mut self, tls: Tls<'_>, request: &Request<'_>) -> Result<Client, Fault> {
-        if let Some((way, client)) = &self.client
-            && *way == request.way
-        {
-            return client.clone();
-        }
-        let client = https(tls, request).map_err(Fault::Unable);
-        self.client = Some((request.way, client.clone()));
-        client
-    }
-}
-
-fn https(tls: Tls<'_>, request: &Request<'_>) -> Result<Client, String> {
-    let name = request.url.host_str().unwrap_or_default();
-    let literal: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
-    let Way { to, from } = request.way;
-    let builder = match literal {
-        None => builder(request.check.connection).resolve(name, to),
-        Some(address) if address == to.ip() => builder(request.check.connection),
-        Some(other) => {
-            let at = to.ip();
-            return Err(format!("a certificate for {other} cannot be asked for at {at}"));
-        }
-    };
-    let config = tls.config(request.check.verify, Some(ALPN))?;
-    let builder = builder.tls_backend_preconfigured(config).tls_info(true).local_address(from);
-    builder.build().map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
-}
-
-fn builder(connection: Connection) -> ClientBuilder {
-    let idle_max = usize::from(connection != Connection::Fresh);
-    client_builder(USER_AGENT).pool_max_idle_per_host(idle_max).pool_idle_timeout(None)
-}
-
-/// What all clients have in common that ask just what they were told to: straight to the host, once.
-pub(crate) fn client_builder(user_agent: &str) -> ClientBuilder {
-    Client::builder()
-        .user_agent(user_agent)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-}
-
-/// TLS for HTTP/1.1 that trusts what the machine trusts, or why there is none.
-pub(crate) fn verified_by_the_machine() -> Result<ClientConfig, String> {
-    let mut config = tls::verified_by_the_machine()?;
-    config.alpn_protocols = vec![ALPN.into()];
-    Ok(config)
 }
 
 #[cfg(test)]

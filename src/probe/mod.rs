@@ -41,13 +41,11 @@ pub use self::denied::Denied;
 use self::fault::Fault;
 pub use self::figures::{Figures, LAG_MILLIS, Reading};
 pub use self::heartbeats::Heartbeats;
-pub(crate) use self::http::{
-    client_builder, verified_by_the_machine as tls_verified_by_the_machine,
-};
 pub use self::icmp::refusal as icmp_refusal;
 pub(crate) use self::place::{FIRST_ROUND, Place};
 pub use self::schedule::{Limits, Schedule};
 use self::tls::Tls;
+pub(crate) use self::tls::verified_by_the_machine as tls_verified_by_the_machine;
 pub use self::trace::Account;
 use self::trace::Trace;
 use self::way::Way;

@@ -1,15 +1,16 @@
-//! Plain HTTP with as little as will do: a request is written, an answer read as far as it matters.
+//! HTTP/1.1 with as little as will do: a request is written, an answer read as far as it matters.
 //!
-//! Most checks are of this kind, and there may be hundreds of thousands of them. Here a probe is one connection
-//! and two buffers. Answers are read with bounds: so much head, so much body, and nothing beyond.
+//! Most checks are of this kind, and there may be hundreds of thousands of them. Here a probe is one connection,
+//! over TLS or not, and two buffers. Answers are read with bounds: so much head, so much body, and nothing beyond.
+
+use std::io::{self, ErrorKind};
 
 use httparse::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::fault::Fault;
-use super::tcp;
-use super::trace::Trace;
 use super::way::Way;
 use crate::model::FailureReason;
 
@@ -21,11 +22,55 @@ const CHUNK_OCTETS: usize = 2048;
 
 const BROKEN: Fault = Fault::Failure(FailureReason::Protocol);
 
+/// What requests and answers go over.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(octets).await,
+            Self::Tls(stream) => {
+                stream.write_all(octets).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    /// How many octets came. Who leaves TLS without goodbye, as many do, has come to the end as well: what was
+    /// to come says whether that was too soon.
+    async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let mut chunk = [0; CHUNK_OCTETS];
+        let read = match self {
+            Self::Plain(stream) => stream.read(&mut chunk).await,
+            Self::Tls(stream) => stream.read(&mut chunk).await,
+        };
+        let len = match read {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
+            read => read?,
+        };
+        into.extend_from_slice(&chunk[..len]);
+        Ok(len)
+    }
+}
+
+/// A connection over `way` that broke.
+fn broken(error: &io::Error, way: Way) -> Fault {
+    match error.raw_os_error() {
+        Some(_) => Fault::of_socket(error, way),
+        // TLS has something to say.
+        None => Fault::of_causes(error, way).unwrap_or(BROKEN),
+    }
+}
+
 /// An answer whose head was read.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,
-    stream: TcpStream,
+    stream: Stream,
     way: Way,
     body: Body,
     /// Whether another request may follow.
@@ -57,19 +102,14 @@ enum Frame {
     End,
 }
 
-/// Sends `request` over `kept`, or a connection of its own that goes over `way`. It is reset when the answer is dropped.
+/// Sends `request` over `stream`, which goes over `way`, and reads the head of the answer.
 pub(super) async fn send(
     request: &[u8],
     is_head: bool,
-    kept: Option<TcpStream>,
+    mut stream: Stream,
     way: Way,
-    trace: &mut Trace,
 ) -> Result<Response, Fault> {
-    let mut stream = match kept {
-        Some(stream) => stream,
-        None => tcp::connect(way, trace).await?,
-    };
-    let fault = |error| Fault::of_socket(&error, way);
+    let fault = |error| broken(&error, way);
     stream.write_all(request).await.map_err(fault)?;
     let mut unread = Vec::new();
     loop {
@@ -83,7 +123,7 @@ pub(super) async fn send(
             return Ok(Response { status, stream, way, body, is_persistent });
         }
         let is_over = unread.len() >= HEAD_OCTETS_MAX;
-        if is_over || read(&mut stream, &mut unread).await.map_err(fault)? == 0 {
+        if is_over || stream.read(&mut unread).await.map_err(fault)? == 0 {
             return Err(BROKEN);
         }
     }
@@ -137,14 +177,6 @@ fn frame(headers: &[httparse::Header<'_>]) -> Result<Frame, Fault> {
     number.map(Frame::Length).ok_or(BROKEN)
 }
 
-/// How many octets came.
-async fn read(stream: &mut TcpStream, into: &mut Vec<u8>) -> std::io::Result<usize> {
-    let mut chunk = [0; CHUNK_OCTETS];
-    let len = stream.read(&mut chunk).await?;
-    into.extend_from_slice(&chunk[..len]);
-    Ok(len)
-}
-
 impl Response {
     /// What comes next of the body; nothing at its end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, Fault> {
@@ -155,8 +187,8 @@ impl Response {
             if self.body.is_whole() {
                 return Ok(None);
             }
-            let read = read(&mut self.stream, &mut self.body.unread).await;
-            match (read.map_err(|error| Fault::of_socket(&error, self.way))?, self.body.frame) {
+            let read = self.stream.read(&mut self.body.unread).await;
+            match (read.map_err(|error| broken(&error, self.way))?, self.body.frame) {
                 (0, Frame::Close) => return Ok(None),
                 // It broke off.
                 (0, _) => return Err(BROKEN),
@@ -168,7 +200,7 @@ impl Response {
 
 impl Response {
     /// The connection, if its answer has come to its end and another request may follow.
-    pub(super) fn into_connection(self) -> Option<TcpStream> {
+    pub(super) fn into_connection(self) -> Option<Stream> {
         let is_over = self.body.is_whole() && self.body.unread.is_empty();
         (self.is_persistent && is_over).then_some(self.stream)
     }

@@ -112,10 +112,14 @@ pub(super) async fn connect(
     if let Some(version) = session.protocol_version() {
         trace.fact(|| format!("{version:?}"));
     }
-    if let Some(certificate) = session.peer_certificates().and_then(<[_]>::first) {
-        trace.certificate(certificate, tls.margin());
-    }
+    look(&stream, tls, trace);
     Ok(stream)
+}
+
+/// Notes the certificates that `stream` began with.
+pub(super) fn look(stream: &TlsStream<TcpStream>, tls: Tls<'_>, trace: &mut Trace) {
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    trace.certificates(chain, tls.margin());
 }
 
 /// Whose certificate is asked for.
@@ -125,17 +129,25 @@ fn server_name(
     address: SocketAddr,
 ) -> Result<ServerName<'static>, String> {
     let name = match (&check.host, host) {
-        (Some(host), _) => host.clone(),
+        (Some(host), _) => without_port(host).to_owned(),
         (None, TargetHost::Address(_)) => return Ok(address.ip().into()),
         (None, TargetHost::Name(name)) => name.to_string().trim_end_matches('.').to_owned(),
     };
     name.clone().try_into().map_err(|_| format!("`{name}` is no name of a TLS server"))
 }
 
+/// A host as it was written, without a port, which no certificate names.
+fn without_port(host: &str) -> &str {
+    match host.split_once(':') {
+        Some((name, port)) if !port.contains(':') => name,
+        _ => host,
+    }
+}
+
 // ---- Whom it trusts ----
 
 /// TLS that trusts what the machine trusts, or why there is none.
-pub(super) fn verified_by_the_machine() -> Result<ClientConfig, String> {
+pub(crate) fn verified_by_the_machine() -> Result<ClientConfig, String> {
     let verifier = Arc::new(of_the_machine()?);
     let config = builder()?.dangerous().with_custom_certificate_verifier(verifier);
     Ok(for_probes(config.with_no_client_auth()))

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::http::Answered;
+use super::plain::Response;
 use super::validity;
 use crate::clock::Clock;
 use crate::model::Time;
@@ -39,7 +40,7 @@ pub(super) struct Trace {
     /// What is wrong with the target, although it answers.
     flaw: Option<Flaw>,
     /// An answer whose body nobody has looked at.
-    rest: Option<Answered>,
+    rest: Option<Response>,
 }
 
 impl Trace {
@@ -65,7 +66,7 @@ impl Trace {
     }
 
     /// Takes an answer whose body does not matter.
-    pub(super) fn leave(&mut self, response: Answered) {
+    pub(super) fn leave(&mut self, response: Response) {
         self.rest = self.account.is_some().then_some(response);
     }
 
@@ -91,17 +92,23 @@ impl Trace {
         }
     }
 
-    /// The target has shown this certificate, which should be good for `margin`.
-    pub(super) fn certificate(&mut self, certificate: &[u8], margin: Option<Duration>) {
+    /// The target has shown these certificates, its own first; they should be good for `margin`.
+    pub(super) fn certificates(&mut self, chain: &[CertificateDer<'_>], margin: Option<Duration>) {
         let now = self.clock.unix_now();
-        if let Some(margin) = margin {
-            self.flaw = validity::judge(certificate, margin, now);
+        self.flaw = margin.and_then(|margin| validity::judge(chain, margin, now));
+        if self.account.is_none() {
+            return;
         }
-        let left = || validity::not_after(certificate)?.checked_sub(now);
-        if self.account.is_some()
-            && let Some(left) = left()
-        {
-            self.fact(|| format!("certificate good for {} days", left.as_secs() / 86_400));
+        for (place, certificate) in chain.iter().enumerate() {
+            let Some(read) = validity::Certificate::read(certificate) else { continue };
+            let Some(left) = read.not_after.checked_sub(now) else { continue };
+            let days = left.as_secs() / 86_400;
+            let name = read.common_name().map_or_else(String::new, |name| format!(" ({name})"));
+            let which = match place {
+                0 => "certificate".to_owned(),
+                _ => format!("certificate {} of its chain{name}", place + 1),
+            };
+            self.fact(|| format!("{which} good for {days} days"));
         }
     }
 

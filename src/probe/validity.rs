@@ -1,49 +1,95 @@
-//! When a certificate ends: the one field of it that checks look at.
+//! When certificates end: the one field of them that checks look at, and by whom they are called.
 //!
-//! A certificate is DER (X.690): values in values, each with its tag and length. What stands before its validity
-//! (RFC 5280 §4.1) is skipped; the rest, names and signatures, is for whoever verifies it.
+//! A certificate is DER (X.690): values in values, each with its tag and length. What stands before its subject
+//! (RFC 5280 §4.1) is read as far as it matters; keys and signatures are for whoever verifies it.
 
 use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
 
 use crate::model::health::Flaw;
 
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 const INTEGER: u8 = 0x02;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 /// The version, which stands first unless it is 1.
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+/// The object identifier of a common name: 2.5.4.3.
+const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 const DAY_SECS: u64 = 24 * 3600;
 
-/// What is wrong with a certificate that should be good for `margin` from `now` (since 1970) on. Nothing is
-/// with one that says of no time that we understand.
-pub(super) fn judge(certificate: &[u8], margin: Duration, now: Duration) -> Option<Flaw> {
-    let end = not_after(certificate)?;
+/// What is wrong with a chain of certificates, the target's own first, that should be good for `margin` from
+/// `now` (since 1970) on: with that one of it that ends first. Nothing is with those that say of no time that
+/// we understand. Roots count for nothing, as everybody has their own copies of them.
+pub(super) fn judge(chain: &[CertificateDer<'_>], margin: Duration, now: Duration) -> Option<Flaw> {
+    let read = |(place, der): (usize, &CertificateDer<'_>)| {
+        let certificate = Certificate::read(der)?;
+        let counts = place == 0 || !certificate.is_root();
+        counts.then(|| (certificate.not_after, u8::try_from(place).unwrap_or(u8::MAX)))
+    };
+    let (end, place) = chain.iter().enumerate().filter_map(read).min()?;
     let left = end.checked_sub(now).filter(|left| !left.is_zero());
     match left {
-        None => Some(Flaw::CertificateOver),
+        None => Some(Flaw::CertificateOver { place }),
         Some(left) if left < margin => {
             let days = u16::try_from(left.as_secs() / DAY_SECS).unwrap_or(u16::MAX);
-            Some(Flaw::CertificateEnds { days })
+            Some(Flaw::CertificateEnds { place, days })
         }
         Some(_) => None,
     }
 }
 
-/// When it ends, since 1970.
-pub(super) fn not_after(certificate: &[u8]) -> Option<Duration> {
-    let mut body = expect(&mut &*certificate, SEQUENCE)?;
-    let mut signed = expect(&mut body, SEQUENCE)?;
-    if signed.first() == Some(&VERSION) {
-        expect(&mut signed, VERSION)?;
+/// What is looked at of a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Certificate<'d> {
+    issuer: &'d [u8],
+    /// When it ends, since 1970.
+    pub(super) not_after: Duration,
+    subject: &'d [u8],
+}
+
+impl<'d> Certificate<'d> {
+    /// `None` of what is no certificate, or cut.
+    pub(super) fn read(der: &'d [u8]) -> Option<Self> {
+        let mut body = expect(&mut &*der, SEQUENCE)?;
+        let mut signed = expect(&mut body, SEQUENCE)?;
+        if signed.first() == Some(&VERSION) {
+            expect(&mut signed, VERSION)?;
+        }
+        expect(&mut signed, INTEGER)?;
+        let _algorithm = expect(&mut signed, SEQUENCE)?;
+        let issuer = expect(&mut signed, SEQUENCE)?;
+        let not_after = not_after(expect(&mut signed, SEQUENCE)?)?;
+        let subject = expect(&mut signed, SEQUENCE)?;
+        Some(Self { issuer, not_after, subject })
     }
-    expect(&mut signed, INTEGER)?;
-    let [_algorithm, _issuer, mut validity] = [
-        expect(&mut signed, SEQUENCE)?,
-        expect(&mut signed, SEQUENCE)?,
-        expect(&mut signed, SEQUENCE)?,
-    ];
+
+    /// Whether nobody else vouches for it.
+    fn is_root(self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// The common name of its subject, if it has one that can be printed.
+    pub(super) fn common_name(self) -> Option<&'d str> {
+        let mut names = self.subject;
+        while let Some(mut set) = expect(&mut names, SET) {
+            let mut name = expect(&mut set, SEQUENCE)?;
+            if expect(&mut name, OBJECT_IDENTIFIER)? == COMMON_NAME {
+                let (_, text) = take(&mut name)?;
+                let text = std::str::from_utf8(text).ok()?;
+                return Some(text).filter(|text| !text.contains(char::is_control));
+            }
+        }
+        None
+    }
+}
+
+/// The second of two times, since 1970.
+fn not_after(mut validity: &[u8]) -> Option<Duration> {
     take(&mut validity)?;
     match take(&mut validity)? {
         (UTC_TIME, text) => {
@@ -113,15 +159,26 @@ fn time(year: u64, text: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use rcgen::{CertificateParams, DnType, Issuer, KeyPair, date_time_ymd};
 
     use super::*;
 
-    /// A certificate that ends on that day.
-    fn until(year: i32, month: u8, day: u8) -> Vec<u8> {
+    /// What makes a certificate for `name` that ends on that day.
+    fn params(name: &str, (year, month, day): (i32, u8, u8)) -> CertificateParams {
         let mut params = CertificateParams::new(vec!["www.example.test".to_owned()]).unwrap();
         params.not_after = date_time_ymd(year, month, day);
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    /// A certificate that ends on that day, by nobody else.
+    fn until(year: i32, month: u8, day: u8) -> CertificateDer<'static> {
+        let params = params("www.example.test", (year, month, day));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    fn end_of(certificate: &[u8]) -> Option<Duration> {
+        Certificate::read(certificate).map(|certificate| certificate.not_after)
     }
 
     fn days(count: u64) -> Duration {
@@ -140,25 +197,25 @@ mod tests {
             (2050, 1, 1, 29_220),
             (2100, 3, 1, 47_541),
         ] {
-            let end = not_after(&until(year, month, day));
+            let end = end_of(&until(year, month, day));
             assert_eq!(end, Some(days(since_1970)), "{year}-{month}-{day}");
         }
     }
 
     #[test]
     fn what_ends_within_the_margin_is_flawed() {
-        let certificate = until(2026, 11, 30);
+        let chain = [until(2026, 11, 30)];
         let end = days(20_787);
         let second = Duration::from_secs(1);
         for (now, flaw) in [
             (end - days(14) - second, None),
             (end - days(14), None),
-            (end - days(14) + second, Some(Flaw::CertificateEnds { days: 13 })),
-            (end - second, Some(Flaw::CertificateEnds { days: 0 })),
-            (end, Some(Flaw::CertificateOver)),
-            (end + days(1), Some(Flaw::CertificateOver)),
+            (end - days(14) + second, Some(Flaw::CertificateEnds { place: 0, days: 13 })),
+            (end - second, Some(Flaw::CertificateEnds { place: 0, days: 0 })),
+            (end, Some(Flaw::CertificateOver { place: 0 })),
+            (end + days(1), Some(Flaw::CertificateOver { place: 0 })),
         ] {
-            assert_eq!(judge(&certificate, days(14), now), flaw, "{now:?}");
+            assert_eq!(judge(&chain, days(14), now), flaw, "{now:?}");
         }
     }
 
@@ -166,22 +223,65 @@ mod tests {
     fn what_is_cut_says_nothing() {
         let certificate = until(2026, 11, 30);
         for len in 0..certificate.len() {
-            assert_eq!(not_after(&certificate[..len]), None, "{len} octets");
+            assert_eq!(Certificate::read(&certificate[..len]), None, "{len} octets");
+        }
+    }
+
+    #[test]
+    fn of_a_chain_the_one_counts_that_ends_first_but_no_root() {
+        const LATE: (i32, u8, u8) = (2026, 12, 30);
+        let (now, key) = (days(20_780), || KeyPair::generate().unwrap());
+        // The root, two that vouch, and the target's own, which end on these days.
+        let chain = |root, upper, lower, own| {
+            let (root, upper) = (params("Root", root), params("Upper", upper));
+            let lower = params("Lower", lower);
+            let own = params("www.example.test", own);
+            let [root_key, upper_key, lower_key] = [key(), key(), key()];
+            let sign = |params: &CertificateParams,
+                        of: &KeyPair,
+                        by: &CertificateParams,
+                        with: &KeyPair| {
+                params.signed_by(of, &Issuer::from_params(by, with)).unwrap().der().clone()
+            };
+            [
+                sign(&own, &key(), &lower, &lower_key),
+                sign(&lower, &lower_key, &upper, &upper_key),
+                sign(&upper, &upper_key, &root, &root_key),
+                root.self_signed(&root_key).unwrap().der().clone(),
+            ]
+        };
+        let soon = (2026, 11, 30);
+        let flaw = |place| Some(Flaw::CertificateEnds { place, days: 7 });
+        for (chain, expected) in [
+            (chain(LATE, LATE, LATE, LATE), None),
+            (chain(LATE, LATE, LATE, soon), flaw(0)),
+            (chain(LATE, LATE, soon, LATE), flaw(1)),
+            (chain(LATE, soon, LATE, LATE), flaw(2)),
+            (chain(soon, LATE, LATE, LATE), None),
+            // Of those that end together the target's own is told.
+            (chain(soon, soon, soon, soon), flaw(0)),
+            (chain(LATE, (2026, 11, 1), LATE, soon), Some(Flaw::CertificateOver { place: 2 })),
+        ] {
+            assert_eq!(judge(&chain, days(14), now), expected);
+            let names =
+                chain.map(|der| Certificate::read(&der).unwrap().common_name().map(str::to_owned));
+            let expected = ["www.example.test", "Lower", "Upper", "Root"];
+            assert_eq!(names.map(Option::unwrap), expected);
         }
     }
 
     proptest! {
         #[test]
         fn any_octets_are_read_to_an_end(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
-            not_after(&octets);
+            Certificate::read(&octets).map(Certificate::common_name);
         }
 
         #[test]
         fn a_certificate_with_any_octet_changed_is_read_to_an_end(at: prop::sample::Index, octet: u8) {
-            let mut certificate = until(2026, 11, 30);
+            let mut certificate = until(2026, 11, 30).to_vec();
             let at = at.index(certificate.len());
             certificate[at] = octet;
-            not_after(&certificate);
+            Certificate::read(&certificate).map(Certificate::common_name);
         }
     }
 }

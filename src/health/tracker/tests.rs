@@ -30,7 +30,10 @@ fn spec(rise: u8, fall: u8) -> CheckSpec {
 fn outcome(letter: char) -> ProbeOutcome {
     match letter {
         's' => ProbeOutcome::Success(Duration::from_millis(3)),
-        'w' => ProbeOutcome::Flawed(Duration::from_millis(3), Flaw::CertificateEnds { days: 9 }),
+        'w' => ProbeOutcome::Flawed(
+            Duration::from_millis(3),
+            Flaw::CertificateEnds { place: 0, days: 9 },
+        ),
         'f' => ProbeOutcome::Failure(FailureReason::Timeout),
         'l' => ProbeOutcome::LocalError(LocalError::Descriptors),
         other => panic!("no result is written `{other}`"),

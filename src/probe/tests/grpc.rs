@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::model::check::GrpcCheck;
+use crate::model::health::Flaw;
 
 /// What a server answers: HTTP status and content type, messages, and the status in the trailers; or in the
 /// head when there are no messages.
@@ -148,6 +149,33 @@ async fn over_tls_the_certificate_is_verified_and_http2_offered() {
         let asked = served.await.unwrap().map(|(request, _)| request.uri().to_string());
         let uri = "https://www.example.test/grpc.health.v1.Health/Check".to_owned();
         assert_eq!(asked, Some(uri).filter(|_| expected.is_none()));
+    }
+}
+
+#[tokio::test]
+async fn over_tls_a_certificate_that_ends_soon_is_a_flaw() {
+    // rcgen's end in the year 4096.
+    let key = self_signed();
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    for (margin, is_flawed) in [(century, false), (century * 100, true)] {
+        let (listener, acceptor) = tls_listener(&key).await;
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            serve_on(stream, answer(&[SERVING], "0")).await
+        });
+        let host = Some("www.example.test".to_owned());
+        let check = CheckKind::Grpc(GrpcCheck { tls: true, host, ..check("") });
+        let roots = Some(vec![key.cert.der().to_vec()]);
+        let terms = TlsTerms { roots, identity: None, margin: Some(margin) };
+        let prober = Prober::new(Clock::start());
+        let outcome = probe_target(&prober, by_terms(address, check, terms)).await;
+        match outcome {
+            ProbeOutcome::Flawed(_, Flaw::CertificateEnds { .. }) => assert!(is_flawed),
+            other => assert!(!is_flawed && is_success(other), "{other:?}"),
+        }
+        served.await.unwrap();
     }
 }
 

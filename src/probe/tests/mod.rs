@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::model::CheckSpec;
+use crate::model::check::TlsTerms;
 
 pub(super) const PATIENT: Duration = Duration::from_secs(20);
 const HURRIED: Duration = Duration::from_millis(50);
@@ -33,6 +34,13 @@ pub(super) fn target(host: TargetHost, port: u16, timeout: Duration, kind: Check
 
 pub(super) fn target_at(address: SocketAddr, kind: CheckKind) -> Target {
     target(TargetHost::Address(address.ip()), address.port(), PATIENT, kind)
+}
+
+/// A check that goes by `terms`.
+pub(super) fn by_terms(address: SocketAddr, check: CheckKind, terms: TlsTerms) -> Target {
+    let mut target = target_at(address, check);
+    Arc::make_mut(&mut target.spec).tls = Some(Arc::new(terms));
+    target
 }
 
 pub(super) async fn probe_target(prober: &Prober, target: Target) -> ProbeOutcome {

@@ -1,12 +1,16 @@
 //! TLS handshakes.
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::model::Name;
-use crate::model::check::{Connection, HttpCheck, TlsCheck, TlsIdentity, TlsTerms};
+use crate::model::check::{Connection, HttpCheck, TlsCheck, TlsIdentity};
 use crate::model::health::{Flaw, LocalError};
+
+/// A margin that no certificate of ours comes close to but what ends by 2100.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 fn check(host: Option<&str>, verify: bool) -> CheckKind {
     CheckKind::Tls(TlsCheck { host: host.map(str::to_owned), verify })
@@ -87,13 +91,6 @@ async fn without_trusted_roots_nobody_is_to_blame() {
     assert_eq!(outcome, ProbeOutcome::LocalError(LocalError::Other));
 }
 
-/// A check that goes by `terms`.
-fn by_terms(address: SocketAddr, check: CheckKind, terms: TlsTerms) -> Target {
-    let mut target = target_at(address, check);
-    Arc::make_mut(&mut target.spec).tls = Some(Arc::new(terms));
-    target
-}
-
 /// A server that takes one connection, by this configuration, and says whether the handshake was fine.
 async fn serve_once(config: rustls::ServerConfig) -> (SocketAddr, JoinHandle<bool>) {
     let (listener, address) = listener().await;
@@ -165,12 +162,8 @@ async fn a_server_that_asks_for_a_certificate_is_shown_it() {
     }
 }
 
-#[tokio::test]
-async fn a_certificate_that_ends_soon_is_a_flaw_in_every_kind() {
-    // rcgen's end in the year 4096.
-    let key = self_signed();
-    let century = Duration::from_secs(100 * 365 * 86_400);
-    let http = HttpCheck {
+fn https() -> CheckKind {
+    CheckKind::Http(HttpCheck {
         tls: true,
         method: "GET".to_owned(),
         path: "/".to_owned(),
@@ -180,30 +173,39 @@ async fn a_certificate_that_ends_soon_is_a_flaw_in_every_kind() {
         status: vec![200..=299],
         body: None,
         connection: Connection::Fresh,
-    };
-    for check in [check(Some("www.example.test"), true), CheckKind::Http(http)] {
+    })
+}
+
+/// Answers one client of either kind, HTTP or none, and hangs up.
+async fn answer_one(listener: TcpListener, acceptor: TlsAcceptor) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = acceptor.accept(stream).await.unwrap();
+    let mut request = [0; 16];
+    if stream.read(&mut request).await.unwrap_or_default() > 0 {
+        let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    }
+    let _ = stream.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_a_flaw_in_every_kind() {
+    // rcgen's end in the year 4096.
+    let key = self_signed();
+    for check in [check(Some("www.example.test"), true), https()] {
         for (margin, is_flawed) in
-            [(None, false), (Some(century), false), (Some(century * 100), true)]
+            [(None, false), (Some(CENTURY), false), (Some(CENTURY * 100), true)]
         {
             let (listener, acceptor) = tls_listener(&key).await;
             let address = listener.local_addr().unwrap();
-            let served = tokio::spawn(async move {
-                let (stream, _) = listener.accept().await.unwrap();
-                let mut stream = acceptor.accept(stream).await.unwrap();
-                let mut request = [0; 16];
-                if stream.read(&mut request).await.unwrap_or_default() > 0 {
-                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
-                    stream.write_all(answer).await.unwrap();
-                }
-                let _ = stream.shutdown().await;
-            });
+            let served = tokio::spawn(answer_one(listener, acceptor));
             let roots = Some(vec![key.cert.der().to_vec()]);
             let terms = TlsTerms { roots, identity: None, margin };
             let target = by_terms(address, check.clone(), terms);
             let mut probe = Prober::new(Clock::start()).prepare(target);
             let (outcome, account) = probe.run_telling().await;
             let is_as_told = match outcome {
-                ProbeOutcome::Flawed(took, Flaw::CertificateEnds { days }) => {
+                ProbeOutcome::Flawed(took, Flaw::CertificateEnds { place: 0, days }) => {
                     is_flawed && took > Duration::ZERO && days == u16::MAX
                 }
                 ProbeOutcome::Success(_) => !is_flawed,
@@ -214,5 +216,55 @@ async fn a_certificate_that_ends_soon_is_a_flaw_in_every_kind() {
             assert!(told, "{:?}", account.facts);
             served.await.unwrap();
         }
+    }
+}
+
+/// A root, and what a server shows whose certificate ends in the year 4096, and that of who vouches for it in 2100.
+fn chain() -> (Vec<u8>, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let key = || KeyPair::generate().unwrap();
+    let params = |name: &str, is_ca| {
+        let mut params = CertificateParams::new(vec!["www.example.test".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = is_ca;
+        params
+    };
+    let ca = || IsCa::Ca(BasicConstraints::Unconstrained);
+    let (root, mut upper) = (params("Root", ca()), params("Upper", ca()));
+    upper.not_after = date_time_ymd(2100, 1, 1);
+    let [root_key, upper_key, own_key] = [key(), key(), key()];
+    let upper_der = upper.signed_by(&upper_key, &Issuer::from_params(&root, &root_key)).unwrap();
+    let own = params("www.example.test", IsCa::NoCa);
+    let own_der = own.signed_by(&own_key, &Issuer::from_params(&upper, &upper_key)).unwrap();
+    let root_der = root.self_signed(&root_key).unwrap().der().to_vec();
+    let secret = PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
+    (root_der, vec![own_der.der().clone(), upper_der.der().clone()], secret)
+}
+
+#[tokio::test]
+async fn a_certificate_that_vouches_counts_where_it_ends_first() {
+    let (root, chain, secret) = chain();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    for check in [check(Some("www.example.test"), true), https()] {
+        let (listener, address) = listener().await;
+        let served = tokio::spawn(answer_one(listener, acceptor.clone()));
+        let terms =
+            TlsTerms { roots: Some(vec![root.clone()]), identity: None, margin: Some(CENTURY) };
+        let mut probe = Prober::new(Clock::start()).prepare(by_terms(address, check, terms));
+        let (outcome, account) = probe.run_telling().await;
+        let ProbeOutcome::Flawed(_, flaw @ Flaw::CertificateEnds { place: 1, .. }) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(flaw.to_string().starts_with("certificate 2 of its chain ends in "), "{flaw}");
+        let is_told =
+            |fact: &String| fact.starts_with("certificate 2 of its chain (Upper) good for ");
+        assert!(account.facts.iter().any(is_told), "{:?}", account.facts);
+        served.await.unwrap();
     }
 }

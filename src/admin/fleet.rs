@@ -117,7 +117,7 @@ pub(super) fn votes(fleet: Option<&Fleet>, target: &Target, now: Time) -> Vec<Vo
             .round_trip
             .at_least()
             .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-        reason: view.vote.reason.map(|reason| reason.to_string()),
+        reason: view.vote.grounds.map(|grounds| grounds.to_string()),
         is_out: view.is_out.map(str::to_owned),
     };
     let votes = fleet.map(|fleet| fleet.votes(target.id(), now)).unwrap_or_default();

@@ -132,7 +132,7 @@ pub struct TargetReport {
     pub seen_secs: Option<u64>,
     /// How the last probe ended: `12.3 ms`, `timeout`.
     pub last: Option<String>,
-    /// Why it is degraded, as far as this machine's own probes tell: `slow`, `certificate ends in 9 days`.
+    /// Why it is degraded, by this machine's own probes or else by votes: `slow`, `certificate ends in 9 days`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded_by: Vec<String>,
     /// What speaks against the verdict so far: `1 failure remembered`.
@@ -156,7 +156,11 @@ pub(super) fn report(state: &AdminState) -> StatusReport {
         .map(|status| {
             let endpoints = owners.get(&status.target).cloned().unwrap_or_default();
             let votes = fleet::votes(state.fleet.as_ref(), &status.target, now);
-            TargetReport { votes, ..target_report(&status, endpoints, now) }
+            let mut report = target_report(&status, endpoints, now);
+            if status.health.verdict == Verdict::Degraded && report.degraded_by.is_empty() {
+                report.degraded_by = degraded_by_votes(&votes);
+            }
+            TargetReport { votes, ..report }
         })
         .collect();
     targets.extend(state.intake.board().calculated().into_iter().map(|status| {
@@ -263,6 +267,16 @@ fn degraded_by(status: &TargetStatus) -> Vec<String> {
     slow.into_iter().chain(status.flaw.map(|flaw| flaw.to_string())).collect()
 }
 
+/// The same as votes have it, each reason once.
+fn degraded_by_votes(votes: &[VoteReport]) -> Vec<String> {
+    let counts = |vote: &&VoteReport| vote.vote == "degraded" && vote.is_out.is_none();
+    let mut reasons: Vec<String> =
+        votes.iter().filter(counts).filter_map(|vote| vote.reason.clone()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    reasons
+}
+
 /// What speaks against a verdict, or keeps it.
 fn doubts(status: &TargetStatus, now: Time) -> Option<String> {
     let counted = |count: u32, one: &str, many: &str| match count {
@@ -286,4 +300,33 @@ fn doubts(status: &TargetStatus, now: Time) -> Option<String> {
     ];
     let doubts: Vec<String> = doubts.into_iter().flatten().collect();
     (!doubts.is_empty()).then(|| doubts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn votes_that_count_say_why_a_target_is_degraded() {
+        let vote = |vote: &str, reason: Option<&str>, is_out: Option<&str>| VoteReport {
+            vantage: "fra".to_owned(),
+            vote: vote.to_owned(),
+            age_secs: 0,
+            took_ms: None,
+            reason: reason.map(str::to_owned),
+            is_out: is_out.map(str::to_owned),
+        };
+        let votes = [
+            vote("degraded", Some("slow"), None),
+            vote("degraded", Some("certificate ends in 9 days"), None),
+            vote("degraded", Some("slow"), None),
+            vote("degraded", Some("certificate has ended"), Some("gone")),
+            vote("down", Some("timeout"), None),
+            // From a release that does not tell.
+            vote("degraded", None, None),
+            vote("up", None, None),
+        ];
+        assert_eq!(degraded_by_votes(&votes), ["certificate ends in 9 days", "slow"]);
+        assert_eq!(degraded_by_votes(&votes[4..]), [""; 0]);
+    }
 }

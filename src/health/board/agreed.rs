@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::{Board, Entry};
 use crate::health::AT_ONCE;
 use crate::health::fleet::{
-    Ballot, Count, Decision, Link, Member, Opinion, RoundTrip, Turned, Vote, Voter, decide,
+    Ballot, Count, Decision, Grounds, Link, Member, Opinion, RoundTrip, Turned, Vote, Voter, decide,
 };
 use crate::model::target_key::hash;
 use crate::model::{Reach, Target, TargetId, Time, Transition, Verdict};
@@ -295,12 +295,18 @@ impl Entry {
             true => Opinion::from(self.tracker.verdict()),
             false => Opinion::Init,
         };
-        let is_fine = matches!(opinion, Opinion::Init | Opinion::Up);
+        let poor = || self.tracker.is_slow().then_some(Grounds::Slow);
+        let grounds = match opinion {
+            Opinion::Init | Opinion::Up => None,
+            // Slowness may pass by itself.
+            Opinion::Degraded => self.tracker.flaw().map(Grounds::Flawed).or_else(poor),
+            Opinion::Down => self.failure.map(Grounds::Failed),
+        };
         Vote {
             opinion,
             round_trip: self.took.map(RoundTrip::of).unwrap_or_default(),
             soon: self.tracker.next_change(),
-            reason: self.failure.filter(|_| !is_fine),
+            grounds,
         }
     }
 
@@ -327,8 +333,8 @@ fn why(voters: &[Voter], verdict: Verdict) -> String {
     let own: Vec<&Voter> = voters.iter().filter(says_so).collect();
     let all = voters.iter().filter(counts).count();
     let mut reasons: Vec<(usize, String)> = Vec::new();
-    for reason in own.iter().filter_map(|voter| voter.reason) {
-        let reason = reason.to_string();
+    for grounds in own.iter().filter_map(|voter| voter.grounds) {
+        let reason = grounds.to_string();
         match reasons.iter_mut().find(|(_, known)| *known == reason) {
             Some((count, _)) => *count += 1,
             None => reasons.push((1, reason)),

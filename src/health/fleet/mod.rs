@@ -33,7 +33,7 @@ pub use quorum::{Ballot, Decision, Quorum, Voter, decide};
 pub use roster::{Count, Presence, Refused, Roster, Seat};
 pub use seal::{KEY_LEN, Keys, Purpose};
 pub use share::{Candidate, Share};
-pub use vote::{Opinion, RoundTrip, Vote};
+pub use vote::{Grounds, Opinion, RoundTrip, Vote};
 
 use super::Falls;
 use crate::model::target_key::hash;

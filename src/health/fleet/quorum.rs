@@ -31,8 +31,8 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use super::vote::Opinion;
-use crate::model::{FailureReason, Verdict};
+use super::vote::{Grounds, Opinion};
+use crate::model::Verdict;
 
 /// How many must say that a target is up for it to be up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -98,7 +98,7 @@ pub struct Voter {
     /// How soon its vote could be another.
     pub soon: Duration,
     /// Why it does not vote for up.
-    pub reason: Option<FailureReason>,
+    pub grounds: Option<Grounds>,
 }
 
 /// What votes come to.

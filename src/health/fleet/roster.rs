@@ -268,9 +268,9 @@ impl Count<'_> {
         voters.clear();
         voters.extend(self.seats.iter().filter_map(|(group, seat)| {
             let (vote, heard) = seat.vote(target)?;
-            let Vote { soon, reason, .. } = vote;
+            let Vote { soon, grounds, .. } = vote;
             let ballot = seat.ballot(vote, heard, self.now);
-            Some(Voter { group: *group, ballot, soon, reason })
+            Some(Voter { group: *group, ballot, soon, grounds })
         }));
     }
 }

@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
+use std::fmt;
+
+use crate::model::health::Flaw;
 use crate::model::{FailureReason, TargetId, Verdict};
 
-/// Octets of a row: target, opinion and round trip, haste, reason and its number.
+/// Octets of a row: target, opinion and round trip, haste, grounds and their number.
 pub(super) const ROW_LEN: usize = 8 + 1 + 1 + 3;
 /// What `soon` counts in.
 const SOON_STEP: Duration = Duration::from_millis(100);
@@ -81,8 +84,29 @@ pub struct Vote {
     /// The shortest time in which it could hold something else; `Duration::MAX` when nothing points there.
     /// Frames carry it in steps of 100 ms, rounded down.
     pub soon: Duration,
-    /// Why it does not hold it for up, as far as this release knows such reasons.
-    pub reason: Option<FailureReason>,
+    /// Why it does not hold it for up, as far as this release knows such grounds.
+    pub grounds: Option<Grounds>,
+}
+
+/// Why a vantage does not hold a target for up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grounds {
+    /// It does not answer as it should.
+    Failed(FailureReason),
+    /// It answers slowly.
+    Slow,
+    /// Something is wrong with it.
+    Flawed(Flaw),
+}
+
+impl fmt::Display for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(reason) => reason.fmt(f),
+            Self::Slow => f.write_str("slow"),
+            Self::Flawed(flaw) => flaw.fmt(f),
+        }
+    }
 }
 
 /// A round trip in 6 bits: quarters of an octave from 64 µs on. 0 says that it is not known.
@@ -116,14 +140,14 @@ impl Vote {
             Duration::MAX => NO_CHANGE,
             _ => u8::try_from(steps).unwrap_or(NO_CHANGE - 1).min(NO_CHANGE - 1),
         };
-        let (reason, number) = self.reason.map_or((0, 0), code_of);
+        let (grounds, number) = self.grounds.map_or((0, 0), code_of);
         row.extend(target.0.to_be_bytes());
-        row.extend([self.opinion.code() << 6 | self.round_trip.0, soon, reason]);
+        row.extend([self.opinion.code() << 6 | self.round_trip.0, soon, grounds]);
         row.extend(number.to_be_bytes());
     }
 
     pub(super) fn read(row: &[u8; ROW_LEN]) -> (TargetId, Self) {
-        let [a, b, c, d, e, f, g, h, state, soon, reason, high, low] = *row;
+        let [a, b, c, d, e, f, g, h, state, soon, grounds, high, low] = *row;
         let vote = Self {
             opinion: Opinion::of_code(state >> 6),
             round_trip: RoundTrip(state & 63),
@@ -131,16 +155,49 @@ impl Vote {
                 NO_CHANGE => Duration::MAX,
                 steps => SOON_STEP * u32::from(steps),
             },
-            reason: reason_of(reason, u16::from_be_bytes([high, low])),
+            grounds: grounds_of(grounds, u16::from_be_bytes([high, low])),
         };
         (TargetId(u64::from_be_bytes([a, b, c, d, e, f, g, h])), vote)
     }
 }
 
-// ---- Reasons ----
+// ---- Grounds ----
 
-/// The number of a reason in frames, and the number that it is about. Never given to another reason.
-fn code_of(reason: FailureReason) -> (u8, u16) {
+/// The first number of what is no failure; a release that knows none of them reads no grounds.
+const SLOW: u8 = 64;
+const CERTIFICATE_ENDS: u8 = 65;
+const CERTIFICATE_OVER: u8 = 66;
+/// Bits of a number that tell days: no check wants a certificate to be good for longer than 366.
+const DAY_BITS: u32 = 9;
+
+/// The number of grounds in frames, and the number that they are about. Never given to others.
+fn code_of(grounds: Grounds) -> (u8, u16) {
+    match grounds {
+        Grounds::Failed(reason) => code_of_failure(reason),
+        Grounds::Slow => (SLOW, 0),
+        Grounds::Flawed(Flaw::CertificateEnds { place, days }) => {
+            let (place, days) = (u16::from(place.min(127)), days.min((1 << DAY_BITS) - 1));
+            (CERTIFICATE_ENDS, place << DAY_BITS | days)
+        }
+        Grounds::Flawed(Flaw::CertificateOver { place }) => (CERTIFICATE_OVER, place.into()),
+    }
+}
+
+/// What [`code_of`] has made a number of; `None` of what a newer release may know.
+fn grounds_of(code: u8, number: u16) -> Option<Grounds> {
+    let place = |number| u8::try_from(number).ok();
+    Some(match code {
+        SLOW => Grounds::Slow,
+        CERTIFICATE_ENDS => {
+            let (place, days) = (place(number >> DAY_BITS)?, number & ((1 << DAY_BITS) - 1));
+            Grounds::Flawed(Flaw::CertificateEnds { place, days })
+        }
+        CERTIFICATE_OVER => Grounds::Flawed(Flaw::CertificateOver { place: place(number)? }),
+        _ => Grounds::Failed(failure_of(code, number)?),
+    })
+}
+
+fn code_of_failure(reason: FailureReason) -> (u8, u16) {
     match reason {
         FailureReason::Timeout => (1, 0),
         FailureReason::Refused => (2, 0),
@@ -162,8 +219,7 @@ fn code_of(reason: FailureReason) -> (u8, u16) {
     }
 }
 
-/// What [`code_of`] has made a number of; `None` of what a newer release may know.
-fn reason_of(code: u8, number: u16) -> Option<FailureReason> {
+fn failure_of(code: u8, number: u16) -> Option<FailureReason> {
     let small = || u8::try_from(number).ok();
     Some(match code {
         1 => FailureReason::Timeout,
@@ -193,20 +249,51 @@ mod tests {
 
     #[test]
     fn a_row_reads_as_it_was_written() {
-        let reasons = (0..=20).flat_map(|code| [0, 5, 503].map(|number| reason_of(code, number)));
-        for (n, reason) in (0_u32..).zip(reasons) {
+        let all = (0..=70).flat_map(|code| [0, 5, 503].map(|number| grounds_of(code, number)));
+        for (n, grounds) in (0_u32..).zip(all) {
             let opinions = [Opinion::Init, Opinion::Up, Opinion::Degraded, Opinion::Down];
             let vote = Vote {
                 opinion: opinions[usize::try_from(n).unwrap() % 4],
                 round_trip: RoundTrip::of(Duration::from_millis(n.into())),
                 soon: if n % 3 == 0 { Duration::MAX } else { SOON_STEP * n },
-                reason,
+                grounds,
             };
             let mut row = Vec::new();
             vote.write(TargetId(n.into()), &mut row);
             let row = <&[u8; ROW_LEN]>::try_from(&row[..]).unwrap();
             assert_eq!(Vote::read(row), (TargetId(n.into()), vote));
         }
+    }
+
+    #[test]
+    fn rows_of_other_releases_are_read() {
+        let row = |grounds: [u8; 3]| {
+            let mut row = [0, 0, 0, 0, 0, 0, 0, 7, 0b1100_0000, 255, 0, 0, 0];
+            row[10..].copy_from_slice(&grounds);
+            Vote::read(&row)
+        };
+        let failed = Vote { opinion: Opinion::Down, soon: Duration::MAX, ..Vote::default() };
+        let status = Grounds::Failed(FailureReason::Status(503));
+        // As the first release wrote it, and what one that is to come may write.
+        let known = Vote { grounds: Some(status), ..failed };
+        assert_eq!(row([6, 0x01, 0xf7]), (TargetId(7), known));
+        assert_eq!(row([200, 1, 2]), (TargetId(7), failed));
+    }
+
+    #[test]
+    fn days_and_places_of_certificates_are_cut_and_never_mixed() {
+        let through = |flaw| {
+            let (code, number) = code_of(Grounds::Flawed(flaw));
+            grounds_of(code, number).unwrap().to_string()
+        };
+        let ends = |place, days| through(Flaw::CertificateEnds { place, days });
+        assert_eq!(ends(0, 9), "certificate ends in 9 days");
+        assert_eq!(ends(2, 366), "certificate 3 of its chain ends in 366 days");
+        assert_eq!(ends(255, u16::MAX), "certificate 128 of its chain ends in 511 days");
+        assert_eq!(
+            through(Flaw::CertificateOver { place: 1 }),
+            "certificate 2 of its chain has ended"
+        );
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::num::NonZeroU8;
 
 use super::*;
 use crate::health::fleet::{KEY_LEN, Keys, Quorum, Report, Rules};
-use crate::model::health::ProbeOutcome;
+use crate::model::check::TlsTerms;
+use crate::model::health::{Flaw, ProbeOutcome};
 use crate::model::{CheckKind, CheckSpec, FailureReason, Observation, TargetHost};
 
 const SUCCESS: ProbeOutcome = ProbeOutcome::Success(Duration::from_millis(3));
@@ -90,6 +91,34 @@ fn two_of_three_take_a_target_down_and_one_does_not() {
     let hashes = all.each_ref().map(|one| one.board.state_hash());
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{told:?}");
     assert!(all[0].recount(4).is_empty(), "nothing is new");
+}
+
+#[test]
+fn votes_say_what_is_wrong_with_a_poor_target() {
+    let mut target = target(1);
+    let margin = Some(Duration::from_secs(14 * 86_400));
+    let terms = TlsTerms { margin, ..TlsTerms::default() };
+    Arc::make_mut(&mut target.spec).tls = Some(Arc::new(terms));
+    let mut all = ["a", "b", "c"].map(|name| One::new(name, std::slice::from_ref(&target)));
+    all.iter().for_each(|one| one.sees(&target, 1, SUCCESS));
+    talk(&mut all, 1);
+    assert_eq!(all[2].recount(1), ["192.0.2.1 up: 3 of 3 vantages"]);
+    // The third has not looked again, and knows of it by what the others say.
+    let flaw = Flaw::CertificateEnds { place: 1, days: 9 };
+    let flawed = ProbeOutcome::Flawed(Duration::from_millis(3), flaw);
+    all[..2].iter().for_each(|one| one.sees(&target, 2, flawed));
+    talk(&mut all, 2);
+    let told = "192.0.2.1 degraded: 2 of 3 vantages: certificate 2 of its chain ends in 9 days";
+    assert_eq!(all[2].recount(2), [told]);
+    let slow = ProbeOutcome::Success(Duration::from_secs(5));
+    for secs in 3..60 {
+        all[..2].iter().for_each(|one| one.sees(&target, secs, SUCCESS));
+    }
+    talk(&mut all, 60);
+    assert_eq!(all[2].recount(60), ["192.0.2.1 up: 3 of 3 vantages"]);
+    all[..2].iter().for_each(|one| one.sees(&target, 61, slow));
+    talk(&mut all, 61);
+    assert_eq!(all[2].recount(61), ["192.0.2.1 degraded: 2 of 3 vantages: slow"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ type Votes<'v> = [&'v [Ballot]; 3];
 fn voters(votes: Votes<'_>) -> Vec<Voter> {
     let of_group = |(group, ballots): (u16, &&[Ballot])| {
         let soon = Duration::from_secs(7);
-        let voter = move |ballot: &Ballot| Voter { group, ballot: *ballot, soon, reason: None };
+        let voter = move |ballot: &Ballot| Voter { group, ballot: *ballot, soon, grounds: None };
         ballots.iter().map(voter).collect::<Vec<_>>()
     };
     (0..).zip(&votes).flat_map(of_group).collect()

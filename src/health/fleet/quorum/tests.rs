@@ -7,7 +7,7 @@ const BALLOTS: [Ballot; 6] =
     [Ballot::Up, Ballot::Down, Ballot::Init, Ballot::Silent, Ballot::Gone, Ballot::Impaired];
 
 fn voter(group: u16, ballot: Ballot) -> Voter {
-    Voter { group, ballot, soon: Duration::MAX, reason: None }
+    Voter { group, ballot, soon: Duration::MAX, grounds: None }
 }
 
 /// Every way in which `count` vantages can vote.

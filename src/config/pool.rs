@@ -13,7 +13,7 @@ use super::text;
 use crate::model::feed::{FeedSource, Measure};
 use crate::model::topology::{EndpointAt, Facts, MinHealthy, WEIGHT_MAX};
 use crate::model::{
-    CheckId, Diagnostic, Endpoint, Feed, FeedId, Name, Pool, PoolId, RegionId, Span,
+    Check, CheckId, Diagnostic, Endpoint, Feed, FeedId, Name, Pool, PoolId, RegionId, Span,
 };
 
 pub(super) const KEYS: Keys = Keys {
@@ -49,6 +49,8 @@ pub(super) struct PoolReader<'a, 'd> {
     pub(super) feeds: &'a Names<'d, FeedId>,
     /// What those are.
     pub(super) feed_specs: &'a [Feed],
+    /// Feeds that go by the times of checks, and where pools name them.
+    pub(super) timed: &'a RefCell<Vec<(FeedId, CheckId, Span)>>,
     /// Where the addresses of endpoints were written.
     pub(super) places: &'a RefCell<Vec<Span>>,
 }
@@ -79,7 +81,7 @@ impl<'d> PoolReader<'_, 'd> {
         }
         pool.check = table.get("check").and_then(|check| self.checks.use_by(&table.what, check));
         if let Some(value) = table.get("feed") {
-            pool.feeds = self.read_feeds(&table, value);
+            pool.feeds = self.read_feeds(&table, value, pool.check);
         }
         pool.capacity = table.get("capacity").and_then(|value| self.read_capacity(value, &pool));
         if let Some(list) = table.require("endpoints", "[{ address = \"192.0.2.10\" }]") {
@@ -98,7 +100,12 @@ impl<'d> PoolReader<'_, 'd> {
     }
 
     /// One feed or several, whose signals can be compared.
-    fn read_feeds(&self, pool: &Table<'d>, value: Value<'d>) -> Vec<FeedId> {
+    fn read_feeds(
+        &self,
+        pool: &Table<'d>,
+        value: Value<'d>,
+        check: Option<CheckId>,
+    ) -> Vec<FeedId> {
         let items = value.as_list().unwrap_or_else(|| vec![value]);
         if items.is_empty() {
             value.push(value.error("the list of feeds is empty").hint("remove it"));
@@ -110,10 +117,17 @@ impl<'d> PoolReader<'_, 'd> {
                 item.push(item.error(format!("{} names this feed twice", pool.what)));
             }
             let Feed { name, spec } = &self.feed_specs[feed.index()];
-            if spec.source == FeedSource::ResponseTime && pool.get("check").is_none() {
-                let message =
-                    format!("feed `{name}` goes by the check, but {} has none", pool.what);
-                item.push(item.error(message).hint("add `check`, or use another feed"));
+            if spec.source == FeedSource::ResponseTime {
+                match check {
+                    Some(check) => self.timed.borrow_mut().push((feed, check, item.span)),
+                    // That it is not defined has been said.
+                    None if pool.get("check").is_some() => {}
+                    None => {
+                        let message =
+                            format!("feed `{name}` goes by the check, but {} has none", pool.what);
+                        item.push(item.error(message).hint("add `check`, or use another feed"));
+                    }
+                }
             }
             feeds.push(feed);
         }
@@ -316,6 +330,29 @@ fn read_min_healthy(pool: &str, value: Value<'_>, total: usize) -> Option<MinHea
         value.push(error.label(format!("it has {total} endpoints")));
     }
     Some(MinHealthy::Count(count))
+}
+
+/// Finds fault with feeds that go by the times of checks which take none.
+pub(super) fn judge_timed(
+    root: &Table<'_>,
+    timed: Vec<(FeedId, CheckId, Span)>,
+    feeds: &[Feed],
+    checks: &[Check],
+) {
+    for (feed, check, span) in timed {
+        let (feed, Check { name, spec }) = (&feeds[feed.index()].name, &checks[check.index()]);
+        if spec.measures_time() {
+            continue;
+        }
+        let why = match &spec.kind {
+            _ if spec.invert => "is inverted".to_owned(),
+            kind => format!("is of kind `{}`", kind.word()),
+        };
+        let message =
+            format!("feed `{feed}` goes by times, and check `{name}` takes none: it {why}");
+        let hint = "use another feed, or a check that asks the endpoints and wants an answer";
+        root.push(Diagnostic::error(span, message).hint(hint));
+    }
 }
 
 /// The address families that a pool's endpoints have.

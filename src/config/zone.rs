@@ -164,13 +164,14 @@ fn read_body(
 
     let feed_names = Names::new("feed", root, &feeds, FeedId::new);
     let mut feeds: Vec<Feed> = feeds.into_iter().map(feed::read).collect();
-    let places = RefCell::default();
+    let (places, timed) = (RefCell::default(), RefCell::default());
     let reader = PoolReader {
         apex: &apex,
         regions: &region_names,
         checks: &check_names,
         feeds: &feed_names,
         feed_specs: &feeds,
+        timed: &timed,
         places: &places,
     };
     let check_keys: Vec<_> = checks.iter().map(|(key, _)| *key).collect();
@@ -217,6 +218,7 @@ fn read_body(
     judge_clashes(root, &apex, names.as_mut(), &steers, &families);
 
     let (mut checks, formulas) = read_checks(checks, (&apex, files), &pools, &endpoints);
+    pool::judge_timed(root, timed.into_inner(), &feeds, &checks);
     let reader = FormulaReader {
         checks: &check_names,
         pools: &pool_names,

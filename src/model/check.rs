@@ -338,6 +338,18 @@ impl CheckKind {
     }
 }
 
+impl CheckSpec {
+    /// Whether what it takes to be answered says anything of the target.
+    #[must_use]
+    pub const fn measures_time(&self) -> bool {
+        let is_asked = !matches!(
+            self.kind,
+            CheckKind::Heartbeat(_) | CheckKind::Fixed(_) | CheckKind::Calculated(_)
+        );
+        is_asked && !self.invert
+    }
+}
+
 impl fmt::Display for TargetHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,7 +11,7 @@ use super::check_formula::Written;
 use super::check_kinds::{KINDS, KINDS_UNBUILT, Kind, read_kind, refuse_probing};
 use super::reader::{Key, Keys, Table, Value};
 use super::{ZoneFiles, check_tls, text};
-use crate::model::check::Slow;
+use crate::model::check::{Connection, Slow};
 use crate::model::{Check, CheckKind, CheckSpec, Name};
 
 pub(super) const KEYS: Keys = Keys {
@@ -110,6 +110,7 @@ fn read_spec(table: &Table<'_>, apex: &Name, files: &dyn ZoneFiles) -> CheckSpec
     table.read_into("interval", &mut spec.interval, |value| value.duration(intervals));
     spec.timeout = read_timeout(table, spec.timeout, spec.interval);
     read_counts(table, &mut spec);
+    warn_of_one_failure(table, &spec);
     table.read_into("invert", &mut spec.invert, Value::boolean);
     spec.slow = if spec.invert { refuse_quality(table) } else { read_slow(table) };
     spec
@@ -119,6 +120,18 @@ fn read_counts(table: &Table<'_>, spec: &mut CheckSpec) {
     table.read_into("rise", &mut spec.rise, count);
     table.read_into("fall", &mut spec.fall, count);
     table.read_into("flap-damping", &mut spec.damping, Value::boolean);
+}
+
+/// Warns where a connection that was forgotten on the way, by a firewall, is all that it takes to be down.
+fn warn_of_one_failure(table: &Table<'_>, spec: &CheckSpec) {
+    let is_kept =
+        matches!(&spec.kind, CheckKind::Http(http) if http.connection != Connection::Fresh);
+    if let (true, 1, Some(fall)) = (is_kept, spec.fall.get(), table.get("fall")) {
+        let message =
+            format!("one failure over a connection that is kept takes {} down", table.what);
+        let hint = "a firewall that forgets the connection is one: `fall = 2`, or `connection = \"fresh\"`";
+        fall.push(fall.warning(message).hint(hint));
+    }
 }
 
 /// What counts as slow; nothing if the zone file says so.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::names::Names;
 use super::reader::{Key, Keys, Table, Value};
 use super::text;
 use crate::model::feed::{FeedSource, Measure};
-use crate::model::topology::{EndpointAt, Facts, MinHealthy, WEIGHT_MAX};
+use crate::model::topology::{CheckAddress, EndpointAt, Facts, MinHealthy, WEIGHT_MAX};
 use crate::model::{
     Check, CheckId, Diagnostic, Endpoint, Feed, FeedId, Name, Pool, PoolId, RegionId, Span,
 };
@@ -36,6 +36,9 @@ pub(super) const ENDPOINT_KEYS: Keys = Keys {
     ],
     unbuilt: &["capacity"],
 };
+
+pub(super) const CHECK_ADDRESS_KEYS: Keys =
+    Keys { place: "pools.NAME.endpoints.check-address", known: &["v4", "v6"], unbuilt: &[] };
 
 /// What pools refer to.
 pub(super) struct PoolReader<'a, 'd> {
@@ -201,9 +204,7 @@ impl<'d> PoolReader<'_, 'd> {
         let mut addresses = ["check-address", "address", "host", "alias"].into_iter();
         let address = addresses.find_map(|key| table.get(key));
         self.places.borrow_mut().push(address.map_or(table.span, |value| value.span));
-        let check_address = table.get("check-address").and_then(|value| {
-            value.parsed("the IPv4 or IPv6 address that is probed", read_address)
-        });
+        let check_address = read_check_address(table, &at);
         (Endpoint { name, pool, at, check_address, weight, facts }, place)
     }
 
@@ -291,8 +292,53 @@ fn read_addresses(table: &Table<'_>, value: Value<'_>) -> EndpointAt {
     EndpointAt::Addresses { v4, v6 }
 }
 
-/// An address that a machine may have.
-pub(super) fn read_address(text: &str) -> Result<IpAddr, &'static str> {
+/// Where it is probed: at one address, or for each family at one of its own.
+fn read_check_address(table: &Table<'_>, at: &EndpointAt) -> Option<CheckAddress> {
+    const EXPECTED: &str = "the address that is probed, or one for each family: \
+                            `{ v4 = \"10.0.0.1\", v6 = \"fd00::1\" }`";
+    let value = table.get("check-address")?;
+    if !value.is_table() {
+        return value.parsed(EXPECTED, read_address).map(CheckAddress::One);
+    }
+    let each = value.table(format!("`check-address` of {}", table.what), &CHECK_ADDRESS_KEYS)?;
+    let EndpointAt::Addresses { v4: own_v4, v6: own_v6 } = at else {
+        let error = value.error(format!("{} has no addresses to tell apart", table.what));
+        value.push(error.hint("what is found by a name is probed at one address"));
+        return None;
+    };
+    let families = [("v4", "IPv4", own_v4.is_some()), ("v6", "IPv6", own_v6.is_some())];
+    for (key, family, is_there) in families {
+        if let Some(value) = each.get(key).filter(|_| !is_there) {
+            let message = format!("{} has no {family} address that is probed there", table.what);
+            value.push(value.error(message).hint("remove it, or add the `address`"));
+        }
+    }
+    if families.iter().all(|(key, ..)| each.get(key).is_none() && !each.is_misspelt(key)) {
+        value.push(each.error(format!("{} names no address", each.what)).hint("remove it"));
+    }
+    let v4 = each.get("v4");
+    let v4 = v4.and_then(|value| value.parsed("the IPv4 address that is probed", read_v4));
+    let v6 = each.get("v6");
+    let v6 = v6.and_then(|value| value.parsed("the IPv6 address that is probed", read_v6));
+    Some(CheckAddress::Each { v4, v6 })
+}
+
+fn read_v4(text: &str) -> Result<Ipv4Addr, &'static str> {
+    match read_address(text)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err("an IPv6 address"),
+    }
+}
+
+fn read_v6(text: &str) -> Result<Ipv6Addr, &'static str> {
+    match read_address(text)? {
+        IpAddr::V6(address) => Ok(address),
+        IpAddr::V4(_) => Err("an IPv4 address"),
+    }
+}
+
+/// An address that an answer may name.
+fn read_address(text: &str) -> Result<IpAddr, &'static str> {
     let address: IpAddr = text.parse().map_err(|_| match text {
         _ if text.contains('/') => "a single address, not a subnet",
         _ if text.parse::<std::net::SocketAddr>().is_ok() => "without a port: that is the check's",
@@ -301,10 +347,15 @@ pub(super) fn read_address(text: &str) -> Result<IpAddr, &'static str> {
         }
         _ => "not an address",
     })?;
-    if address.is_unspecified() || address.is_multicast() {
-        return Err("no machine can have this address");
+    possible(address)
+}
+
+/// The address, if a machine may have it.
+pub(super) fn possible(address: IpAddr) -> Result<IpAddr, &'static str> {
+    match address.is_unspecified() || address.is_multicast() {
+        true => Err("no machine can have this address"),
+        false => Ok(address),
     }
-    Ok(address)
 }
 
 fn default_name(at: &EndpointAt) -> String {

@@ -275,6 +275,11 @@ impl<'d> Value<'d> {
         self.node.as_array().map(|list| list.iter().map(item).collect())
     }
 
+    /// Whether it is a table.
+    pub(super) const fn is_table(self) -> bool {
+        matches!(self.node, DeValue::Table(_))
+    }
+
     /// Whether it is an integer.
     pub(super) fn is_integer(self) -> bool {
         self.node.is_integer()

@@ -50,7 +50,7 @@ const ROOT: Keys = Keys {
 };
 
 /// Every kind of table of a zone file.
-pub(super) const KEYS: [&Keys; 20] = [
+pub(super) const KEYS: [&Keys; 21] = [
     &ROOT,
     &authority::SOA_KEYS,
     &region::KEYS,
@@ -61,6 +61,7 @@ pub(super) const KEYS: [&Keys; 20] = [
     &feed::PER_KEYS,
     &pool::KEYS,
     &pool::ENDPOINT_KEYS,
+    &pool::CHECK_ADDRESS_KEYS,
     &steer::KEYS,
     &steer::PICK_KEYS,
     &steer::KEY_BITS_KEYS,

@@ -458,10 +458,11 @@ fn probed_at(endpoint: &Endpoint) -> TargetHost {
         let address = v4.map(IpAddr::from).or_else(|| v6.map(IpAddr::from));
         address.expect("an endpoint has an address or is a host")
     };
-    match (&endpoint.check_address, &endpoint.at) {
-        (Some(address), _) => TargetHost::Address(*address),
-        (None, EndpointAt::Addresses { v4, v6 }) => TargetHost::Address(of_either(v4, v6)),
-        (None, EndpointAt::Host(name) | EndpointAt::Alias(name)) => TargetHost::Name(name.clone()),
+    match &endpoint.at {
+        EndpointAt::Addresses { v4, v6 } => {
+            TargetHost::Address(endpoint.probed_for(of_either(v4, v6)))
+        }
+        EndpointAt::Host(name) | EndpointAt::Alias(name) => endpoint.probed_for_name(name),
     }
 }
 

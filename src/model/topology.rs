@@ -162,7 +162,7 @@ pub struct Endpoint {
     /// What an answer says.
     pub at: EndpointAt,
     /// Where it is probed, if not at the addresses that answers name: a management address, say.
-    pub check_address: Option<IpAddr>,
+    pub check_address: Option<CheckAddress>,
     /// Its share among the pool's endpoints, at most [`WEIGHT_MAX`]. One of weight 0 is used only
     /// when all others are down.
     pub weight: u32,
@@ -174,20 +174,37 @@ impl Endpoint {
     /// Its targets under a check: one for each way to reach it.
     #[must_use]
     pub fn targets(&self, spec: &Arc<CheckSpec>) -> EndpointTargets {
-        let target = |host| {
-            let host = self.check_address.map_or(host, TargetHost::Address);
-            Some(Target { host, spec: Arc::clone(spec) })
-        };
+        let target = |host| Some(Target { host, spec: Arc::clone(spec) });
         match &self.at {
-            EndpointAt::Addresses { v4, v6 } => EndpointTargets {
-                v4: v4.and_then(|address| target(TargetHost::Address(address.into()))),
-                v6: v6.and_then(|address| target(TargetHost::Address(address.into()))),
-                host: None,
-            },
-            EndpointAt::Host(name) | EndpointAt::Alias(name) => EndpointTargets {
-                host: target(TargetHost::Name(name.clone())),
-                ..Default::default()
-            },
+            EndpointAt::Addresses { v4, v6 } => {
+                let at = |address| target(TargetHost::Address(self.probed_for(address)));
+                let (v4, v6) = (v4.map(IpAddr::V4), v6.map(IpAddr::V6));
+                EndpointTargets { v4: v4.and_then(at), v6: v6.and_then(at), host: None }
+            }
+            EndpointAt::Host(name) | EndpointAt::Alias(name) => {
+                EndpointTargets { host: target(self.probed_for_name(name)), ..Default::default() }
+            }
+        }
+    }
+
+    /// Where it is probed for an address that answers name.
+    #[must_use]
+    pub fn probed_for(&self, address: IpAddr) -> IpAddr {
+        let at = match (self.check_address, address) {
+            (None, _) => None,
+            (Some(CheckAddress::One(at)), _) => Some(at),
+            (Some(CheckAddress::Each { v4, .. }), IpAddr::V4(_)) => v4.map(IpAddr::V4),
+            (Some(CheckAddress::Each { v6, .. }), IpAddr::V6(_)) => v6.map(IpAddr::V6),
+        };
+        at.unwrap_or(address)
+    }
+
+    /// Where it is probed if it is found by a name.
+    #[must_use]
+    pub fn probed_for_name(&self, name: &Name) -> TargetHost {
+        match self.check_address {
+            Some(CheckAddress::One(at)) => TargetHost::Address(at),
+            Some(CheckAddress::Each { .. }) | None => TargetHost::Name(name.clone()),
         }
     }
 
@@ -199,6 +216,20 @@ impl Endpoint {
             EndpointAt::Addresses { .. } => self.facts.host.as_ref(),
         }
     }
+}
+
+/// Where an endpoint is probed that is not probed where answers lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckAddress {
+    /// At one address for all of it: as one target.
+    One(IpAddr),
+    /// For each of its families at an address of that family: at its own where there is none.
+    Each {
+        /// For its IPv4 address.
+        v4: Option<Ipv4Addr>,
+        /// For its IPv6 address.
+        v6: Option<Ipv6Addr>,
+    },
 }
 
 /// What records of other types than addresses say of an endpoint.

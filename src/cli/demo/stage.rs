@@ -94,7 +94,7 @@ fn bind_endpoints(zone: &Zone, port: u16) -> io::Result<Vec<Vec<TcpListener>>> {
     listeners.resize_with(zone.regions.len(), Vec::new);
     for endpoint in &zone.endpoints {
         let region = zone.pools[endpoint.pool.index()].region;
-        let address = endpoint.check_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let address = endpoint.probed_for(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let address = SocketAddr::new(address, port);
         let listener = TcpListener::bind(address).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))

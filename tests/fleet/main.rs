@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod engine;
+mod heartbeats;
 #[allow(dead_code, reason = "shared with the tests of one node")]
 #[path = "../it/node/mod.rs"]
 mod node;

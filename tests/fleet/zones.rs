@@ -11,7 +11,7 @@ use crate::node::{RECORDS, ZONE, records, until, zone};
 use crate::world::{World, status};
 
 /// Runs `windrose` with the server file of the first node; exit code and what it says.
-async fn windrose(world: &World, arguments: &[&str]) -> (i32, String) {
+pub(crate) async fn windrose(world: &World, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_windrose"));
     command.arg("--config").arg(world.files[0].path("windrose.toml")).args(arguments);
     command.env("WINDROSE_AUTHOR", "ann").env("NO_COLOR", "1");

@@ -21,7 +21,9 @@ use crate::health::Board;
 use crate::intake::Intake;
 use crate::load::{Place, programs, read_targets, zone_directory};
 use crate::model::Target;
-use crate::probe::{Denied, Limits, Prober, Schedule, lacking_sources};
+use crate::probe::{
+    Denied, Limits, Prober, Schedule, lacking_sources, open_as_many_files_as_allowed,
+};
 use crate::server::StartError;
 
 /// Runs a vantage until SIGTERM or SIGINT.
@@ -29,6 +31,7 @@ use crate::server::StartError;
 /// # Errors
 /// Why it does not start.
 pub fn run(place: Place, config: &ServerConfig) -> Result<(), StartError> {
+    open_as_many_files_as_allowed();
     let runtime = Runtime::new()?;
     let ran = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;

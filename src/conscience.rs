@@ -4,7 +4,6 @@
 //! what others of a fleet say of what went down for it. What that comes to stands in
 //! [`SelfWatch`]; here it is put to the board, and said in the log when it changes.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::clock::{Clock, Moment};
-use crate::config::Source;
+use crate::config::{Anchor, Source};
 use crate::fleet::Fleet;
 use crate::health::{Falls, LOOK, SelfState, SelfWatch, Signs};
 use crate::intake::Intake;
 use crate::model::health::ProbeOutcome;
 use crate::model::{CheckKind, CheckSpec, FailureReason, Target, TargetHost};
-use crate::probe::Prober;
+use crate::probe::{Prober, icmp_refusal};
 
 /// An anchor answers in that time, or does not.
 const ANSWER: Duration = Duration::from_millis(900);
@@ -30,7 +29,7 @@ pub struct Conscience {
     /// Whom it is told.
     pub intake: Arc<Intake>,
     /// Machines that are there whenever this one is well: see `[probe] anchors`.
-    pub anchors: Vec<SocketAddr>,
+    pub anchors: Vec<Anchor>,
     /// Where it asks them from.
     pub source: Source,
     /// Others that look at the same targets.
@@ -87,13 +86,24 @@ struct Anchors {
 }
 
 impl Anchors {
-    fn new(addresses: &[SocketAddr], source: Source, clock: Clock) -> Self {
-        let target = |address: &SocketAddr| {
-            let spec = CheckSpec::new(CheckKind::Tcp, address.port());
-            let spec = CheckSpec { timeout: ANSWER, ..spec };
-            Target { host: TargetHost::Address(address.ip()), spec: Arc::new(spec) }
+    fn new(anchors: &[Anchor], source: Source, clock: Clock) -> Self {
+        let refusal = icmp_refusal();
+        let (able, unable): (Vec<&Anchor>, Vec<&Anchor>) = anchors
+            .iter()
+            .partition(|anchor| matches!(anchor, Anchor::Tcp(_)) || refusal.is_none());
+        // What cannot be asked must not seem to be silent.
+        if let (Some(refusal), false) = (refusal, unable.is_empty()) {
+            warn!("{} anchors without a port are not asked: {refusal}", unable.len());
+        }
+        let target = |anchor: &&Anchor| {
+            let (kind, address, port) = match **anchor {
+                Anchor::Ping(address) => (CheckKind::Icmp, address, 0),
+                Anchor::Tcp(address) => (CheckKind::Tcp, address.ip(), address.port()),
+            };
+            let spec = CheckSpec { timeout: ANSWER, ..CheckSpec::new(kind, port) };
+            Target { host: TargetHost::Address(address), spec: Arc::new(spec) }
         };
-        let targets = addresses.iter().map(target).collect();
+        let targets = able.iter().map(target).collect();
         // What an operator names as an anchor is not denied.
         let prober = Prober::new(clock).with_source(source);
         Self { targets, prober, round: JoinSet::new() }
@@ -136,7 +146,7 @@ mod tests {
     use super::*;
     use crate::health::{Board, Impairment};
 
-    async fn round(addresses: &[SocketAddr]) -> Option<(usize, usize)> {
+    async fn round(addresses: &[Anchor]) -> Option<(usize, usize)> {
         let mut anchors = Anchors::new(addresses, Source::default(), Clock::start());
         assert_eq!(anchors.take_round(), None);
         anchors.ask();
@@ -152,9 +162,13 @@ mod tests {
         assert!(!is_answer(ProbeOutcome::Failure(FailureReason::Timeout)));
         let open = TcpListener::bind("127.0.0.1:0").unwrap();
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let addresses = [open.local_addr().unwrap(), closed];
-        assert_eq!(round(&addresses).await, Some((2, 2)));
+        let anchors = [Anchor::Tcp(open.local_addr().unwrap()), Anchor::Tcp(closed)];
+        assert_eq!(round(&anchors).await, Some((2, 2)));
         assert_eq!(round(&[]).await, None);
+        // Where nobody may ping, nobody is asked, and nobody is silent.
+        let ping = Anchor::Ping([127, 0, 0, 1].into());
+        let answers = if icmp_refusal().is_some() { 2 } else { 3 };
+        assert_eq!(round(&[anchors[0], ping, anchors[1]]).await, Some((answers, answers)));
     }
 
     #[tokio::test]

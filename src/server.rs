@@ -44,7 +44,7 @@ use crate::load::{
 use crate::memory::keep_large_blocks_apart;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
-use crate::probe::{Denied, Limits, Prober, Schedule};
+use crate::probe::{Denied, Limits, Prober, Schedule, open_as_many_files_as_allowed};
 use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
 use crate::snapshot::demand::Estimator;
 use crate::snapshot::subjects::records_of;
@@ -179,6 +179,7 @@ pub fn run(place: Place) -> Result<(), StartError> {
         return Err(StartError::Files(report));
     };
     keep_large_blocks_apart();
+    open_as_many_files_as_allowed();
     let runtime = Runtime::new()?;
     let ran = runtime.block_on(async {
         // Before anything else: a SIGHUP that comes while files are read must not end the process.
@@ -512,7 +513,7 @@ async fn first_verdicts(
 
 /// A schedule that fetches feeds for `loads`, as many at once as there may be probes.
 fn start_feeds(config: &ServerConfig, loads: &Arc<LoadBoard>, clock: Clock) -> feed::Schedule {
-    let in_flight = usize::try_from(config.fixed.probe.in_flight).unwrap_or(usize::MAX);
+    let in_flight = Limits::new(&config.fixed.probe).in_flight_max;
     let loads = Arc::clone(loads);
     let note = move |report| {
         loads.note(&report);

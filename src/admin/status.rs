@@ -61,6 +61,9 @@ pub struct ProbingReport {
     pub reserve_per_sec: f64,
     /// Probes under way.
     pub in_flight: u64,
+    /// Probes that may be.
+    #[serde(default)]
+    pub room: u64,
     /// Probes that are due, and wait for room.
     pub waiting: u64,
     /// Extra probes that were left to the ordinary ones, since the start.
@@ -75,6 +78,7 @@ impl ProbingReport {
             ordinary_per_sec: reading.ordinary,
             reserve_per_sec: reading.reserve,
             in_flight: reading.in_flight,
+            room: reading.room,
             waiting: reading.waiting,
             dropped: reading.dropped,
             lag_p99_millis: reading.lag_since(&Reading::default(), 0.99),

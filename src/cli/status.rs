@@ -78,9 +78,9 @@ fn write_report(out: &mut dyn Write, report: &StatusReport) -> io::Result<()> {
 /// What the schedule of probes does, in a line.
 fn write_probing(out: &mut dyn Write, probing: Option<&ProbingReport>) -> io::Result<()> {
     let Some(probing) = probing else { return Ok(()) };
-    let ProbingReport { ordinary_per_sec, reserve_per_sec, in_flight, waiting, .. } = probing;
+    let ProbingReport { ordinary_per_sec, reserve_per_sec, in_flight, room, waiting, .. } = probing;
     write!(out, "{ordinary_per_sec:.1} probes a second and {reserve_per_sec:.0} in reserve")?;
-    write!(out, ", {in_flight} under way")?;
+    write!(out, ", {in_flight} of {room} under way")?;
     if let Some(millis) = probing.lag_p99_millis {
         write!(out, ", started within {millis} ms")?;
     }
@@ -351,6 +351,7 @@ mod tests {
                 ordinary_per_sec: 0.3,
                 reserve_per_sec: 100.0,
                 in_flight: 1,
+                room: 512,
                 waiting: 0,
                 dropped: 2,
                 lag_p99_millis: Some(10),

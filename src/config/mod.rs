@@ -52,7 +52,7 @@ use std::sync::Arc;
 pub use self::encrypted::{Encrypted, Transport};
 pub use self::file::ReadFile;
 pub use self::fleet::{Fleet, FleetTls, Login};
-pub use self::probe::{Probe, Source};
+pub use self::probe::{Anchor, Probe, Source};
 use self::reader::Keys;
 pub use self::server::{
     Admin, Alias, Answers, Dns, Fixed, Geoip, Log, LogFormat, LogLevel, Reloadable, ServerConfig,

@@ -502,7 +502,7 @@ pub(super) fn some_addresses(value: Value<'_>) -> Vec<SocketAddr> {
 }
 
 /// A list of addresses with ports, none of them twice.
-pub(super) fn addresses(value: Value<'_>) -> Vec<SocketAddr> {
+fn addresses(value: Value<'_>) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for item in value.list("addresses with ports") {
         let expected = "an address with a port, such as `127.0.0.1:5300` or `[::1]:5300`";

@@ -9,6 +9,7 @@ pub const LAG_MILLIS: [u64; 10] = [10, 20, 30, 50, 100, 200, 500, 1000, 2000, 50
 /// What a schedule does.
 #[derive(Debug, Default)]
 pub struct Figures {
+    room: u64,
     targets: AtomicU64,
     /// In thousandths of a probe a second.
     ordinary: AtomicU64,
@@ -30,6 +31,8 @@ pub struct Reading {
     pub ordinary: f64,
     /// Probes a second that may come on top.
     pub reserve: f64,
+    /// Probes that may be under way.
+    pub room: u64,
     /// Probes under way.
     pub in_flight: u64,
     /// Probes that are due, and wait for room.
@@ -43,6 +46,11 @@ pub struct Reading {
 }
 
 impl Figures {
+    /// Of a schedule that may have so many probes under way.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self { room: room as u64, ..Self::default() }
+    }
+
     pub(super) fn plan(&self, targets: usize, ordinary: f64, reserve: f64) {
         self.targets.store(targets as u64, Ordering::Relaxed);
         for (cell, rate) in [(&self.ordinary, ordinary), (&self.reserve, reserve)] {
@@ -75,6 +83,7 @@ impl Figures {
             targets: read(&self.targets),
             ordinary: rate(read(&self.ordinary)),
             reserve: rate(read(&self.reserve)),
+            room: self.room,
             in_flight: read(&self.in_flight),
             waiting: read(&self.waiting),
             started: read(&self.started),

@@ -29,7 +29,7 @@ use super::budget::Budget;
 use super::figures::Figures;
 use super::place::{FIRST_ROUND, Place};
 use super::wheel::Wheel;
-use super::{Probe, Prober};
+use super::{Probe, Prober, room};
 use crate::config::Probe as ProbeConfig;
 use crate::model::health::{Beside, Pace, Turn};
 use crate::model::{Observation, Target, TargetId, Time};
@@ -60,8 +60,8 @@ impl Limits {
     /// What the server file says.
     #[must_use]
     pub fn new(probe: &ProbeConfig) -> Self {
-        let in_flight_max = usize::try_from(probe.in_flight).unwrap_or(usize::MAX);
-        Self { in_flight_max, budget: probe.budget }
+        let written = probe.in_flight.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        Self { in_flight_max: written.unwrap_or_else(room::by_open_files), budget: probe.budget }
     }
 }
 
@@ -152,7 +152,8 @@ impl Schedule {
         report: impl Fn(Observation) -> Pace + Send + Sync + 'static,
     ) -> Self {
         let table = Mutex::new(Table::new(limits, prober.clock.now()));
-        let (figures, wake, ended) = (Arc::default(), Notify::new(), Notify::new());
+        let figures = Arc::new(Figures::with_room(limits.in_flight_max));
+        let (wake, ended) = (Notify::new(), Notify::new());
         let report = Box::new(report);
         let shared = Shared { prober, limits, report, table, figures, wake, ended };
         Self { shared: Arc::new(shared), driver: JoinSet::new() }

@@ -147,6 +147,12 @@ pub(crate) fn play(world: &World, series: Series<'_>) -> io::Result<Row> {
     for victim in victims.iter().filter(|victim| victim.is_open()) {
         death.end(world, victim.address)?;
     }
+    for victim in &victims {
+        let slowest = victim.moved.iter().flatten().max();
+        if let Some(took) = slowest.filter(|took| bar.is_some_and(|bar| !bar.is_met(&[**took]))) {
+            eprintln!("{what}: {} took {:.1} s: beyond the bar", victim.name, took.as_secs_f64());
+        }
+    }
     let mut times: Vec<Duration> =
         victims.iter().flat_map(|victim| &victim.moved).flatten().copied().collect();
     times.sort_unstable();

@@ -232,9 +232,10 @@ impl World {
         NODES.into_iter().map(|node| self.status(node)).collect()
     }
 
-    /// Whether both nodes hear everybody and have come to the same.
+    /// Whether both nodes can be asked, hear everybody and have come to the same.
     pub(crate) fn is_together(&self) -> io::Result<bool> {
-        let statuses = self.statuses()?;
+        // One that is only just starting cannot be asked yet.
+        let Ok(statuses) = self.statuses() else { return Ok(false) };
         let is_whole = |status: &Value| {
             let vantages = status["fleet"]["vantages"].as_array().map_or(&[][..], Vec::as_slice);
             let fresh = vantages.iter().filter(|vantage| vantage["state"] == "fresh").count();

@@ -1,8 +1,9 @@
 //! The engine of a fleet: a NATS server, or several as one.
 //!
 //! Frames of votes go over a core subject each, and are lost with whoever is not there: the next second brings
-//! them again. What must last is in one JetStream key-value bucket. Nothing of it is trusted to be there: a
-//! bucket that is missing is made, and members put back what it has lost.
+//! them again. What must last is in one JetStream key-value bucket. Nothing of it is trusted to be there: nodes
+//! make a bucket that is missing, and put back what it has lost. Vantages need not be allowed to write, so they
+//! wait for it.
 //!
 //! ```text
 //! PREFIX.votes.NAME                what a vantage says each second, and its calls
@@ -18,7 +19,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv, stream};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind, KeyValueError};
+use async_nats::jetstream::{self, ErrorCode, kv, stream};
 use async_nats::{Client, ConnectOptions, Event};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -35,7 +37,7 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// What has no answer by then has none.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a bucket that cannot be had is asked for again.
-const AGAIN: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How to reach the engine.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub struct Broker {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// On how many servers the bucket is stored.
     pub replicas: usize,
+    /// Whether a member makes the bucket when nobody has; else it waits for somebody who does.
+    pub makes_bucket: bool,
 }
 
 impl Broker {
@@ -92,7 +96,11 @@ impl Broker {
         format!("{}.votes.{of}", self.prefix)
     }
 
-    /// Connects once, to get or put something and go.
+    fn bucket(&self) -> String {
+        self.prefix.replace('.', "_")
+    }
+
+    /// Connects once, to get or put something and go. A bucket that is missing is made.
     ///
     /// # Errors
     /// Why that cannot be.
@@ -104,34 +112,47 @@ impl Broker {
             Ok(Err(error)) => return Err(format!("cannot connect to {servers}: {error}")),
             Err(_) => return Err(format!("cannot connect to {servers}: no answer")),
         };
-        self.bucket(&client).await
+        self.open_or_make(&client).await
     }
 
-    async fn bucket(&self, client: &Client) -> Result<Bucket, String> {
-        let context = jetstream::new(client.clone());
-        let name = self.prefix.replace('.', "_");
-        let kv = match context.get_key_value(&name).await {
-            Ok(kv) => kv,
-            Err(missing) => {
-                debug!("no bucket {name} yet: {missing}");
-                let config = stream::Config {
-                    name: format!("KV_{name}"),
-                    subjects: vec![format!("$KV.{name}.>")],
-                    max_messages_per_subject: 1,
-                    discard: stream::DiscardPolicy::New,
-                    allow_rollup: true,
-                    deny_delete: true,
-                    allow_direct: true,
-                    num_replicas: self.replicas,
-                    ..Default::default()
-                };
-                let made = context.create_stream(config).await;
-                made.map_err(|error| format!("cannot make the bucket {name}: {error}"))?;
-                let kv = context.get_key_value(&name).await;
-                kv.map_err(|error| format!("cannot open the bucket {name}: {error}"))?
-            }
+    /// The bucket, as far as this member may have it.
+    async fn have_bucket(&self, client: &Client) -> Result<Bucket, Trouble> {
+        match self.makes_bucket {
+            true => Ok(self.open_or_make(client).await?),
+            false => self.open(client).await?.ok_or_else(|| Trouble::NotMade(self.bucket())),
+        }
+    }
+
+    /// The bucket; `None` while there is none.
+    async fn open(&self, client: &Client) -> Result<Option<Bucket>, String> {
+        let name = self.bucket();
+        match jetstream::new(client.clone()).get_key_value(&name).await {
+            Ok(kv) => Ok(Some(Bucket { kv })),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(format!("cannot open the bucket {name}: {error}")),
+        }
+    }
+
+    async fn open_or_make(&self, client: &Client) -> Result<Bucket, String> {
+        if let Some(bucket) = self.open(client).await? {
+            return Ok(bucket);
+        }
+        let name = self.bucket();
+        let config = stream::Config {
+            name: format!("KV_{name}"),
+            subjects: vec![format!("$KV.{name}.>")],
+            max_messages_per_subject: 1,
+            discard: stream::DiscardPolicy::New,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            num_replicas: self.replicas,
+            ..Default::default()
         };
-        Ok(Bucket { kv })
+        let made = jetstream::new(client.clone()).create_stream(config).await;
+        made.map_err(|error| format!("cannot make the bucket {name}: {error}"))?;
+        let bucket = self.open(client).await?;
+        bucket.ok_or_else(|| format!("the bucket {name} is gone again"))
     }
 
     /// Serves a member until it goes. Only what is wrong with the settings ends it earlier.
@@ -204,7 +225,7 @@ impl Broker {
                 continue;
             }
             if bucket.is_none() {
-                bucket = self.bucket(&client).await.ok();
+                bucket = self.have_bucket(&client).await.ok();
             }
             let Some(own) = &bucket else { continue };
             let done = match wanted {
@@ -244,10 +265,10 @@ impl Broker {
                     continue;
                 }
             };
-            let Err(error) = told else { return };
-            if trouble.as_ref() != Some(&error) {
-                warn!("the fleet's engine keeps nothing for us: {error}");
-                trouble = Some(error);
+            let Err(new) = told else { return };
+            if trouble.as_ref() != Some(&new) {
+                new.tell();
+                trouble = Some(new);
             }
             sleep(AGAIN).await;
         }
@@ -257,8 +278,8 @@ impl Broker {
         &self,
         client: &Client,
         incoming: &mpsc::Sender<FromEngine>,
-    ) -> Result<(), String> {
-        let bucket = self.bucket(client).await?;
+    ) -> Result<(), Trouble> {
+        let bucket = self.have_bucket(client).await?;
         let watch = |keys: &'static str| bucket.kv.watch(keys);
         let failed = |error: kv::WatchError| error.to_string();
         // Before the rest is looked at, so that nothing falls between the two.
@@ -283,8 +304,40 @@ impl Broker {
                 return Ok(());
             }
         }
-        Err("it ended the watch".to_owned())
+        Err("it ended the watch".to_owned().into())
     }
+}
+
+/// Why nothing is heard of what the engine keeps.
+#[derive(PartialEq, Eq, Debug)]
+enum Trouble {
+    /// This bucket is for others to make.
+    NotMade(String),
+    Other(String),
+}
+
+impl Trouble {
+    fn tell(&self) {
+        match self {
+            Self::NotMade(bucket) => info!(
+                "the fleet's engine has no bucket {bucket} yet: waiting for a node, or `windrose push`, to make it"
+            ),
+            Self::Other(error) => warn!("the fleet's engine keeps nothing for us: {error}"),
+        }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(error: String) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Whether the engine says that there is no such bucket.
+fn is_missing(error: &KeyValueError) -> bool {
+    let source = std::error::Error::source(error);
+    let kind = source.and_then(|source| source.downcast_ref()).map(GetStreamError::kind);
+    matches!(kind, Some(GetStreamErrorKind::JetStream(error)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// Takes frames in, for as long as anybody wants them. One that is behind loses some.

@@ -73,6 +73,7 @@ impl Settings {
             ca: tls.ca.map(resolve).transpose()?,
             identity,
             replicas: replicas.into(),
+            makes_bucket: is_node,
         };
         let vantages = vantages.into();
         let rules = Rules { name, group, location, is_node, quorum, vantages };

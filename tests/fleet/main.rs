@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bucket;
 mod engine;
 mod heartbeats;
 #[allow(dead_code, reason = "shared with the tests of one node")]

@@ -26,7 +26,12 @@ pub(crate) struct World {
 }
 
 /// The files of a member, with the zone that leads to these endpoints.
-fn files_of(engine: &Engine, name: &str, first: SocketAddr, second: SocketAddr) -> Files {
+pub(crate) fn files_of(
+    engine: &Engine,
+    name: &str,
+    first: SocketAddr,
+    second: SocketAddr,
+) -> Files {
     let fleet = format!(
         "[fleet]\nservers = ['{}']\nname = '{name}'\nkey-file = 'fleet-key'\n",
         engine.url()
@@ -38,6 +43,12 @@ fn files_of(engine: &Engine, name: &str, first: SocketAddr, second: SocketAddr) 
     files
 }
 
+pub(crate) async fn start_vantage(files: &Files) -> Agent {
+    let place = Place::new(Some(files.path("windrose.toml")));
+    let config = read_server(&place, &mut Report::new()).unwrap();
+    Agent::start(place, &config).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         let engine = Engine::start().await;
@@ -46,10 +57,8 @@ impl World {
         let mut vantages = Vec::new();
         for name in ["fra", "iad", "sin"] {
             let files = of(name);
-            let place = Place::new(Some(files.path("windrose.toml")));
-            let config = read_server(&place, &mut Report::new()).unwrap();
-            let agent = Agent::start(place, &config).await;
-            vantages.push((files, agent.unwrap_or_else(|error| panic!("{error}"))));
+            let agent = start_vantage(&files).await;
+            vantages.push((files, agent));
         }
         let files = vec![of("node-1"), of("node-2")];
         let mut nodes = Vec::new();

@@ -21,15 +21,24 @@ listen = []
 "#;
 
 /// A running program. Killed when dropped.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
 
+/// `windrose serve`, not started yet.
+pub(crate) fn serving(files: &Files) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windrose"));
+    command.arg("--config").arg(files.path("windrose.toml")).arg("serve");
+    command
+}
+
 impl Program {
     fn start(files: &Files) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windrose"));
-        command.arg("--config").arg(files.path("windrose.toml")).arg("serve");
+        Self::start_by(serving(files))
+    }
+
+    pub(crate) fn start_by(mut command: Command) -> Self {
         command.env_remove("RUST_LOG").env("NO_COLOR", "1").stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -37,7 +46,7 @@ impl Program {
     }
 
     /// Reads stderr until a line has `text` in it; everything up to there.
-    fn says(&mut self, text: &str) -> String {
+    pub(crate) fn says(&mut self, text: &str) -> String {
         let mut read = String::new();
         let mut from = 0;
         while !read[from..].contains(text) {
@@ -49,20 +58,20 @@ impl Program {
     }
 
     /// Where it answers, once it does.
-    fn address(&mut self) -> SocketAddr {
+    pub(crate) fn address(&mut self) -> SocketAddr {
         let said = self.says("answering on ");
         let (_, rest) = said.rsplit_once("answering on ").unwrap();
         rest.split(',').next().unwrap().parse().unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("kill -{name} {}", self.child.id())]);
         assert!(command.status().unwrap().success());
     }
 
     /// How it ends, and what it says until then.
-    fn end(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap(), rest)
@@ -77,7 +86,7 @@ impl Drop for Program {
     }
 }
 
-fn ask(server: SocketAddr, name: &str) -> String {
+pub(crate) fn ask(server: SocketAddr, name: &str) -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(&query(7, name, A), server).unwrap();
@@ -87,7 +96,7 @@ fn ask(server: SocketAddr, name: &str) -> String {
 }
 
 /// Files with the zone, and the listeners that its two endpoints are.
-fn served() -> (Files, [TcpListener; 2]) {
+pub(crate) fn served() -> (Files, [TcpListener; 2]) {
     let files = Files::new(SERVER);
     let endpoints = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let [first, second] = endpoints.each_ref().map(|one| one.local_addr().unwrap());

@@ -374,6 +374,17 @@ fn the_files_of_the_fleet_to_deploy_are_read_without_a_finding() {
     }
 }
 
+#[test]
+fn the_anchors_that_vantages_to_deploy_leave_to_the_operator_only_want_their_own_addresses() {
+    for name in ["fra-1", "iad-1", "sin-1"] {
+        let path = format!("deploy/fleet/{name}.toml");
+        let text = read(&path).replace("#[probe]", "[probe]").replace("#anchors", "anchors");
+        let (report, config) = server(&path, &text);
+        assert_eq!(report.to_string(), "", "{path}");
+        assert!(config.unwrap().fixed.probe.anchors.len() >= 3, "{path}");
+    }
+}
+
 // ---- SOA, NS and master files ----
 
 const HEAD: &str = "zone = 'example.com'\n";

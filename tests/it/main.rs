@@ -30,3 +30,4 @@ mod simulation;
 mod sockets;
 mod tidy;
 mod types;
+mod units;

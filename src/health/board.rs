@@ -380,9 +380,9 @@ impl Entry {
             verdict: self.tracker.verdict(),
             next_change: self.tracker.next_change(),
             agreed_by: 1,
+            is_answering: self.tracker.is_held_back(),
         });
-        let Agreed { verdict, next_change, agreed_by } = agreed;
-        let is_answering = self.agreed.is_none() && self.tracker.is_held_back();
+        let Agreed { verdict, next_change, agreed_by, is_answering } = agreed;
         TargetHealth { verdict, since: self.since, next_change, agreed_by, is_answering }
     }
 

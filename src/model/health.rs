@@ -368,8 +368,8 @@ pub struct TargetHealth {
     pub next_change: Duration,
     /// How many vantages say so, all that look: 1 from one alone, 0 when they differ.
     pub agreed_by: u8,
-    /// Whether it answers although it is down: it was lost so often of late that it is held back. Known
-    /// only where one vantage alone decides.
+    /// Whether it answers although it is down: it was lost so often of late that it is held back, by most of
+    /// those for whom it is down.
     pub is_answering: bool,
 }
 

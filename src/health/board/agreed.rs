@@ -35,6 +35,8 @@ pub(super) struct Agreed {
     pub(super) verdict: Verdict,
     pub(super) next_change: Duration,
     pub(super) agreed_by: u8,
+    /// It is down, and answers.
+    pub(super) is_answering: bool,
 }
 
 impl Agreed {
@@ -190,12 +192,12 @@ impl Board {
             }
             count.voters(entry.id, &mut voters);
             let decision = decide(member.rules().quorum, &voters, entry.health().verdict);
-            let Decision { verdict, next_change, agreed_by, .. } = decision;
+            let Decision { verdict, next_change, agreed_by, is_answering, .. } = decision;
             let agreed = match entry.health().verdict {
                 before if is_shaken && verdict == Verdict::Down && before != Verdict::Down => {
-                    Agreed { verdict: before, next_change, agreed_by: 0 }
+                    Agreed { verdict: before, next_change, agreed_by: 0, is_answering: false }
                 }
-                _ => Agreed { verdict, next_change, agreed_by },
+                _ => Agreed { verdict, next_change, agreed_by, is_answering },
             };
             let verdict = agreed.verdict;
             let why = || why(&voters, verdict);
@@ -246,7 +248,8 @@ impl Board {
             };
             let Some(mut entry) = self.entries.get_mut(&target) else { continue };
             let next_change = entry.tracker.next_change();
-            let agreed = Agreed { verdict, next_change, agreed_by: 1 };
+            let is_answering = verdict == Verdict::Down && entry.tracker.is_held_back();
+            let agreed = Agreed { verdict, next_change, agreed_by: 1, is_answering };
             let failures = entry.failures_in_a_row;
             let why = || match verdict {
                 Verdict::Down => {
@@ -300,6 +303,7 @@ impl Entry {
             Opinion::Init | Opinion::Up => None,
             // Slowness may pass by itself.
             Opinion::Degraded => self.tracker.flaw().map(Grounds::Flawed).or_else(poor),
+            Opinion::Down if self.tracker.is_held_back() => Some(Grounds::HeldBack),
             Opinion::Down => self.failure.map(Grounds::Failed),
         };
         Vote {

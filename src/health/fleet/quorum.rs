@@ -112,6 +112,8 @@ pub struct Decision {
     pub agreed_by: u8,
     /// The shortest time in which it could be another.
     pub next_change: Duration,
+    /// Whether it is down, and most of those that say so hear it answer.
+    pub is_answering: bool,
 }
 
 /// A yes or no that may come to nothing.
@@ -132,7 +134,15 @@ pub fn decide(quorum: Quorum, voters: &[Voter], before: Verdict) -> Decision {
         is_decided: decided.is_some(),
         agreed_by: if decided.is_some() { agreed_by(voters, verdict) } else { 0 },
         next_change: next_change(quorum, voters, before, verdict),
+        is_answering: verdict == Verdict::Down && is_answering(voters),
     }
+}
+
+/// Whether most of those for whom it is down hold it back, though it answers.
+fn is_answering(voters: &[Voter]) -> bool {
+    let down = voters.iter().filter(|voter| voter.ballot == Ballot::Down);
+    let held_back = down.clone().filter(|voter| voter.grounds == Some(Grounds::HeldBack)).count();
+    held_back * 2 > down.count()
 }
 
 /// What votes decide: a verdict, `Some(Unknown)` for alive in one way or the other, or nothing.

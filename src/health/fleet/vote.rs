@@ -97,6 +97,8 @@ pub enum Grounds {
     Slow,
     /// Something is wrong with it.
     Flawed(Flaw),
+    /// It answers, and is held back because it comes and goes.
+    HeldBack,
 }
 
 impl fmt::Display for Grounds {
@@ -105,6 +107,7 @@ impl fmt::Display for Grounds {
             Self::Failed(reason) => reason.fmt(f),
             Self::Slow => f.write_str("slow"),
             Self::Flawed(flaw) => flaw.fmt(f),
+            Self::HeldBack => f.write_str("flapping"),
         }
     }
 }
@@ -167,6 +170,7 @@ impl Vote {
 const SLOW: u8 = 64;
 const CERTIFICATE_ENDS: u8 = 65;
 const CERTIFICATE_OVER: u8 = 66;
+const HELD_BACK: u8 = 67;
 /// Bits of a number that tell days: no check wants a certificate to be good for longer than 366.
 const DAY_BITS: u32 = 9;
 
@@ -175,6 +179,7 @@ fn code_of(grounds: Grounds) -> (u8, u16) {
     match grounds {
         Grounds::Failed(reason) => code_of_failure(reason),
         Grounds::Slow => (SLOW, 0),
+        Grounds::HeldBack => (HELD_BACK, 0),
         Grounds::Flawed(Flaw::CertificateEnds { place, days }) => {
             let (place, days) = (u16::from(place.min(127)), days.min((1 << DAY_BITS) - 1));
             (CERTIFICATE_ENDS, place << DAY_BITS | days)
@@ -188,6 +193,7 @@ fn grounds_of(code: u8, number: u16) -> Option<Grounds> {
     let place = |number| u8::try_from(number).ok();
     Some(match code {
         SLOW => Grounds::Slow,
+        HELD_BACK => Grounds::HeldBack,
         CERTIFICATE_ENDS => {
             let (place, days) = (place(number >> DAY_BITS)?, number & ((1 << DAY_BITS) - 1));
             Grounds::Flawed(Flaw::CertificateEnds { place, days })

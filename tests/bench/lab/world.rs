@@ -246,13 +246,13 @@ impl World {
         Ok(is_same && statuses.iter().all(is_whole))
     }
 
-    /// Whether all targets are up by the verdict of both nodes, and by the votes of all vantages.
+    /// Whether all targets are up by the verdict of both nodes, and by every vote that counts: three at least.
     fn is_all_up(&self) -> io::Result<bool> {
         let is_up = |target: &Value| {
             let votes = target["votes"].as_array().map_or(&[][..], Vec::as_slice);
-            let of_vantages = votes.iter().filter(|vote| vote["is_out"].is_null());
-            let up = of_vantages.filter(|vote| vote["vote"] == "up").count();
-            target["verdict"] == "up" && up >= VANTAGES.len()
+            let counting: Vec<_> = votes.iter().filter(|vote| vote["is_out"].is_null()).collect();
+            let is_said = counting.iter().all(|vote| vote["vote"] == "up");
+            target["verdict"] == "up" && is_said && counting.len() >= VANTAGES.len()
         };
         let is_whole = |status: &Value| {
             status["targets"].as_array().is_some_and(|targets| targets.iter().all(is_up))

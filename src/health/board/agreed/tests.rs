@@ -122,6 +122,31 @@ fn votes_say_what_is_wrong_with_a_poor_target() {
 }
 
 #[test]
+fn what_most_hear_answer_while_it_is_held_back_is_known_to_all() {
+    let mut target = target(1);
+    Arc::make_mut(&mut target.spec).damping = true;
+    let mut all = ["a", "b", "c"].map(|name| One::new(name, std::slice::from_ref(&target)));
+    // Up, and down for the fourth time within a minute.
+    for secs in (0..40).step_by(10) {
+        all.iter().for_each(|one| one.sees(&target, secs, SUCCESS));
+        all.iter().for_each(|one| one.sees(&target, secs + 5, TIMEOUT));
+    }
+    talk(&mut all, 40);
+    assert_eq!(all[2].recount(40), ["192.0.2.1 down: 3 of 3 vantages: timeout"]);
+    assert!(!all[2].board.health(&target).is_answering);
+    // The third hears of it only what the two others say.
+    all[0].sees(&target, 41, SUCCESS);
+    talk(&mut all, 41);
+    all[2].recount(41);
+    assert!(!all[2].board.health(&target).is_answering, "one of three");
+    all[1].sees(&target, 42, SUCCESS);
+    talk(&mut all, 42);
+    assert!(all[2].recount(42).is_empty(), "the verdict is the same");
+    let health = all[2].board.health(&target);
+    assert_eq!((health.verdict, health.is_answering), (Verdict::Down, true));
+}
+
+#[test]
 fn who_is_cut_off_holds_what_was_agreed() {
     let target = target(1);
     let mut all = ["a", "b", "c"].map(|name| One::new(name, std::slice::from_ref(&target)));

@@ -1,13 +1,11 @@
 //! An endpoint reports to one node, and counts on all.
 
-use std::fs;
-
 use reqwest::Method;
 use serde_json::json;
 
 use crate::node::until;
 use crate::world::{World, call, verdict};
-use crate::zones::windrose;
+use crate::zones::push_alone;
 
 const ZONE: &str = "zone = 'beats.test'\nnameservers = ['ns1.example.net.']\nregions.eu.location = 'IE'\n\
     checks.beat = { kind = 'heartbeat', period = '2s' }\n\
@@ -17,19 +15,7 @@ const ZONE: &str = "zone = 'beats.test'\nnameservers = ['ns1.example.net.']\nreg
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_to_one_node_counts_on_the_other() {
     let world = World::new().await;
-    let directory = world.files[0].path("pushed");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("beats.test.toml"), ZONE).unwrap();
-    let path = directory.display().to_string();
-    let (code, said) = windrose(&world, &["push", &path, "--yes"]).await;
-    assert_eq!(code, 0, "{said}");
-    for node in &world.nodes {
-        until("the zone is there", async || {
-            let zones = crate::world::status(node).await["zones"].clone();
-            (zones == json!(["beats.test."])).then_some(())
-        })
-        .await;
-    }
+    push_alone(&world, "beats.test", ZONE).await;
     until("the other node takes it as alive", async || {
         let report = json!({"zone": "beats.test", "pool": "workers", "endpoint": "worker"});
         call(&world.nodes[0], Method::POST, "/v1/heartbeat", Some(report)).await;

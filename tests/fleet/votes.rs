@@ -1,20 +1,29 @@
 //! Verdicts of two nodes that hear three vantages: agreed, held, and agreed again.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::node::{Endpoint, PATIENCE, until};
 use crate::world::{World, both, status, verdict};
+use crate::zones::push_alone;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_hear_the_same_answer_the_same() {
     let mut world = World::new().await;
     let answers = world.answers().await;
     assert_eq!(answers[0], answers[1]);
-    let told = verdict(&world.nodes[0], "first").await;
+    // A node that was there first has looked until it heard of others who do.
+    let told = until("the vantages look, and the nodes need not", async || {
+        let told = verdict(&world.nodes[0], "first").await;
+        (told["votes"].as_array().unwrap().len() == 3).then_some(told)
+    })
+    .await;
     let votes = told["votes"].as_array().unwrap();
-    assert_eq!(votes.len(), 3, "the vantages look, and the nodes need not: {told}");
     assert!(votes.iter().all(|vote| vote["vote"] == "up"), "{told}");
 
     let at = world.kill_first().await;
@@ -31,6 +40,50 @@ async fn nodes_that_hear_the_same_answer_the_same() {
 
     world.first = Some(Endpoint::at(at).await);
     world.all_are("192.0.2.1").await;
+    world.end().await;
+}
+
+/// An endpoint that says "ok", but takes its time.
+async fn lazy() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = timeout(Duration::from_millis(60), std::future::pending::<()>()).await;
+                // Whoever asked may have gone.
+                let _ = stream.write_all(b"ok").await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_tell_why_vantages_hold_a_target_for_poor() {
+    let world = World::new().await;
+    let port = lazy().await.port();
+    let zone = format!(
+        "zone = 'lazy.test'\nnameservers = ['ns1.example.net.']\nregions.eu.location = 'IE'\n\
+        checks.lazy = {{ kind = 'tcp', port = {port}, interval = '5s', timeout = '5s', rise = 1, fall = 1, \
+        slow = '20ms', slow-factor = 0, expect = {{ text = 'ok' }} }}\n\
+        pools.eu = {{ region = 'eu', check = 'lazy', endpoints = \
+        [{{ name = 'snail', address = '192.0.2.9', check-address = '127.0.0.1' }}] }}\n\
+        steer.www = {{ policy = 'failover', pools = ['eu'] }}\n"
+    );
+    push_alone(&world, "lazy.test", &zone).await;
+    for node in &world.nodes {
+        let told = until("the vantages agree that it is slow", async || {
+            let told = verdict(node, "snail").await;
+            let votes = told["votes"].as_array().unwrap();
+            let slow = |vote: &&Value| vote["vote"] == "degraded" && vote["reason"] == "slow";
+            let is_agreed = told["verdict"] == "degraded" && votes.iter().filter(slow).count() >= 3;
+            is_agreed.then_some(told)
+        })
+        .await;
+        let why = told["degraded_by"][0].as_str().unwrap();
+        assert!(why.starts_with("slow"), "{told}");
+    }
     world.end().await;
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
 use windrose::server::Node;
 
 use crate::node::client::{TXT, ask};
@@ -11,13 +12,27 @@ use crate::node::{RECORDS, ZONE, records, until, zone};
 use crate::world::{World, status};
 
 /// Runs `windrose` with the server file of the first node; exit code and what it says.
-pub(crate) async fn windrose(world: &World, arguments: &[&str]) -> (i32, String) {
+async fn windrose(world: &World, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_windrose"));
     command.arg("--config").arg(world.files[0].path("windrose.toml")).args(arguments);
     command.env("WINDROSE_AUTHOR", "ann").env("NO_COLOR", "1");
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+/// Pushes the one zone `apex`, and waits until all nodes have it and no other.
+pub(crate) async fn push_alone(world: &World, apex: &str, text: &str) {
+    let directory = world.files[0].path("pushed");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(format!("{apex}.toml")), text).unwrap();
+    let (code, said) = windrose(world, &["push", &directory.display().to_string(), "--yes"]).await;
+    assert_eq!(code, 0, "{said}");
+    for node in &world.nodes {
+        let has_it =
+            async || (status(node).await["zones"] == json!([format!("{apex}.")])).then_some(());
+        until("the zone is there", has_it).await;
+    }
 }
 
 async fn version_of(node: &Node) -> String {

@@ -10,11 +10,9 @@
 //!                                     └─ no: left to its ordinary probe, and counted
 //! ```
 //!
-//! One probe of a target is under way, or several when a report wants others [beside](Beside) one that is late.
-//! At any time a target has one plan at most, what is due next; each probe that starts or ends makes another.
-//!
-//! A new target's first probe comes within a second, so that verdicts come soon; afterwards it falls into its
-//! [place](super::place). Extra probes live on the [reserve](super::budget).
+//! What is due next for a target, and when, says its [rhythm](super::rhythm). A new target's first probe comes
+//! within a second, so that verdicts come soon; afterwards it falls into its [place](super::place). Extra probes
+//! live on the [reserve](super::budget).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -27,11 +25,12 @@ use tokio::time::sleep;
 
 use super::budget::Budget;
 use super::figures::Figures;
-use super::place::{FIRST_ROUND, Place};
+use super::place::FIRST_ROUND;
+use super::rhythm::{Due, Plan, Rhythm};
 use super::wheel::Wheel;
 use super::{Probe, Prober, room};
 use crate::config::Probe as ProbeConfig;
-use crate::model::health::{Beside, Pace, Turn};
+use crate::model::health::{Pace, Turn};
 use crate::model::{Observation, Target, TargetId, Time};
 
 /// New targets are probed no faster than this, in probes a second, whatever there is to start with.
@@ -116,29 +115,9 @@ struct Ticket {
 struct Row {
     life: u32,
     target: Target,
-    turn: Turn,
-    place: Place,
-    /// The number of the plan; those before are void.
-    plan: u32,
-    due: Time,
-    /// What is due.
-    what: Due,
-    last_start: Time,
-    under_way: u32,
-    beside: Option<Beside>,
+    rhythm: Rhythm,
     /// One that is not under way, with what it keeps from probe to probe.
     probe: Option<Probe>,
-}
-
-/// What is due for a target.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Due {
-    /// Its ordinary probe.
-    Ordinary,
-    /// One that comes sooner.
-    Extra,
-    /// One beside those under way.
-    Beside,
 }
 
 impl Schedule {
@@ -271,11 +250,8 @@ impl Table {
                 free.push(key.row);
                 return false;
             };
-            if let Some(row) = &mut rows[index(*key)]
-                && row.turn != *turn
-            {
-                row.turn = *turn;
-                row.place = Place::staggered(target, *turn, moment);
+            if let Some(row) = &mut rows[index(*key)] {
+                row.rhythm.set_turn(target, *turn, moment);
             }
             true
         });
@@ -286,9 +262,8 @@ impl Table {
         let seconds = u32::try_from(new.len() / FIRST_ROUND_RATE).unwrap_or(u32::MAX);
         let round = FIRST_ROUND.max(Duration::from_secs(seconds.into()));
         for (target, turn) in new {
-            let place = Place::staggered(&target, turn, moment);
-            let due = moment.time + place.first_delay(round);
-            self.insert(target, (turn, place), due, shared);
+            let rhythm = Rhythm::new(&target, turn, moment, round);
+            self.insert(target, rhythm, shared);
         }
         let ordinary = self.keys.keys().map(|target| target.spec.interval.as_secs_f64().recip());
         let ordinary = ordinary.sum();
@@ -296,22 +271,12 @@ impl Table {
         shared.figures.plan(self.keys.len(), self.budget.ordinary(), self.budget.reserve());
     }
 
-    fn insert(&mut self, target: Target, (turn, place): (Turn, Place), due: Time, shared: &Shared) {
+    fn insert(&mut self, target: Target, rhythm: Rhythm, shared: &Shared) {
         let life = self.next_life;
         self.next_life = self.next_life.wrapping_add(1);
-        let row = Row {
-            life,
-            target: target.clone(),
-            turn,
-            place,
-            plan: 0,
-            due,
-            what: Due::Ordinary,
-            last_start: due,
-            under_way: 0,
-            beside: None,
-            probe: Some(shared.prober.prepare(target.clone())),
-        };
+        let plan = rhythm.plan();
+        let probe = Some(shared.prober.prepare(target.clone()));
+        let row = Row { life, target: target.clone(), rhythm, probe };
         let key = match self.free.pop() {
             Some(free) => Key { row: free, life },
             None => {
@@ -323,14 +288,14 @@ impl Table {
         self.rows[index(key)] = Some(row);
         self.by_id.insert(target.id(), key);
         self.keys.insert(target, key);
-        self.plan(key, Due::Ordinary, due);
+        self.add(key, plan);
     }
 
     fn hasten(&mut self, targets: &HashSet<TargetId>, now: Time) {
         for target in targets {
             let Some(key) = self.by_id.get(target).copied() else { continue };
-            if self.row(key).is_some_and(|row| row.under_way == 0 && row.due > now) {
-                self.plan(key, Due::Extra, now);
+            if let Some(plan) = self.row(key).and_then(|row| row.rhythm.hasten(now)) {
+                self.add(key, plan);
             }
         }
     }
@@ -340,13 +305,8 @@ impl Table {
         self.rows[index(key)].as_mut().filter(|row| row.life == key.life)
     }
 
-    /// Plans what is due next for a target, in the place of what was.
-    fn plan(&mut self, key: Key, what: Due, due: Time) {
-        let Some(row) = self.row(key) else { return };
-        row.plan = row.plan.wrapping_add(1);
-        (row.what, row.due) = (what, due);
-        let ticket = Ticket { key, plan: row.plan };
-        self.wheel.add(due, ticket);
+    fn add(&mut self, key: Key, plan: Plan) {
+        self.wheel.add(plan.at, Ticket { key, plan: plan.number });
     }
 
     /// What starts now: those who waited, then those who are due by now, while there is room.
@@ -362,14 +322,18 @@ impl Table {
         for ticket in due {
             let has_room = self.in_flight < shared.limits.in_flight_max;
             let key = ticket.key;
-            let Some(row) = self.row(key).filter(|row| row.plan == ticket.plan) else { continue };
-            let (what, ordinary) = (row.what, row.ordinary_after(now));
+            let Some(row) = self.row(key) else { continue };
+            if !row.rhythm.is_current(ticket.plan) {
+                continue;
+            }
+            let what = row.rhythm.plan().what;
             let may_start = has_room && (what == Due::Ordinary || self.budget.spend(now));
             match what {
                 _ if may_start => starts.extend(self.start(ticket, now, shared)),
                 Due::Ordinary => self.waiting.push_back(ticket),
                 Due::Extra => {
-                    self.plan(key, Due::Ordinary, ordinary);
+                    let plan = self.row(key).map(|row| row.rhythm.leave_to_ordinary(now));
+                    plan.into_iter().for_each(|plan| self.add(key, plan));
                     shared.figures.drop_one();
                 }
                 Due::Beside => shared.figures.drop_one(),
@@ -382,20 +346,13 @@ impl Table {
     fn start(&mut self, ticket: Ticket, now: Time, shared: &Arc<Shared>) -> Option<Flight> {
         let is_crowded = !self.waiting.is_empty();
         let key = ticket.key;
-        let row = self.row(key).filter(|row| row.plan == ticket.plan)?;
+        let row = self.row(key).filter(|row| row.rhythm.is_current(ticket.plan))?;
         let kept = row.probe.take();
         let probe = kept.unwrap_or_else(|| shared.prober.prepare(row.target.clone()));
-        row.last_start = now;
-        row.under_way += 1;
-        shared.figures.start(now.since(row.due));
-        let beside = row.beside.filter(|beside| row.under_way < beside.most);
-        let gap = beside.map(|beside| match row.under_way {
-            1 => beside.after,
-            _ => beside.gap,
-        });
+        shared.figures.start(now.since(row.rhythm.plan().at));
         let limit = row.target.spec.timeout;
-        if let Some(gap) = gap.filter(|gap| *gap < limit) {
-            self.plan(key, Due::Beside, now + gap);
+        if let Some(beside) = row.rhythm.start(now) {
+            self.add(key, beside);
         }
         self.in_flight += 1;
         let limit = if is_crowded { limit.min(CROWDED_TIMEOUT) } else { limit };
@@ -408,37 +365,13 @@ impl Table {
         self.in_flight -= 1;
         let (key, told) = (flight.key, flight.pace);
         let Some(row) = self.row(key) else { return };
-        row.under_way -= 1;
         row.probe = row.probe.take().or_else(|| flight.probe.take());
-        let interval = row.place.interval;
-        let Pace { next, beside } = told.unwrap_or(Pace { next: interval, beside: None });
-        row.beside = beside;
-        let is_sooner = next < interval;
-        let what = match (row.under_way, beside) {
-            (0, _) if is_sooner => Some(Due::Extra),
-            (0, _) => Some(Due::Ordinary),
-            // One that has failed is confirmed by those under way, and by others if more are needed.
-            (under_way, Some(Beside { most, .. })) if is_sooner && under_way < most => {
-                Some(Due::Beside)
-            }
-            (_, _) => None,
-        };
-        let due = row.place.next_start(row.last_start, next);
-        match what {
-            Some(what) => self.plan(key, what, due),
-            None => row.plan = row.plan.wrapping_add(1),
-        }
-        let is_awaited = what.is_some() && self.wakes_at.is_none_or(|at| due < at);
+        let plan = row.rhythm.end(told);
+        plan.iter().for_each(|plan| self.add(key, *plan));
+        let is_awaited = plan.is_some_and(|plan| self.wakes_at.is_none_or(|at| plan.at < at));
         if is_awaited || !self.waiting.is_empty() {
             flight.shared.wake.notify_one();
         }
-    }
-}
-
-impl Row {
-    /// When the ordinary probe is due in the place of one that is not made.
-    fn ordinary_after(&self, now: Time) -> Time {
-        self.place.next_start(self.last_start, self.place.interval).max(now)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::*;
 use crate::clock::Clock;
 use crate::model::check::{Connection, HttpCheck};
-use crate::model::health::ProbeOutcome;
+use crate::model::health::{Beside, ProbeOutcome};
 use crate::model::{CheckKind, CheckSpec, TargetHost};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -210,10 +210,7 @@ async fn others_begin_beside_a_probe_that_is_late_and_all_count() {
     first.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     next(&mut results).await;
     // As if its place had come.
-    let key = schedule.shared.lock().keys[&late];
-    let now = schedule.shared.prober.clock.now();
-    schedule.shared.lock().plan(key, Due::Ordinary, now);
-    schedule.shared.wake.notify_one();
+    schedule.hasten(&HashSet::from([late.id()]));
     let mut open = Vec::new();
     for _ in 0..3 {
         open.push(silent.accept().await.unwrap());
@@ -238,7 +235,7 @@ async fn a_turn_that_changes_is_another_place() {
         let table = schedule.shared.lock();
         let row = table.rows[index(table.keys[&target])].as_ref().unwrap();
         assert_eq!(row.life, 0, "it is the same target");
-        row.place.next_start(Time::from_secs(1_000_000), hour)
+        row.rhythm.clone().leave_to_ordinary(Time::ZERO).at
     };
     let (first, second, again) = (place_of(0), place_of(1), place_of(0));
     // The two clocks are not read at the very same moment.

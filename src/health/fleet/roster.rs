@@ -171,11 +171,19 @@ impl Roster {
             self.news.extend(seat.parts.iter().flat_map(|part| part.votes.keys()));
             seat.parts = vec![Part::default(); parts];
         }
-        let votes: HashMap<TargetId, Vote> = frame.votes.into_iter().collect();
-        let before = &seat.parts[place].votes;
-        self.news.extend(votes.iter().filter(|(id, vote)| before.get(id) != Some(vote)).map(first));
-        self.news.extend(before.keys().filter(|id| !votes.contains_key(id)));
-        seat.parts[place] = Part { seq, heard: now, votes };
+        let before = &mut seat.parts[place];
+        let is_known = |(id, vote): &(TargetId, Vote)| before.votes.get(id) == Some(vote);
+        if frame.votes.len() == before.votes.len() && frame.votes.iter().all(is_known) {
+            // The common case: it says what it said a second ago.
+            (before.seq, before.heard) = (seq, now);
+        } else {
+            let votes: HashMap<TargetId, Vote> = frame.votes.into_iter().collect();
+            let before = &before.votes;
+            let is_new = |(id, vote): &(&TargetId, &Vote)| before.get(id) != Some(vote);
+            self.news.extend(votes.iter().filter(is_new).map(|(id, _)| *id));
+            self.news.extend(before.keys().filter(|id| !votes.contains_key(id)));
+            seat.parts[place] = Part { seq, heard: now, votes };
+        }
         (seat.group, seat.is_node, seat.impaired) = (frame.group, frame.is_node, frame.impaired);
         (seat.targets_hash, seat.state_hash) = (frame.targets_hash, frame.state_hash);
         (seat.location, seat.heard, seat.epoch) = (frame.location, now, epoch);
@@ -273,10 +281,6 @@ impl Count<'_> {
             Some(Voter { group: *group, ballot, soon, grounds })
         }));
     }
-}
-
-fn first<'v>((id, _): (&'v TargetId, &'v Vote)) -> &'v TargetId {
-    id
 }
 
 fn presence(heard: Time, now: Time) -> Presence {

@@ -58,7 +58,23 @@ pub struct Head {
     pub back_to: Option<u64>,
 }
 
+/// What decides between two versions: the number, and of equal ones, which an engine that has lost data may
+/// come to, which was pushed later.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Rank {
+    /// The number.
+    pub version: u64,
+    at: u64,
+    sha256: String,
+}
+
 impl Head {
+    /// What decides between this and another.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        Rank { version: self.version, at: self.at, sha256: self.sha256.clone() }
+    }
+
     /// The head of the bundle `bundle`.
     #[must_use]
     pub fn new(version: u64, bundle: &[u8], author: String, reason: String, at: u64) -> Self {

@@ -17,6 +17,7 @@
 mod beats;
 pub mod bundle;
 pub mod changes;
+pub mod keeper;
 pub mod nats;
 pub mod pipe;
 mod run;
@@ -275,8 +276,7 @@ impl Fleet {
     #[must_use]
     pub fn state_hash(&self, board: &Board) -> u64 {
         let Told { zones, words_hash, .. } = self.told();
-        let numbers = [board.state_hash(), words_hash, zones.unwrap_or_default()];
-        hash(&numbers.map(u64::to_be_bytes).each_ref().map(|octets| &octets[..]))
+        state_hash(board.state_hash(), words_hash, zones)
     }
 
     // ---- For the task ----
@@ -357,6 +357,14 @@ impl Fleet {
         (own.share, own.targets_hash) = (share, targets_hash);
         Arc::clone(&own.targets)
     }
+}
+
+/// The hash of all that a member has come to: of the hashes of its verdicts and of its words, and of the version
+/// of its zone files.
+#[must_use]
+pub fn state_hash(verdicts: u64, words: u64, version: Option<u64>) -> u64 {
+    let numbers = [verdicts, words, version.unwrap_or_default()];
+    hash(&numbers.map(u64::to_be_bytes).each_ref().map(|octets| &octets[..]))
 }
 
 /// What is in there is whole at any moment.

@@ -32,8 +32,10 @@ use tracing::{debug, error, info, warn};
 use super::pipe::{FarEnd, FromEngine, ToEngine};
 use crate::probe::install_crypto;
 
-/// The longest wait between two attempts to connect.
-const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// The longest wait between two attempts to connect: all agree within two seconds of the engine's return.
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// A connection that is silent for so long is asked whether it stands.
+const PING: Duration = Duration::from_secs(2);
 /// What has no answer by then has none.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a bucket that cannot be had is asked for again.
@@ -69,7 +71,7 @@ impl Broker {
         install_crypto();
         let mut options = ConnectOptions::new()
             .name(format!("windrose {}", self.name))
-            .ping_interval(RECONNECT_MAX)
+            .ping_interval(PING)
             .connection_timeout(PATIENCE)
             .request_timeout(Some(PATIENCE))
             .max_reconnects(None)

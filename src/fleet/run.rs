@@ -3,7 +3,6 @@
 //! It takes one thing after the other and waits for nothing but the next: what is long, checking and loading
 //! zone files, others do and tell.
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +10,17 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::beats;
-use super::bundle::{HEADS, Head, PIECES, pieces, sha256};
+use super::bundle::{HEADS, Head, PIECES, pieces};
+use super::keeper::{Arrived, Duty, Keeper};
 use super::pipe::{FromEngine, Pipe, ToEngine};
-use super::shelf::Shelf;
-use super::words::{Deed, Heard, Word, Words};
+use super::shelf::{Shelf, name_of};
+use super::words::Deed;
 use super::{Fleet, Settings};
 use crate::clock::Moment;
-use crate::health::fleet::{Keys, Link, Purpose, Refused, Said, TICK};
+use crate::health::fleet::{Keys, Link, Refused, Said, TICK};
 use crate::intake::Intake;
 use crate::model::Time;
 
@@ -52,34 +52,14 @@ pub struct Task {
     intake: Arc<Intake>,
     pipe: Pipe,
     wishes: mpsc::Sender<Wish>,
-    words: Words,
-    /// Keys of words that the engine keeps as we know them, since the connection.
-    kept: HashSet<String>,
-    heads: Heads,
+    keeper: Keeper,
+    done: mpsc::Sender<TakenOver>,
+    taken_over: mpsc::Receiver<TakenOver>,
     link: Link,
     /// When it last said how it votes.
     spoke: Time,
     /// When what is not believed may be told of again.
     refused_log_from: Duration,
-}
-
-/// Versions of the zone files.
-#[derive(Debug, Default)]
-struct Heads {
-    /// The greatest that this machine has taken over, or found wanting.
-    seen: u64,
-    /// Those that the engine has shown since the connection, by version: as they came.
-    engine: HashMap<u64, (Head, Vec<u8>)>,
-    is_synced: bool,
-    /// What is being fetched.
-    fetch: Option<Fetch>,
-}
-
-#[derive(Debug)]
-struct Fetch {
-    head: Head,
-    sealed: Vec<u8>,
-    pieces: HashMap<String, Vec<u8>>,
 }
 
 /// What a take-over has come to.
@@ -104,8 +84,10 @@ impl Task {
         if let Some(problem) = problem {
             warn!("{problem}");
         }
-        let heads = Heads { seen: shelf.version().unwrap_or_default(), ..Heads::default() };
         fleet.tell(|told| told.words_hash = words.hash());
+        let served = shelf.served(&keys);
+        let keeper = Keeper::new(keys.clone(), rules.is_node, words, served);
+        let (done, taken_over) = mpsc::channel(1);
         Self {
             fleet,
             keys,
@@ -114,9 +96,9 @@ impl Task {
             intake,
             pipe,
             wishes,
-            words,
-            kept: HashSet::new(),
-            heads,
+            keeper,
+            done,
+            taken_over,
             link: Link::Holding,
             spoke: Time::default(),
             refused_log_from: Duration::ZERO,
@@ -125,10 +107,8 @@ impl Task {
 
     /// Runs until it is dropped, or the engine's end of the pipe is.
     pub async fn run(mut self) {
-        if self.is_node {
-            self.do_undone(self.now());
-        }
-        let (done, mut taken_over) = mpsc::channel(1);
+        let undone = self.keeper.undone(&self.intake.overrides(), self.now());
+        self.discharge(undone).await;
         let mut said = self.intake.transitions();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,7 +119,7 @@ impl Task {
         loop {
             tokio::select! {
                 _ = tick.tick() => {
-                    self.tick();
+                    self.tick().await;
                     (has_heard, has_turned) = (false, false);
                 }
                 _ = pulse.tick(), if has_heard || has_doubts || has_turned => {
@@ -157,13 +137,23 @@ impl Task {
                 }
                 _ = doubts.changed() => has_doubts = true,
                 _ = turns.changed() => has_turned = true,
-                _ = said.changed() => self.note_words(),
-                Some(taken) = taken_over.recv() => self.take_note(taken),
+                _ = said.changed() => self.note_words().await,
+                Some(taken) = self.taken_over.recv() => self.take_note(taken).await,
                 heard = self.pipe.incoming.recv() => match heard {
                     Some(FromEngine::Frame(frame)) => has_heard |= self.hear(&frame),
-                    Some(FromEngine::Entry { key, value }) => self.take(&key, value, &done),
-                    Some(FromEngine::Synced) => self.put_back().await,
-                    Some(FromEngine::Connected(is_connected)) => self.connect(is_connected),
+                    Some(FromEngine::Entry { key, value }) => self.take(&key, value).await,
+                    Some(FromEngine::Synced) => {
+                        let duties = self.keeper.sync(self.now().time);
+                        self.discharge(duties).await;
+                    }
+                    Some(FromEngine::Connected(is_connected)) => {
+                        self.fleet.tell(|told| told.is_connected = is_connected);
+                        self.keeper.connect();
+                        // Who was away has something to say, and need not wait for the next second.
+                        if is_connected {
+                            tick.reset_immediately();
+                        }
+                    }
                     None => return,
                 },
             }
@@ -181,8 +171,10 @@ impl Task {
 
     // ---- Votes ----
 
-    fn tick(&mut self) {
-        self.note_words();
+    async fn tick(&mut self) {
+        self.note_words().await;
+        let duties = self.keeper.tick(self.now().time);
+        self.discharge(duties).await;
         self.speak(false);
         for frame in beats::frames(&self.fleet.shared.heartbeats, &self.keys, self.now()) {
             self.send(ToEngine::Frame(frame));
@@ -255,184 +247,80 @@ impl Task {
 
     // ---- What is kept ----
 
-    fn connect(&mut self, is_connected: bool) {
-        self.fleet.tell(|told| told.is_connected = is_connected);
-        self.kept.clear();
-        self.heads.engine.clear();
-        self.heads.is_synced = false;
-        self.heads.fetch = None;
+    async fn take(&mut self, key: &str, value: Option<Vec<u8>>) {
+        let duties = self.keeper.take(key, value, &self.intake.overrides(), self.now());
+        self.discharge(duties).await;
     }
 
-    fn take(&mut self, key: &str, value: Option<Vec<u8>>, done: &mpsc::Sender<TakenOver>) {
-        // What was dropped there is put back after the next connection, if it is still ours.
-        let Some(value) = value else { return };
-        if let Some(name) = key.strip_prefix(PIECES) {
-            self.take_piece(name, value, done);
-        } else if key.starts_with(HEADS) {
-            match Head::open(&self.keys, key, &value) {
-                Ok(head) => {
-                    self.heads.engine.insert(head.version, (head, value));
-                    self.fetch();
-                }
-                Err(problem) => warn!("{key} of the fleet's engine is not believed: {problem}"),
+    async fn note_words(&mut self) {
+        let duties = self.keeper.note(&self.intake.overrides(), self.now());
+        self.discharge(duties).await;
+    }
+
+    async fn discharge(&mut self, duties: Vec<Duty>) {
+        for duty in duties {
+            match duty {
+                Duty::Send(what) => self.send(what),
+                Duty::Do(deed) => self.act_on(deed),
+                Duty::WriteWords => self.write_words(),
+                Duty::TakeOver(arrived) => self.begin_take_over(arrived),
+                Duty::GiveBack(head) => self.give_back(head.version).await,
+                Duty::Warn(problem) => warn!("{problem}"),
             }
-        } else if self.is_node {
-            self.take_word(key, &value);
         }
     }
 
-    /// The engine has told all that it keeps: it gets what it should keep and does not.
-    async fn put_back(&mut self) {
-        self.heads.is_synced = true;
-        self.fetch();
-        if !self.is_node {
-            return;
+    fn write_words(&self) {
+        let words = self.keeper.words();
+        self.fleet.tell(|told| told.words_hash = words.hash());
+        if let Err(problem) = self.shelf.keep_words(words, &self.keys) {
+            warn!("what operators say cannot be written down: {problem}");
         }
-        let lost: Vec<Word> =
-            self.words.iter().filter(|word| !self.kept.contains(&word.key())).cloned().collect();
-        lost.iter().for_each(|word| self.put_word(word));
-        let newest = self.heads.engine.keys().max().copied().unwrap_or_default();
-        let Some(own) = self.shelf.version().filter(|own| *own > newest) else { return };
-        warn!(
-            "the fleet's engine has lost zone files: it knows version {newest}, and version {own} is \
-             served here; it gets that back"
-        );
-        let shelf = self.shelf.clone();
-        match spawn_blocking(move || shelf.bundle(own)).await {
+    }
+
+    fn act_on(&self, deed: Deed) {
+        match deed {
+            Deed::Say(word) => self.intake.say(word),
+            Deed::TakeBack(zone, what) => {
+                self.intake.take_back(&zone, &what, None, FLEET);
+            }
+            Deed::Freeze(said) => self.intake.freeze(said),
+            Deed::Unfreeze => {
+                self.intake.unfreeze(FLEET);
+            }
+        }
+    }
+
+    async fn give_back(&self, version: u64) {
+        let (shelf, name) = (self.shelf.clone(), self.shelf.current().unwrap_or_default());
+        match spawn_blocking(move || shelf.bundle(&name)).await {
             Ok(Ok((head, bundle))) => {
                 for (name, piece) in pieces(&bundle) {
                     let (key, value) = (format!("{PIECES}{name}"), piece.to_vec());
                     self.send(ToEngine::Put { key, value });
                 }
-                self.send(ToEngine::Put { key: format!("{HEADS}{own}"), value: head });
+                self.send(ToEngine::Put { key: format!("{HEADS}{version}"), value: head });
             }
-            Ok(Err(problem)) => warn!("version {own} cannot be given back: {problem}"),
-            Err(panic) => error!("reading version {own} panicked: {panic}"),
+            Ok(Err(problem)) => warn!("version {version} cannot be given back: {problem}"),
+            Err(panic) => error!("reading version {version} panicked: {panic}"),
         }
     }
 
-    // ---- Words of operators ----
-
-    fn note_words(&mut self) {
-        if !self.is_node {
-            return;
-        }
-        let changed = self.words.note(&self.intake.overrides(), self.now());
-        if !changed.is_empty() {
-            self.keep_words();
-            changed.iter().for_each(|word| self.put_word(word));
-        }
-    }
-
-    fn take_word(&mut self, key: &str, sealed: &[u8]) {
-        self.note_words();
-        let body = self.keys.open(Purpose::Words, sealed);
-        let word: Option<Word> = body.and_then(|body| serde_json::from_slice(body).ok());
-        let Some(word) = word.filter(|word| word.key() == key) else {
-            warn!(
-                "{key} of the fleet's engine is not believed: it is not sealed by the fleet's key"
-            );
-            return;
-        };
-        match self.words.hear(word.clone()) {
-            Heard::Known => {}
-            Heard::New => {
-                self.act_on(&word, self.now());
-                self.keep_words();
-            }
-            Heard::Old => {
-                let own = self.words.of_key(key).cloned();
-                warn!("the fleet's engine has lost a word of operators, and gets it back");
-                own.iter().for_each(|own| self.put_word(own));
-            }
-        }
-        self.kept.insert(key.to_owned());
-    }
-
-    fn put_word(&self, word: &Word) {
-        let body = serde_json::to_vec(word).unwrap_or_default();
-        let value = self.keys.seal(Purpose::Words, body);
-        self.send(ToEngine::Put { key: word.key(), value });
-    }
-
-    fn keep_words(&self) {
-        self.fleet.tell(|told| told.words_hash = self.words.hash());
-        if let Err(problem) = self.shelf.keep_words(&self.words, &self.keys) {
-            warn!("what operators say cannot be written down: {problem}");
-        }
-    }
-
-    /// Does what words say and this node, which was away, has not heard yet.
-    fn do_undone(&mut self, now: Moment) {
-        let mut own = self.words.clone();
-        let undone = own.note(&self.intake.overrides(), now);
-        for word in undone {
-            if let Some(known) = self.words.of_key(&word.key()).cloned() {
-                self.act_on(&known, now);
-            }
-        }
-    }
-
-    fn act_on(&self, word: &Word, now: Moment) {
-        match word.deed(now) {
-            Ok(Deed::Say(word)) => self.intake.say(word),
-            Ok(Deed::TakeBack(zone, what)) => {
-                self.intake.take_back(&zone, &what, None, FLEET);
-            }
-            Ok(Deed::Freeze(said)) => self.intake.freeze(said),
-            Ok(Deed::Unfreeze) => {
-                self.intake.unfreeze(FLEET);
-            }
-            Err(problem) => warn!("a word of operators means nothing here: {problem}"),
-        }
-    }
-
-    // ---- Zone files ----
-
-    /// Starts to fetch the newest version, if that is newer than what was seen here.
-    fn fetch(&mut self) {
-        let Heads { seen, engine, is_synced, fetch } = &mut self.heads;
-        let newest = engine.iter().max_by_key(|(version, _)| **version).map(|(_, head)| head);
-        let Some((head, sealed)) = newest.filter(|(head, _)| *is_synced && head.version > *seen)
-        else {
-            return;
-        };
-        if fetch.as_ref().is_some_and(|fetch| fetch.head == *head) {
-            return;
-        }
-        debug!("fetching version {} of the zone files", head.version);
-        let wanted = head.pieces.clone();
-        *fetch = Some(Fetch { head: head.clone(), sealed: sealed.clone(), pieces: HashMap::new() });
-        for name in wanted {
-            self.send(ToEngine::Get(format!("{PIECES}{name}")));
-        }
-    }
-
-    fn take_piece(&mut self, name: &str, piece: Vec<u8>, done: &mpsc::Sender<TakenOver>) {
-        let Some(fetch) = &mut self.heads.fetch else { return };
-        if sha256(&piece) == name {
-            fetch.pieces.insert(name.to_owned(), piece);
-        }
-        if !fetch.head.pieces.iter().all(|name| fetch.pieces.contains_key(name)) {
-            return;
-        }
-        let Some(Fetch { head, sealed, pieces }) = self.heads.fetch.take() else { return };
-        // Whatever comes of it, it is not fetched again.
-        self.heads.seen = head.version;
-        let (shelf, wishes, done) = (self.shelf.clone(), self.wishes.clone(), done.clone());
+    fn begin_take_over(&self, arrived: Arrived) {
+        let (shelf, wishes, done) = (self.shelf.clone(), self.wishes.clone(), self.done.clone());
         tokio::spawn(async move {
-            let joined = head.join(|name| pieces.get(name).cloned());
-            let outcome = match joined {
-                Ok(bundle) => take_over(&head, sealed, bundle, shelf, wishes).await,
+            let outcome = match arrived.bundle() {
+                Ok(bundle) => take_over(&arrived, bundle, shelf, wishes).await,
                 Err(problem) => Err(problem),
             };
             // The task may have ended.
-            let _ = done.send(TakenOver { head, outcome }).await;
+            let _ = done.send(TakenOver { head: arrived.head, outcome }).await;
         });
     }
 
-    fn take_note(&mut self, TakenOver { head, outcome }: TakenOver) {
+    async fn take_note(&mut self, TakenOver { head, outcome }: TakenOver) {
         let Head { version, author, reason, .. } = &head;
+        let is_served = outcome.is_ok();
         match outcome {
             Ok(what) => {
                 let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
@@ -448,15 +336,14 @@ impl Task {
                 self.fleet.tell(|told| told.zones_refused = refused);
             }
         }
-        // A later one may have come meanwhile.
-        self.fetch();
+        let duties = self.keeper.taken_over(head, is_served, self.now().time);
+        self.discharge(duties).await;
     }
 }
 
 /// Puts a version down, has it checked, and has it loaded; or leaves everything as it is.
 async fn take_over(
-    head: &Head,
-    sealed: Vec<u8>,
+    arrived: &Arrived,
     bundle: Vec<u8>,
     shelf: Shelf,
     wishes: mpsc::Sender<Wish>,
@@ -467,16 +354,16 @@ async fn take_over(
         wishes.send(Wish { check, reply }).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
     };
-    let (own, version) = (head.clone(), head.version);
-    let on_shelf = shelf.clone();
-    let put = spawn_blocking(move || on_shelf.put(&own, &sealed, &bundle));
+    let Arrived { head, sealed, .. } = arrived.clone();
+    let (name, on_shelf) = (name_of(&head), shelf.clone());
+    let put = spawn_blocking(move || on_shelf.put(&head, &sealed, &bundle));
     let directory = put.await.map_err(|panic| panic.to_string())??;
     wish(Some(directory)).await?;
-    let before = shelf.version();
-    shelf.use_version(Some(version)).map_err(|error| error.to_string())?;
+    let before = shelf.current();
+    shelf.serve(Some(&name)).map_err(|error| error.to_string())?;
     let loaded = wish(None).await;
     if loaded.is_err() {
-        shelf.use_version(before).map_err(|error| error.to_string())?;
+        shelf.serve(before.as_deref()).map_err(|error| error.to_string())?;
     }
     loaded
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! STATE/fleet/words.json          what operators have said
-//! STATE/fleet/zones-7.head        the head of version 7, sealed as it came
-//! STATE/fleet/zones-7.bundle      and its bundle
-//! STATE/fleet/zones-7/            its files
-//! STATE/fleet/current             a link to the version that is served
+//! STATE/fleet/zones-7-4c1f9a02.head     the head of version 7, sealed as it came
+//! STATE/fleet/zones-7-4c1f9a02.bundle   and its bundle, by whose SHA-256 all three are called
+//! STATE/fleet/zones-7-4c1f9a02/         its files
+//! STATE/fleet/current                   a link to the version that is served
 //! ```
 //!
-//! Each file is whole or not there. The last eight versions are kept; an engine that has lost its data gets
+//! An engine that has lost data may come to another version 7: it lies beside the one that is served. Each file
+//! is whole or not there. The last eight versions are kept; an engine that has lost its data gets
 //! the last one back from here.
 
 use std::fs::{self, File};
@@ -25,6 +26,19 @@ pub const VERSIONS_KEPT: u64 = 8;
 
 const WORDS: &str = "words.json";
 const CURRENT: &str = "current";
+
+/// What a version is called on the disk.
+#[must_use]
+pub fn name_of(head: &Head) -> String {
+    let sha256 = head.sha256.get(..8).unwrap_or_default();
+    format!("zones-{}-{sha256}", head.version)
+}
+
+/// The number of the version that is called so. Earlier releases called it by its number alone.
+fn version_of(name: &str) -> Option<u64> {
+    let rest = name.strip_prefix("zones-")?;
+    rest.split_once('-').map_or(rest, |(number, _)| number).parse().ok()
+}
 
 /// The directory in which a machine keeps what the fleet has told it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,11 +57,28 @@ impl Shelf {
         Some(self.0.join(CURRENT)).filter(|current| current.is_dir())
     }
 
-    /// The version that is served.
+    /// The number of the version that is served.
     #[must_use]
     pub fn version(&self) -> Option<u64> {
+        version_of(&self.current()?)
+    }
+
+    /// What the version that is served is called here.
+    #[must_use]
+    pub fn current(&self) -> Option<String> {
         let target = fs::read_link(self.0.join(CURRENT)).ok()?;
-        target.to_str()?.strip_prefix("zones-")?.parse().ok()
+        let name = target.to_str().map(str::to_owned)?;
+        version_of(&name).map(|_| name)
+    }
+
+    /// The head of the version that is served; of one whose head is torn, or of another key, no more than its
+    /// number.
+    #[must_use]
+    pub fn served(&self, keys: &Keys) -> Option<Head> {
+        let name = self.current()?;
+        let nothing = Head::new(version_of(&name)?, &[], String::new(), String::new(), 0);
+        let sealed = fs::read(self.0.join(format!("{name}.head"))).unwrap_or_default();
+        Some(Head::open(keys, &nothing.key(), &sealed).unwrap_or(nothing))
     }
 
     // ---- Words ----
@@ -82,12 +113,12 @@ impl Shelf {
 
     // ---- Zone files ----
 
-    /// The head of a version and its bundle, as they came.
+    /// The head and the bundle of a version of such a name, as they came.
     ///
     /// # Errors
     /// What the system says.
-    pub fn bundle(&self, version: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let read = |ending: &str| fs::read(self.0.join(format!("zones-{version}.{ending}")));
+    pub fn bundle(&self, name: &str) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let read = |ending: &str| fs::read(self.0.join(format!("{name}.{ending}")));
         Ok((read("head")?, read("bundle")?))
     }
 
@@ -98,35 +129,39 @@ impl Shelf {
     pub fn put(&self, head: &Head, sealed: &[u8], bundle: &[u8]) -> Result<PathBuf, String> {
         let files = unpack(bundle)?;
         let put = || -> io::Result<PathBuf> {
-            let version = head.version;
-            let directory = self.0.join(format!("zones-{version}"));
-            // What a crash has left there is not to be mixed with this.
-            match fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            let name = name_of(head);
+            let directory = self.0.join(&name);
+            // Of that name it is the same.
+            if self.current().as_ref() != Some(&name) {
+                // What a crash has left there is not to be mixed with this.
+                match fs::remove_dir_all(&directory) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                write_files(&directory, &files)?;
             }
-            write_files(&directory, &files)?;
-            self.write(&format!("zones-{version}.bundle"), bundle)?;
-            self.write(&format!("zones-{version}.head"), sealed)?;
+            self.write(&format!("{name}.bundle"), bundle)?;
+            self.write(&format!("{name}.head"), sealed)?;
             Ok(directory)
         };
         put().map_err(|error| format!("cannot keep it in {}: {error}", self.0.display()))
     }
 
-    /// Makes a version the one that is served from now on, or from the next load; `None` for none.
+    /// Makes the version of such a name the one that is served from now on, or from the next load; `None` for
+    /// none.
     ///
     /// # Errors
     /// What the system says.
-    pub fn use_version(&self, version: Option<u64>) -> io::Result<()> {
+    pub fn serve(&self, name: Option<&str>) -> io::Result<()> {
         let (new, current) = (self.0.join("current.new"), self.0.join(CURRENT));
-        let Some(version) = version else {
+        let Some(name) = name else {
             return fs::remove_file(current);
         };
         let _ = fs::remove_file(&new);
-        symlink(format!("zones-{version}"), &new)?;
+        symlink(name, &new)?;
         fs::rename(&new, &current)?;
         File::open(&self.0)?.sync_all()?;
-        self.tidy(version);
+        version_of(name).into_iter().for_each(|version| self.tidy(version));
         Ok(())
     }
 
@@ -135,11 +170,9 @@ impl Shelf {
         let Ok(entries) = fs::read_dir(&self.0) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("zones-")) else {
-                continue;
-            };
-            let (number, ending) = rest.split_once('.').unwrap_or((rest, ""));
-            let Ok(number) = number.parse::<u64>() else { continue };
+            let Some(name) = name.to_str() else { continue };
+            let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
+            let Some(number) = version_of(stem) else { continue };
             let kept = if ending.is_empty() { 2 } else { VERSIONS_KEPT };
             if number + kept <= version {
                 // What cannot be removed is in nobody's way.
@@ -222,22 +255,37 @@ mod tests {
         let shelf = Shelf::below(place.path());
         let keys = Keys::new(&[[1; 32]], "windrose");
         assert_eq!((shelf.zones(), shelf.version()), (None, None));
-        for version in 1..=10 {
-            let text = format!("version {version}").into_bytes();
-            let files = Files::from([("parts/a.zone".to_owned(), text)]);
+        let of_version = |version, text: &str| {
+            let files = Files::from([("parts/a.zone".to_owned(), text.as_bytes().to_vec())]);
             let bundle = pack(&files).unwrap();
             let head = Head::new(version, &bundle, "ann".to_owned(), String::new(), 0);
+            (head, bundle, files)
+        };
+        let mut names = Vec::new();
+        for version in 1..=10 {
+            let (head, bundle, files) = of_version(version, &format!("version {version}"));
             let directory = shelf.put(&head, &head.seal(&keys), &bundle).unwrap();
             assert_ne!(shelf.version(), Some(version), "it is put beside what is served");
             assert_eq!(read_files(&directory).unwrap(), files);
-            shelf.use_version(Some(version)).unwrap();
+            names.push(name_of(&head));
+            shelf.serve(names.last().map(String::as_str)).unwrap();
             assert_eq!(read_files(&shelf.zones().unwrap()).unwrap(), files);
         }
         assert_eq!(shelf.version(), Some(10));
-        assert!(shelf.bundle(3).is_ok() && shelf.bundle(2).is_err());
-        assert!(place.path().join("fleet/zones-9").is_dir());
-        assert!(!place.path().join("fleet/zones-8").exists());
-        shelf.use_version(None).unwrap();
+        assert_eq!(shelf.served(&keys).unwrap().author, "ann");
+        let elsewhere = shelf.served(&Keys::new(&[[2; 32]], "windrose")).unwrap();
+        assert_eq!((elsewhere.version, elsewhere.author), (10, String::new()));
+        assert!(shelf.bundle(&names[2]).is_ok() && shelf.bundle(&names[1]).is_err());
+        assert!(place.path().join("fleet").join(&names[8]).is_dir());
+        assert!(!place.path().join("fleet").join(&names[7]).exists());
+        // Another of that number, and the same once more, leave alone what is served.
+        let (served, bundle, files) = of_version(10, "version 10");
+        let (other, other_bundle, _) = of_version(10, "other");
+        shelf.put(&other, &other.seal(&keys), &other_bundle).unwrap();
+        shelf.put(&served, &served.seal(&keys), &bundle).unwrap();
+        assert_eq!(shelf.served(&keys), Some(served));
+        assert_eq!(read_files(&shelf.zones().unwrap()).unwrap(), files);
+        shelf.serve(None).unwrap();
         assert_eq!(shelf.zones(), None);
     }
 

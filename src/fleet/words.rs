@@ -5,6 +5,10 @@
 //! equal ones the one whose text is greater: all nodes come to the same, in whatever order they hear. Words
 //! never go back to an earlier version; an engine that offers one has lost data, and gets ours.
 //!
+//! A word is written by one wall clock and done by another, either of which may be set. So what a node has done
+//! because of a word, or has made a word of, is remembered as its steady clock had it: only what differs from
+//! that was said since.
+//!
 //! Nothing here sends, stores or reads a clock.
 
 use std::collections::BTreeMap;
@@ -113,12 +117,13 @@ impl Saying {
         Self { kind: kind.to_owned(), author, reason, at: unix(at), until: until.map(unix) }
     }
 
-    /// Whether the two say the same, but for how clocks differ.
+    /// Whether the two say the same, but for how clocks differ. A node that is frozen goes on to be so since
+    /// when it was.
     fn is_same(&self, other: &Self) -> bool {
         let is_near = |a: u64, b: u64| a.abs_diff(b) <= TOLERANCE_MS;
         let (mine, others) = ((&self.kind, &self.author, &self.reason), other);
         mine == (&others.kind, &others.author, &others.reason)
-            && is_near(self.at, other.at)
+            && (self.kind == FREEZE || is_near(self.at, other.at))
             && match (self.until, other.until) {
                 (Some(one), Some(two)) => is_near(one, two),
                 (one, two) => one == two,
@@ -185,6 +190,9 @@ pub enum Heard {
 #[serde(transparent)]
 pub struct Words {
     words: BTreeMap<String, Word>,
+    /// What of them this node goes by, in this life.
+    #[serde(skip)]
+    done: BTreeMap<About, (String, Said)>,
 }
 
 impl Words {
@@ -204,33 +212,55 @@ impl Words {
     /// Makes words of what operators have said and taken back on this node since.
     pub fn note(&mut self, overrides: &Overrides, now: Moment) -> Vec<Word> {
         let of = |one: &Override| {
-            let saying = Saying::new(one.kind.word(), &one.said, now);
-            (About::of(&one.zone, &one.what), saying)
+            let said = (one.kind.word().to_owned(), one.said.clone());
+            (About::of(&one.zone, &one.what), said)
         };
-        let mut own: BTreeMap<About, Saying> = overrides.all.iter().map(of).collect();
-        let freeze = overrides.freeze.as_ref();
-        own.extend(freeze.map(|said| (About::default(), Saying::new(FREEZE, said, now))));
+        let mut own: BTreeMap<About, (String, Said)> = overrides.all.iter().map(of).collect();
+        let freeze = overrides.freeze.iter();
+        own.extend(freeze.map(|said| (About::default(), (FREEZE.to_owned(), said.clone()))));
+        let done = std::mem::replace(&mut self.done, own.clone());
+        let saying = |(kind, said): &(String, Said)| Saying::new(kind, said, now);
         let mut changed = Vec::new();
         for word in self.words.values_mut() {
-            let said = own.remove(&word.about);
+            let (said, done) = (own.remove(&word.about), done.get(&word.about));
             let is_same = match (&word.said, &said) {
-                (Some(known), Some(said)) => known.is_same(said),
-                // What has ended was not taken back.
-                (Some(known), None) => known.has_ended(now),
+                (_, Some(said)) if done == Some(said) => true,
+                (Some(known), Some(said)) => known.is_same(&saying(said)),
+                // What has ended was not taken back, nor what means nothing here.
+                (Some(known), None) => {
+                    known.has_ended(now)
+                        || done.is_some_and(|(_, said)| !said.is_in_force(now.time))
+                        || word.deed(now).is_err()
+                }
                 (None, None) => true,
                 (None, Some(_)) => false,
             };
             if !is_same {
-                (word.version, word.said) = (word.version + 1, said);
+                (word.version, word.said) = (word.version + 1, said.as_ref().map(saying));
                 changed.push(word.clone());
             }
         }
         for (about, said) in own {
-            let word = Word { version: 1, about, said: Some(said) };
+            let word = Word { version: 1, about, said: Some(saying(&said)) };
             self.words.insert(word.key(), word.clone());
             changed.push(word);
         }
         changed
+    }
+
+    /// A word has been done on this node: what comes of it is nobody's own word.
+    pub fn have_done(&mut self, deed: &Deed) {
+        match deed.clone() {
+            Deed::Say(Override { zone, what, kind, said }) => {
+                let about = About::of(&zone, &what);
+                self.done.insert(about, (kind.word().to_owned(), said));
+            }
+            Deed::Freeze(said) => {
+                self.done.insert(About::default(), (FREEZE.to_owned(), said));
+            }
+            Deed::TakeBack(zone, what) => drop(self.done.remove(&About::of(&zone, &what))),
+            Deed::Unfreeze => drop(self.done.remove(&About::default())),
+        }
     }
 
     /// Each of them.
@@ -341,6 +371,50 @@ mod tests {
     }
 
     #[test]
+    fn nodes_that_were_frozen_apart_come_to_one_word_and_stay_with_it() {
+        let frozen = |author, secs| {
+            let Override { said: freeze, .. } = drain("", author, secs, None);
+            Overrides { all: Vec::new(), freeze: Some(freeze) }
+        };
+        let (mut one, mut other) = (Words::default(), Words::default());
+        let (ann, bob) = (frozen("ann", 1), frozen("bob", 20));
+        let from_one = one.note(&ann, moment(1)).remove(0);
+        let from_other = other.note(&bob, moment(20)).remove(0);
+        assert_eq!(other.hear(from_one.clone()), Heard::Old, "bob's is the greater text");
+        assert_eq!(one.hear(from_other.clone()), Heard::New);
+        one.have_done(&from_other.deed(moment(21)).unwrap());
+        // It was frozen since earlier, and goes on to be.
+        let Some(bobs) = bob.freeze else { panic!("a freeze") };
+        let merged = Said { at: moment(1).time, ..bobs };
+        let merged = Overrides { all: Vec::new(), freeze: Some(merged) };
+        assert_eq!(one.note(&merged, moment(22)), []);
+        assert_eq!(one.hash(), other.hash());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_says_nothing() {
+        let set = |secs, by: i64| {
+            let Moment { time, unix } = moment(secs);
+            let by_secs = Duration::from_secs(by.unsigned_abs());
+            Moment { time, unix: if by < 0 { unix - by_secs } else { unix + by_secs } }
+        };
+        let (mut one, mut other) = (Words::default(), Words::default());
+        let own = said(&[drain("eu", "ann", 1, Some(100))]);
+        let word = one.note(&own, moment(1)).remove(0);
+        other.hear(word.clone());
+        let deed = word.deed(moment(2)).unwrap();
+        other.have_done(&deed);
+        let Deed::Say(heard) = deed else { panic!("a drain") };
+        for by in [-3600, 3600] {
+            assert_eq!(one.note(&own, set(50, by)), [], "who said it");
+            assert_eq!(other.note(&said(std::slice::from_ref(&heard)), set(50, by)), []);
+            // It ends by the steady clock, and is then not taken back.
+            assert_eq!(one.clone().note(&said(&[]), set(100, by)), []);
+        }
+        assert_eq!(one.note(&said(&[]), set(60, 0)).len(), 1, "that was taken back");
+    }
+
+    #[test]
     fn what_a_word_may_not_be_is_told() {
         let word = |about, kind: &str| Word {
             version: 1,
@@ -355,7 +429,10 @@ mod tests {
         };
         let eu = About::of(&"a.test".parse().unwrap(), &Subject::Region("eu".to_owned()));
         assert!(word(eu.clone(), "drian").deed(moment(1)).is_err());
-        let two = About { pool: "web".to_owned(), ..eu };
+        let two = About { pool: "web".to_owned(), ..eu.clone() };
         assert!(word(two, "drain").deed(moment(1)).is_err());
+        let mut words = Words::default();
+        assert_eq!(words.hear(word(eu, "drian")), Heard::New);
+        assert_eq!(words.note(&said(&[]), moment(2)), [], "others may know what it means");
     }
 }

@@ -155,8 +155,11 @@ impl Intake {
         observed.pace
     }
 
-    /// Makes verdicts of what `member` has heard: see [`Board::recount`].
+    /// Makes verdicts of what `member` has heard: see [`Board::recount`]. While it has only just woken they stay.
     pub fn recount(&self, member: &mut Member, now: Time) {
+        if member.has_stood_still(now) {
+            return;
+        }
         let Recount { changed: mut recounted, turns, reach } = self.board.recount(member, now);
         turns.iter().for_each(log_turn);
         self.set_reach(reach);

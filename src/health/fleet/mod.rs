@@ -12,7 +12,8 @@
 //! longer ago          island     own probes alone, and slowly: see `Board`
 //! ```
 //!
-//! One that has never heard anybody waits 5 s for the first word before it is an island.
+//! One that has never heard anybody waits 5 s for the first word before it is an island. One that stood still for
+//! as long, and so finds a heap of old frames, makes nothing of them for 5 s: see [`Member::has_stood_still`].
 
 mod call;
 mod dissent;
@@ -123,6 +124,9 @@ pub struct Member {
     roster: Roster,
     /// When others were last heard.
     heard: Option<Time>,
+    /// When it last spoke, and when it last did after it had stood still.
+    spoke: Option<Time>,
+    woke: Option<Time>,
     called: Called,
 }
 
@@ -139,6 +143,8 @@ impl Member {
             started: now,
             roster,
             heard: None,
+            spoke: None,
+            woke: None,
             called: Called::default(),
         }
     }
@@ -241,6 +247,7 @@ impl Member {
         now: Time,
         unix: Duration,
     ) -> Result<Vec<Vec<u8>>, usize> {
+        self.note_pause(now);
         let frames = self.frames(report, unix)?;
         Ok(frames.into_iter().map(|frame| self.say(frame, now)).collect())
     }
@@ -255,6 +262,7 @@ impl Member {
         now: Time,
         unix: Duration,
     ) -> Result<Vec<Vec<u8>>, usize> {
+        self.note_pause(now);
         let mut frames = self.frames(report, unix)?;
         if let Some(seat) = self.roster.seat(&self.rules.name) {
             let said = |target| seat.vote(target).map(|(vote, _)| vote.opinion);
@@ -297,6 +305,21 @@ impl Member {
             votes,
         };
         Ok((0..parts).zip(of_part).map(frame).collect())
+    }
+
+    fn note_pause(&mut self, now: Time) {
+        if self.spoke.is_some_and(|spoke| now.since(spoke) >= FRESH) {
+            self.woke = Some(now);
+        }
+        self.spoke = Some(now);
+    }
+
+    /// Whether it has not spoken for as long as a vote counts, though it would each second, or only just has
+    /// again: what it hears then may have waited as long, and counts for nothing yet.
+    #[must_use]
+    pub fn has_stood_still(&self, now: Time) -> bool {
+        let has_woken = self.woke.is_some_and(|woke| now.since(woke) < FRESH);
+        has_woken || self.spoke.is_some_and(|spoke| now.since(spoke) >= FRESH)
     }
 
     /// Whether it hears others.

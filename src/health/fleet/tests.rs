@@ -147,6 +147,24 @@ fn a_member_that_is_cut_off_holds_and_then_goes_by_itself() {
 }
 
 #[test]
+fn who_stood_still_makes_nothing_of_what_waited_for_it() {
+    let mut node = member_with(1, "node", true);
+    let stands = |node: &Member, millis| node.has_stood_still(at(millis).0);
+    assert!(!stands(&node, 60_000), "it has not begun yet");
+    spoken(&mut node, Opinion::Up, 0);
+    assert!(!stands(&node, 4999));
+    assert!(stands(&node, 5000), "it should have spoken");
+    spoken(&mut node, Opinion::Up, 5000);
+    assert!(stands(&node, 5001) && stands(&node, 9999), "there may be more that waited");
+    for secs in 6..10 {
+        spoken(&mut node, Opinion::Up, secs * 1000);
+    }
+    assert!(!stands(&node, 10_000));
+    spoken(&mut node, Opinion::Up, 13_900);
+    assert!(!stands(&node, 13_901), "that was late, and not as late as votes count");
+}
+
+#[test]
 fn nodes_look_where_vantages_are_wanting() {
     let mut node = member_with(1, "node", true);
     let mut vantages = ["a", "b", "c"].map(member);

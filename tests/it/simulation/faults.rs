@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use super::world::{ENDPOINTS, MACHINES};
+use super::machine::group_of;
+use super::served::ENDPOINTS;
+use super::world::{GROUPS, MACHINES};
 use crate::random::Random;
 
 /// Something that goes wrong for a while.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) kind: Kind,
-    /// Which machine; of [`Kind::is_of_endpoint`], which endpoint; of the broker nothing.
+    /// Which machine; of [`Kind::is_of_endpoint`], which endpoint; of [`Kind::PathCut`], see there; of the broker
+    /// nothing.
     pub(super) machine: usize,
     pub(super) from: Duration,
     pub(super) until: Duration,
@@ -23,6 +26,9 @@ pub(super) enum Kind {
     Silent,
     /// An endpoint is dead every other spell of some seconds.
     Flapping,
+    /// The machines of a group do not reach an endpoint: the group's number, times the number of endpoints, and
+    /// the endpoint's.
+    PathCut,
     /// A machine reaches neither endpoints nor the broker.
     Isolated,
     /// A machine reaches no endpoint.
@@ -41,6 +47,8 @@ pub(super) enum Kind {
     ClockSet,
     /// Nobody reaches the broker.
     BrokerAway,
+    /// The same, and it comes back with its data of up to two minutes before it went.
+    BrokerRolledBack,
     /// The broker loses, repeats and delays much of what it carries.
     BrokerPoor,
     /// Half of the machines have another broker than the others.
@@ -51,12 +59,89 @@ impl Kind {
     pub(super) const fn is_of_endpoint(self) -> bool {
         matches!(self, Self::Refusing | Self::Silent | Self::Flapping)
     }
+
+    pub(super) const fn is_of_all(self) -> bool {
+        matches!(self, Self::BrokerAway | Self::BrokerRolledBack | Self::BrokerPoor | Self::Split)
+    }
 }
 
-const KINDS: [(Kind, u64); 14] = [
+/// How a probe ends.
+#[derive(PartialEq, Eq, Clone, Copy, Debug)]
+pub(super) enum Probed {
+    Success(Duration),
+    Timeout,
+    Refused,
+    /// The machine did not look in time.
+    Late,
+}
+
+/// What goes wrong, by what it is of.
+pub(super) struct Faults {
+    pub(super) all: Vec<Fault>,
+    /// By kind, then by machine, endpoint or path.
+    of: Vec<Vec<Vec<(Duration, Duration)>>>,
+}
+
+impl Faults {
+    pub(super) fn new(all: Vec<Fault>) -> Self {
+        let mut of = vec![vec![Vec::new(); GROUPS * ENDPOINTS]; KINDS.len()];
+        for Fault { kind, machine, from, until } in &all {
+            let machine = if kind.is_of_all() { 0 } else { *machine };
+            of[*kind as usize][machine].push((*from, *until));
+        }
+        Self { all, of }
+    }
+
+    /// Until when something is wrong, if it is wrong at a moment.
+    pub(super) fn until(&self, kind: Kind, of: usize, at: Duration) -> Option<Duration> {
+        let own = self.of[kind as usize][of].iter();
+        own.filter(|(from, until)| (*from..*until).contains(&at)).map(|(_, until)| *until).max()
+    }
+
+    pub(super) fn had(&self, kind: Kind, of: usize, at: Duration) -> bool {
+        self.until(kind, of, at).is_some()
+    }
+
+    /// Whether something begins to be wrong soon.
+    pub(super) fn begins_within(
+        &self,
+        kind: Kind,
+        of: usize,
+        at: Duration,
+        within: Duration,
+    ) -> bool {
+        let own = &self.of[kind as usize][of];
+        own.iter().any(|(from, _)| (at..at + within).contains(from))
+    }
+
+    /// How an endpoint fails at a moment, if it does.
+    pub(super) fn death(&self, endpoint: usize, at: Duration) -> Option<Probed> {
+        if self.had(Kind::Silent, endpoint, at) {
+            return Some(Probed::Timeout);
+        }
+        let is_in_spell = (at.as_secs() / 7).is_multiple_of(2);
+        let is_refusing = self.had(Kind::Refusing, endpoint, at)
+            || self.had(Kind::Flapping, endpoint, at) && is_in_spell;
+        is_refusing.then_some(Probed::Refused)
+    }
+
+    pub(super) fn is_path_cut(&self, machine: usize, endpoint: usize, at: Duration) -> bool {
+        self.had(Kind::PathCut, group_of(machine) * ENDPOINTS + endpoint, at)
+    }
+
+    /// Whether a machine can be believed to see an endpoint that is alive.
+    pub(super) fn could_see(&self, machine: usize, endpoint: usize, at: Duration) -> bool {
+        let ill = [Kind::Isolated, Kind::Blind, Kind::Stopped, Kind::Starved, Kind::Restarted];
+        !ill.into_iter().any(|kind| self.had(kind, machine, at))
+            && !self.is_path_cut(machine, endpoint, at)
+    }
+}
+
+const KINDS: [(Kind, u64); 16] = [
     (Kind::Refusing, 6),
     (Kind::Silent, 6),
     (Kind::Flapping, 3),
+    (Kind::PathCut, 3),
     (Kind::Isolated, 3),
     (Kind::Blind, 2),
     (Kind::Muted, 2),
@@ -65,7 +150,8 @@ const KINDS: [(Kind, u64); 14] = [
     (Kind::Starved, 2),
     (Kind::Restarted, 3),
     (Kind::ClockSet, 2),
-    (Kind::BrokerAway, 2),
+    (Kind::BrokerAway, 1),
+    (Kind::BrokerRolledBack, 2),
     (Kind::BrokerPoor, 2),
     (Kind::Split, 1),
 ];
@@ -85,7 +171,11 @@ pub(super) fn of_seed(seed: u64, end: Duration) -> Vec<Fault> {
                 None => break *kind,
             }
         };
-        let of = if kind.is_of_endpoint() { ENDPOINTS } else { MACHINES };
+        let of = match kind {
+            Kind::PathCut => GROUPS * ENDPOINTS,
+            kind if kind.is_of_endpoint() => ENDPOINTS,
+            _ => MACHINES,
+        };
         let machine = usize::try_from(random.below(of as u64)).unwrap();
         let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap();
         let from = 40_000 + random.below(millis(end) - 60_000);

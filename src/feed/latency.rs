@@ -133,7 +133,7 @@ mod tests {
         let spec = CheckSpec { timeout: TEN, ..CheckSpec::new(CheckKind::Tcp, 80) };
         let host = TargetHost::Address(host.parse().unwrap());
         let target = Target { host, spec: Arc::new(spec) };
-        Observation { target, at: Time::from_secs(secs), outcome }
+        Observation { target, at: Time::from_secs(secs), outcome, round_trip: None }
     }
 
     /// The loads reported of a host whose probes take so many milliseconds, one every ten seconds.

@@ -327,7 +327,7 @@ impl Entry {
     }
 
     fn observe(&mut self, observation: &Observation, vantage: SelfState) -> Observed {
-        let Observation { target, at, outcome } = observation;
+        let Observation { target, at, outcome, .. } = observation;
         let (before, failures) = (self.health(), self.tracker.failures());
         self.last = Some((*at, *outcome));
         // A check that wants failures finds them wherever a machine is cut off.

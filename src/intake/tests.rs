@@ -26,7 +26,12 @@ fn intake(targets: &[Target]) -> Intake {
 }
 
 fn observe(intake: &Intake, target: &Target, secs: u64, outcome: ProbeOutcome) -> Duration {
-    let observation = Observation { target: target.clone(), at: Time::from_secs(secs), outcome };
+    let observation = Observation {
+        target: target.clone(),
+        at: Time::from_secs(secs),
+        outcome,
+        round_trip: None,
+    };
     intake.observe(&observation).next
 }
 

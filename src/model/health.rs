@@ -241,6 +241,9 @@ pub struct Observation {
     pub at: Time,
     /// How it ended.
     pub outcome: ProbeOutcome,
+    /// How long a round trip took, and nothing beside: until a connection was open, or an echo was back. None of
+    /// what opened no connection of its own.
+    pub round_trip: Option<Duration>,
 }
 
 /// How a probe ended.

@@ -45,11 +45,15 @@ pub(super) async fn probe(
     let line = Line::open(way)?;
     let echo = Echo { is_v6: way.to.is_ipv6(), nonce };
     for sequence in 0..TRIES {
+        let began = trace.now();
         line.send(&echo.request(sequence))?;
         if let Ok(answered) = timeout(limit / u32::from(TRIES), line.wait_for(&echo)).await {
             answered?;
             trace.step("answered");
-            if sequence > 0 {
+            // A later reply may be to an earlier request.
+            if sequence == 0 {
+                trace.round_trip_since(began);
+            } else {
                 trace.fact(|| "the first request was not answered".to_owned());
             }
             return Ok(());

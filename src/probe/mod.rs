@@ -151,13 +151,13 @@ impl Prober {
 impl Probe {
     /// Probes the target once, within its timeout.
     pub async fn run(&mut self) -> ProbeOutcome {
-        self.run_within(self.target.spec.timeout).await
+        self.run_within(self.target.spec.timeout).await.0
     }
 
-    /// Probes the target once, within `limit`.
-    async fn run_within(&mut self, limit: Duration) -> ProbeOutcome {
+    /// Probes the target once, within `limit`. Tells the round trip as well, if it saw one.
+    async fn run_within(&mut self, limit: Duration) -> (ProbeOutcome, Option<Duration>) {
         let mut trace = Trace::none(self.prober.clock);
-        self.run_noting(limit, &mut trace).await
+        (self.run_noting(limit, &mut trace).await, trace.round_trip())
     }
 
     /// Probes the target once, within its timeout, and tells what it saw.

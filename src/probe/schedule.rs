@@ -391,11 +391,12 @@ struct Flight {
 impl Flight {
     async fn fly(&mut self) {
         let Some(probe) = &mut self.probe else { return };
-        let outcome = probe.run_within(self.limit).await;
+        let (outcome, round_trip) = probe.run_within(self.limit).await;
         let at = self.shared.prober.clock.now();
         if self.shared.lock().row(self.key).is_some() {
             let target = probe.target.clone();
-            self.pace = Some((self.shared.report)(Observation { target, at, outcome }));
+            let observation = Observation { target, at, outcome, round_trip };
+            self.pace = Some((self.shared.report)(observation));
         }
     }
 }

@@ -20,8 +20,10 @@ pub(super) async fn open(way: Way, trace: &mut Trace) -> Result<TcpStream, Fault
     let socket = Socket::new(Domain::for_address(way.to), Type::STREAM.nonblocking(), None);
     let socket = socket.map_err(fault)?;
     way.bind(&socket)?;
+    let began = trace.now();
     let opened = TcpSocket::from_std_stream(socket.into()).connect(way.to).await;
     let stream = opened.map_err(fault)?;
+    trace.round_trip_since(began);
     trace.step("connected");
     Ok(stream)
 }

@@ -1,4 +1,5 @@
-//! What a probe sees on its way: flaws for the verdict, the rest for whoever wants to know more than how it ended.
+//! What a probe sees on its way: flaws for the verdict, the round trip for whoever compares regions, the rest for
+//! whoever wants to know more than how it ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub struct Account {
     pub said: Vec<u8>,
 }
 
-/// Where probes note what they see. Of the schedule's nothing is kept but flaws.
+/// Where probes note what they see. Of the schedule's nothing is kept but flaws and the round trip.
 #[derive(Debug)]
 pub(super) struct Trace {
     clock: Clock,
@@ -39,6 +40,7 @@ pub(super) struct Trace {
     account: Option<Account>,
     /// What is wrong with the target, although it answers.
     flaw: Option<Flaw>,
+    round_trip: Option<Duration>,
     /// An answer whose body nobody has looked at.
     rest: Option<Response>,
 }
@@ -46,12 +48,13 @@ pub(super) struct Trace {
 impl Trace {
     /// Keeps nothing.
     pub(super) const fn none(clock: Clock) -> Self {
-        Self { clock, started: Time::ZERO, account: None, flaw: None, rest: None }
+        let started = Time::ZERO;
+        Self { clock, started, account: None, flaw: None, round_trip: None, rest: None }
     }
 
     pub(super) fn kept(clock: Clock) -> Self {
         let account = Some(Account::default());
-        Self { clock, started: clock.now(), account, flaw: None, rest: None }
+        Self { account, started: clock.now(), ..Self::none(clock) }
     }
 
     /// What was noted. Looks at the body of an answer that has been judged without, now that nothing can come
@@ -73,10 +76,25 @@ impl Trace {
     /// Another address is asked: nothing of those before counts.
     pub(super) fn start(&mut self, address: SocketAddr) {
         self.started = self.clock.now();
-        (self.flaw, self.rest) = (None, None);
+        (self.flaw, self.round_trip, self.rest) = (None, None, None);
         if let Some(account) = &mut self.account {
             *account = Account { address: Some(address), ..Account::default() };
         }
+    }
+
+    /// The moment, from which a [round trip](Self::round_trip_since) may take its time.
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// What was sent at `since` is answered by the target's machine, not by what runs there.
+    pub(super) fn round_trip_since(&mut self, since: Time) {
+        self.round_trip = Some(self.clock.now().since(since));
+    }
+
+    /// How long a round trip to the last address took, if that was seen.
+    pub(super) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// Something is done.

@@ -523,7 +523,7 @@ fn nothing() -> Snapshot {
 
 fn fail(intake: &Intake, clock: Clock) {
     let outcome = ProbeOutcome::Failure(FailureReason::Refused);
-    intake.observe(&Observation { target: tcp(1), at: clock.now(), outcome });
+    intake.observe(&Observation { target: tcp(1), at: clock.now(), outcome, round_trip: None });
 }
 
 fn writer(dir: &Path, clock: Clock, intake: &Arc<Intake>, gap: Duration) -> StateWriter {

@@ -27,7 +27,12 @@ fn board(targets: &[Target]) -> Board {
 }
 
 fn observe(board: &Board, target: &Target, secs: u64, outcome: ProbeOutcome) -> Observed {
-    board.observe(&Observation { target: target.clone(), at: Time::from_secs(secs), outcome })
+    board.observe(&Observation {
+        target: target.clone(),
+        at: Time::from_secs(secs),
+        outcome,
+        round_trip: None,
+    })
 }
 
 #[test]

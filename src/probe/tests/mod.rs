@@ -6,6 +6,7 @@ mod dns;
 mod exec;
 mod grpc;
 mod icmp;
+mod round_trips;
 mod source;
 mod text;
 mod tls;

@@ -216,7 +216,9 @@ impl Steering for Node {
         let targets = self.snapshot.zones()[0].targets_of(EndpointId::new(region));
         let at = self.moment().time;
         let paces = targets.iter().map(|target| {
-            self.intake.observe(&Observation { target: target.clone(), at, outcome }).next
+            self.intake
+                .observe(&Observation { target: target.clone(), at, outcome, round_trip: None })
+                .next
         });
         let pace = paces.min().unwrap();
         self.compile();

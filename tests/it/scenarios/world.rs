@@ -161,7 +161,8 @@ impl World {
             Action::Probe { endpoints, outcome, times } => {
                 for endpoint in endpoints {
                     for target in self.targets(endpoint)? {
-                        let observation = Observation { target, at: self.now, outcome: *outcome };
+                        let (at, outcome) = (self.now, *outcome);
+                        let observation = Observation { target, at, outcome, round_trip: None };
                         for _ in 0..*times {
                             self.intake.observe(&observation);
                         }

@@ -471,8 +471,9 @@ impl World {
             Probed::Refused => ProbeOutcome::Failure(FailureReason::Refused),
             Probed::Late => ProbeOutcome::LocalError(LocalError::Late),
         };
+        let (at, round_trip) = (moment.time, None);
         let observed = self.common.targets[target].clone();
-        let plan = own.observe(target, &Observation { target: observed, at: moment.time, outcome });
+        let plan = own.observe(target, &Observation { target: observed, at, outcome, round_trip });
         let (call, early) = (own.call(moment), own.early(moment.time));
         self.plan(machine, target, plan);
         if let Some(early) = early {

@@ -40,7 +40,12 @@ impl One {
 
     fn sees(&self, target: &Target, secs: u64, outcome: ProbeOutcome) {
         let at = Time::from_secs(secs);
-        let observed = self.board.observe(&Observation { target: target.clone(), at, outcome });
+        let observed = self.board.observe(&Observation {
+            target: target.clone(),
+            at,
+            outcome,
+            round_trip: None,
+        });
         assert_eq!((observed.transition, observed.is_changed), (None, false), "it is a vote only");
     }
 

@@ -34,7 +34,7 @@ fn observe(board: &Board, target: &Target, secs: u64, is_up: bool) -> Vec<Recoun
         false => ProbeOutcome::Failure(FailureReason::Refused),
     };
     let at = Time::from_secs(secs);
-    board.observe(&Observation { target: target.clone(), at, outcome });
+    board.observe(&Observation { target: target.clone(), at, outcome, round_trip: None });
     board.follow([target])
 }
 

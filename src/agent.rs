@@ -19,7 +19,7 @@ use crate::conscience::Conscience;
 use crate::fleet::{self, Fleet, Settings, Wish};
 use crate::health::Board;
 use crate::intake::Intake;
-use crate::load::{Place, programs, read_targets, zone_directory};
+use crate::load::{LookedAt, Place, programs, read_targets, zone_directory};
 use crate::model::Target;
 use crate::probe::{
     Denied, Limits, Prober, Schedule, lacking_sources, open_as_many_files_as_allowed,
@@ -71,11 +71,13 @@ impl Agent {
         let clock = Clock::start();
         let fleet = Fleet::new(&settings, clock);
         let intake = Arc::new(Intake::new(Arc::new(Board::of_fleet())));
-        let targets = first_targets(&place, config).await?;
-        intake.track(&targets, clock.now());
+        let known = Known { targets: Arc::default(), intake: Arc::clone(&intake), clock };
+        let first = first_targets(&place, config).await?;
+        let count = first.targets.len();
+        known.set(first);
         lacking_sources(config.fixed.probe.source).iter().for_each(|problem| warn!("{problem}"));
         let name = &settings.rules.name;
-        info!("vantage {name} knows {} targets", targets.len());
+        info!("vantage {name} knows {count} targets");
 
         let (pipe, far) = fleet::pipe::pipe();
         let (wishes, wanted) = mpsc::channel(1);
@@ -88,7 +90,6 @@ impl Agent {
         let seen = Arc::clone(&intake);
         let limits = Limits::new(&config.fixed.probe);
         let schedule = Schedule::new(prober, limits, move |observation| seen.observe(&observation));
-        let known = Known { targets: Arc::new(Mutex::new(targets)), intake, clock };
         let mut tasks = JoinSet::new();
         tasks.spawn(settings.broker.clone().serve(far));
         tasks.spawn(task.run());
@@ -120,8 +121,9 @@ struct Known {
 }
 
 impl Known {
-    fn set(&self, targets: HashSet<Target>) {
+    fn set(&self, LookedAt { targets, regions }: LookedAt) {
         self.intake.track(&targets, self.clock.now());
+        self.intake.survey(&regions);
         *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
     }
 
@@ -131,14 +133,11 @@ impl Known {
 }
 
 /// What zone files here say; none are a vantage that waits for the fleet's.
-async fn first_targets(
-    place: &Place,
-    config: &ServerConfig,
-) -> Result<HashSet<Target>, StartError> {
+async fn first_targets(place: &Place, config: &ServerConfig) -> Result<LookedAt, StartError> {
     let (place, directory) = (place.clone(), zone_directory(place, config));
     if !directory.is_dir() {
         warn!("there are no zone files yet; waiting for the fleet's");
-        return Ok(HashSet::new());
+        return Ok(LookedAt::default());
     }
     let read = spawn_blocking(move || read_targets(&place, &directory));
     read.await.map_err(io::Error::other)?.map_err(StartError::Files)
@@ -176,10 +175,10 @@ async fn grant_wishes(
         let for_read = place.clone();
         let read = spawn_blocking(move || read_targets(&for_read, &directory)).await;
         let outcome = match read {
-            Ok(Ok(targets)) => {
-                let told = format!("{} targets are known", targets.len());
+            Ok(Ok(looked_at)) => {
+                let told = format!("{} targets are known", looked_at.targets.len());
                 if is_for_good {
-                    known.set(targets);
+                    known.set(looked_at);
                 }
                 Ok(told)
             }

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::health::fleet::Member;
+use crate::health::fleet::{Member, REGIONS_MAX};
 use crate::health::{Board, Observed, Recount, Recounted, Remembered, Turn};
 use crate::model::health::{LocalError, Pace, ProbeOutcome};
-use crate::model::{Observation, Reach, Target, TargetId, Time, Transition, Verdict};
+use crate::model::{Observation, Reach, RegionKey, Target, TargetId, Time, Transition, Verdict};
 pub use operators::Held;
 use operators::Operators;
 
@@ -31,7 +31,7 @@ pub struct Intake {
     dirty: watch::Sender<()>,
     /// What has changed since somebody took it.
     news: Mutex<Unheard>,
-    /// What some groups of a fleet do not reach while others do.
+    /// What groups of a fleet see that is not the same from everywhere.
     reach: Mutex<Arc<Reach>>,
     transitions: watch::Sender<()>,
     /// Targets that have failed for a first time since somebody took them, in a fleet.
@@ -118,6 +118,17 @@ impl Intake {
         self.count_waiting();
     }
 
+    /// Says of which regions, with the targets in each, members of the fleet want to know how far away they are.
+    pub fn survey(&self, regions: &[(RegionKey, Vec<TargetId>)]) {
+        if regions.len() > REGIONS_MAX {
+            let count = regions.len();
+            tracing::warn!(
+                "round trips matter to {count} regions; those to {REGIONS_MAX} of them are measured"
+            );
+        }
+        self.board.survey(&regions[..regions.len().min(REGIONS_MAX)]);
+    }
+
     /// Gives targets that nobody has looked at yet a remembered verdict, and returns how many there
     /// were: see [`Board::restore`].
     pub fn restore(&self, recall: impl Fn(&Target) -> Option<Remembered>) -> usize {
@@ -185,7 +196,7 @@ impl Intake {
         self.dirty.send_replace(());
     }
 
-    /// Says what some groups of a fleet do not reach while others do.
+    /// Says what groups of a fleet see that is not the same from everywhere.
     pub fn set_reach(&self, reach: Reach) {
         let mut own = lock(&self.reach);
         if **own != reach {
@@ -194,8 +205,8 @@ impl Intake {
         }
     }
 
-    /// What some groups of a fleet do not reach while others do; `None` while answers are frozen, for then
-    /// what they went by stays.
+    /// What groups of a fleet see that is not the same from everywhere; `None` while answers are frozen, for
+    /// then what they went by stays.
     #[must_use]
     pub fn reach(&self) -> Option<Arc<Reach>> {
         self.held().is_none().then(|| Arc::clone(&lock(&self.reach)))

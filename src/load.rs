@@ -25,11 +25,12 @@ use crate::listen::certificate::Certificate;
 use crate::memory::prefer_huge_pages;
 use crate::model::topology::ProgramUse;
 use crate::model::{
-    Check, CheckKind, Diagnostic, EndpointId, Report, Severity, Steer, Target, TargetHealth,
-    TargetHost, Time, Zone,
+    Check, CheckKind, Diagnostic, EndpointId, RegionKey, Report, Severity, Steer, Target,
+    TargetHealth, TargetHost, TargetId, Time, Zone,
 };
 use crate::probe::{Denied, icmp_refusal, lacking_sources};
 use crate::snapshot::gate::{Gate, SECRET_LEN};
+use crate::snapshot::subjects::surveyed_regions;
 use crate::snapshot::{Blueprint, Conditions, Snapshot, expect, targets_of};
 
 /// Where the server file is and what its relative paths start from.
@@ -152,11 +153,20 @@ pub fn judge_zones(place: &Place, directory: &Path) -> Result<Snapshot, Report> 
     }
 }
 
-/// The targets of zone files that are looked at and not served.
+/// What zone files have somebody look at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LookedAt {
+    /// Every target.
+    pub targets: HashSet<Target>,
+    /// The regions to which round trips matter, with the targets in each.
+    pub regions: Vec<(RegionKey, Vec<TargetId>)>,
+}
+
+/// What zone files have somebody look at who does not serve them.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn read_targets(place: &Place, directory: &Path) -> Result<HashSet<Target>, Report> {
+pub fn read_targets(place: &Place, directory: &Path) -> Result<LookedAt, Report> {
     let mut report = Report::new();
     let Some(config) = read_server(place, &mut report) else { return Err(report) };
     let Some(read) = read_zones(&ZoneDirectory::new(directory), &mut report) else {
@@ -164,7 +174,11 @@ pub fn read_targets(place: &Place, directory: &Path) -> Result<HashSet<Target>, 
     };
     judge_programs(place, &config, &read.zones, &mut report);
     judge_targets(&config, &read.zones, &mut report);
-    if report.has_errors() { Err(report) } else { Ok(targets_of(&read.zones)) }
+    if report.has_errors() {
+        return Err(report);
+    }
+    let (targets, regions) = (targets_of(&read.zones), surveyed_regions(&read.zones));
+    Ok(LookedAt { targets, regions })
 }
 
 /// The directory of the programs that checks may run, as an absolute path; none may be run without.

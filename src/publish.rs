@@ -38,7 +38,7 @@ use crate::model::health::Turn;
 use crate::model::{Name, OverrideKind, Report, Severity, Target, Zone};
 use crate::probe::Schedule;
 use crate::snapshot::demand::Estimator;
-use crate::snapshot::subjects::records_of;
+use crate::snapshot::subjects::{records_of, surveyed_regions};
 use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
 use crate::turns::Pace;
@@ -362,7 +362,9 @@ impl Publisher {
         self.swap(snapshot.numbered(generation));
         self.use_targets(&targets);
         if self.fleet.is_some() {
-            self.intake.board().set_records(records_of(self.current.load().zones()));
+            let current = self.current.load();
+            self.intake.board().set_records(records_of(current.zones()));
+            self.intake.survey(&surveyed_regions(current.zones()));
         }
         self.aliases.set_hosts(&hosts);
         self.known = known;

@@ -47,7 +47,7 @@ use crate::model::{Aliases, Overrides, Report, Verdict};
 use crate::probe::{Denied, Limits, Prober, Schedule, open_as_many_files_as_allowed};
 use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
 use crate::snapshot::demand::Estimator;
-use crate::snapshot::subjects::records_of;
+use crate::snapshot::subjects::{records_of, surveyed_regions};
 use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
 use crate::stop::{Stop, Stopper};
@@ -320,6 +320,7 @@ impl Node {
         conscience.map(|conscience| own_tasks.spawn(conscience.run()));
         if fleet.is_some() {
             intake.board().set_records(records_of(loaded.snapshot.zones()));
+            intake.survey(&surveyed_regions(loaded.snapshot.zones()));
         }
         let fleet_of = fleet.clone();
         let heartbeats = fleet.as_ref().map_or_else(Arc::default, Fleet::heartbeats);

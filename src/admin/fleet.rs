@@ -1,14 +1,16 @@
 //! What a node knows of its fleet, as data.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::AdminState;
 use crate::fleet::{Fleet, Told, VantageView, VoteView};
 use crate::health::fleet::Presence;
-use crate::model::{Target, Time};
+use crate::model::{Name, Target, Time};
 
 /// A node as one of its fleet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FleetReport {
     /// Its name there.
     pub name: String,
@@ -28,6 +30,22 @@ pub struct FleetReport {
     pub refused: u64,
     /// Everybody who is known, by name.
     pub vantages: Vec<VantageReport>,
+    /// How far away regions are from groups, where zones go by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub round_trips: Vec<RoundTripReport>,
+}
+
+/// How far away a region is from a group.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RoundTripReport {
+    /// The group.
+    pub group: String,
+    /// The zone.
+    pub zone: String,
+    /// The region.
+    pub region: String,
+    /// A round trip, in milliseconds.
+    pub ms: f64,
 }
 
 /// A vantage.
@@ -84,7 +102,13 @@ pub(super) fn report(state: &AdminState) -> Option<FleetReport> {
         zones_refused,
         refused,
         vantages: fleet.vantages(now).into_iter().map(vantage).collect(),
+        round_trips: state.current.load().round_trips().map(round_trip).collect(),
     })
+}
+
+fn round_trip((group, zone, region, took): (&str, &Name, &str, Duration)) -> RoundTripReport {
+    let (group, zone, region) = (group.to_owned(), zone.to_string(), region.to_owned());
+    RoundTripReport { group, zone, region, ms: took.as_secs_f64() * 1e3 }
 }
 
 fn vantage(view: VantageView) -> VantageReport {

@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tracing::error;
 
-pub use fleet::{FleetReport, VantageReport, VoteReport};
+pub use fleet::{FleetReport, RoundTripReport, VantageReport, VoteReport};
 pub use heartbeats::{Heartbeat, HeartbeatTaken};
 pub use loads::{PartReport, SplitReport, Told};
 pub use operators::{

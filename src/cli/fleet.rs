@@ -4,12 +4,11 @@ use std::io::{self, Write};
 
 use super::age;
 use super::table::Table;
-use crate::admin::{FleetReport, TargetReport, VantageReport, VoteReport};
+use crate::admin::{FleetReport, RoundTripReport, TargetReport, VantageReport, VoteReport};
 
 /// The fleet as the node sees it, vantage by vantage.
 pub(super) fn write_fleet(out: &mut dyn Write, fleet: &FleetReport) -> io::Result<()> {
-    let FleetReport { name, link, is_connected, state, zones, zones_refused, refused, vantages } =
-        fleet;
+    let FleetReport { name, link, is_connected, state, zones, zones_refused, refused, .. } = fleet;
     let engine = if *is_connected { "" } else { ", the engine is gone" };
     let zones = zones.map_or_else(
         || "zone files of its own".to_owned(),
@@ -25,7 +24,7 @@ pub(super) fn write_fleet(out: &mut dyn Write, fleet: &FleetReport) -> io::Resul
     }
     writeln!(out)?;
     let mut table = Table::new(&["VANTAGE", "GROUP", "", "STATE", "HEARD", "VOTES", "CAME TO"]);
-    for vantage in vantages {
+    for vantage in &fleet.vantages {
         let VantageReport { name, group, is_node, state, age_secs, votes, hash, .. } = vantage;
         let kind = if *is_node { "node" } else { "" };
         let others = if vantage.has_our_targets { "" } else { " (other targets)" };
@@ -38,6 +37,15 @@ pub(super) fn write_fleet(out: &mut dyn Write, fleet: &FleetReport) -> io::Resul
             format!("{votes}{others}"),
             hash.clone().unwrap_or_default(),
         ]);
+    }
+    table.write(out, "")?;
+    if fleet.round_trips.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&["ROUND TRIP FROM", "TO", "ZONE", "TAKES"]);
+    for RoundTripReport { group, zone, region, ms } in &fleet.round_trips {
+        table.row([group.clone(), region.clone(), zone.clone(), format!("{ms:.1} ms")]);
     }
     table.write(out, "")
 }

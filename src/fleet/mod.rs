@@ -334,6 +334,12 @@ impl Fleet {
         }
     }
 
+    /// What we say now of how far away regions are from here, if we know of any.
+    fn speak_of_regions(&self, board: &Board, now: Moment) -> Option<Vec<u8>> {
+        let regions = board.round_trips(now.time);
+        self.member().speak_of_regions(regions, now.time, now.unix)
+    }
+
     fn update_share(
         &self,
         share: Share,

@@ -28,6 +28,8 @@ use crate::model::Time;
 const PULSE: Duration = Duration::from_millis(100);
 /// Between two ticks a machine whose opinions turn says so, at most once in such a time.
 const EARLY_GAP: Duration = Duration::from_millis(250);
+/// How far away regions are is said once in so many ticks.
+const TICKS_A_SURVEY: u64 = 10;
 /// What is not believed is told of once in such a time.
 const REFUSED_LOG_GAP: Duration = Duration::from_secs(60);
 /// In whose name words of the fleet are taken back here.
@@ -58,6 +60,7 @@ pub struct Task {
     link: Link,
     /// When it last said how it votes.
     spoke: Time,
+    ticks: u64,
     /// When what is not believed may be told of again.
     refused_log_from: Duration,
 }
@@ -101,6 +104,7 @@ impl Task {
             taken_over,
             link: Link::Holding,
             spoke: Time::default(),
+            ticks: 0,
             refused_log_from: Duration::ZERO,
         }
     }
@@ -176,6 +180,12 @@ impl Task {
         let duties = self.keeper.tick(self.now().time);
         self.discharge(duties).await;
         self.speak(false);
+        if self.ticks.is_multiple_of(TICKS_A_SURVEY)
+            && let Some(frame) = self.fleet.speak_of_regions(self.intake.board(), self.now())
+        {
+            self.send(ToEngine::Frame(frame));
+        }
+        self.ticks += 1;
         for frame in beats::frames(&self.fleet.shared.heartbeats, &self.keys, self.now()) {
             self.send(ToEngine::Frame(frame));
         }
@@ -225,7 +235,7 @@ impl Task {
             return false;
         }
         let what = match self.fleet.hear(frame, now) {
-            Ok(Said::Votes) => return true,
+            Ok(Said::Votes | Said::Trips) => return true,
             Ok(Said::Call(targets)) => {
                 self.fleet.note_called(targets);
                 return false;

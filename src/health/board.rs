@@ -12,16 +12,18 @@ mod agreed;
 mod calculated;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry as Slot};
 
 use super::fleet::Dissent;
-use super::{Impairment, SelfState, Tracker};
+use super::{Impairment, SelfState, Survey, Tracker};
 use crate::model::health::{Flaw, Pace, ProbeOutcome};
 use crate::model::{
-    FailureReason, Observation, Target, TargetHealth, TargetId, Time, Transition, Verdict,
+    FailureReason, Observation, RegionKey, Target, TargetHealth, TargetId, Time, Transition,
+    Verdict,
 };
 use agreed::{Agreed, Records};
 pub use agreed::{Recount, Recounted, Turn};
@@ -38,6 +40,9 @@ pub struct Board {
     is_observed: bool,
     /// In a fleet, which targets the names of zones depend on.
     fleet: Option<Records>,
+    /// How far away regions are from here, where anybody wants to know.
+    survey: Mutex<Survey>,
+    is_surveying: AtomicBool,
     /// Whether this vantage trusts itself: 0, or the place of its impairment from 1.
     self_state: AtomicU8,
     /// How many entries are still [waiting](Entry::is_waiting). Moves under the lock of the entry
@@ -147,6 +152,8 @@ impl Board {
             calculated: Calculated::default(),
             is_observed: true,
             fleet: None,
+            survey: Mutex::default(),
+            is_surveying: AtomicBool::new(false),
             self_state: AtomicU8::new(0),
             waiting: AtomicUsize::new(0),
         }
@@ -237,9 +244,34 @@ impl Board {
             };
         };
         let was_waiting = entry.is_waiting();
-        let observed = entry.observe(observation, self.self_state());
+        let vantage = self.self_state();
+        let observed = entry.observe(observation, vantage);
         self.count_waiting(was_waiting, &entry);
+        let id = entry.id;
+        drop(entry);
+        if let Some(took) = observation.round_trip
+            && self.is_surveying.load(Ordering::Relaxed)
+            && !vantage.is_impaired()
+        {
+            self.lock_survey().note(id, took, observation.at);
+        }
         observed
+    }
+
+    /// Says of which regions, with the targets in each, somebody wants to know how far away they are.
+    pub fn survey(&self, regions: &[(RegionKey, Vec<TargetId>)]) {
+        self.lock_survey().use_regions(regions);
+        self.is_surveying.store(!regions.is_empty(), Ordering::Relaxed);
+    }
+
+    /// How far away these regions are from here, as far as that is known.
+    #[must_use]
+    pub fn round_trips(&self, now: Time) -> Vec<(RegionKey, Duration)> {
+        self.lock_survey().tell(now)
+    }
+
+    fn lock_survey(&self) -> MutexGuard<'_, Survey> {
+        self.survey.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To be called under the lock of an entry that may have ceased to wait.

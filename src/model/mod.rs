@@ -39,7 +39,7 @@ pub use location::{Continent, Coordinates, Country, Location, Subdivision};
 pub use name::Name;
 pub use names::ZoneNames;
 pub use overrides::{Override, OverrideKind, Overrides, Said, Subject};
-pub use reach::{DownFrom, Reach};
+pub use reach::{DownFrom, Reach, RegionKey, RoundTrips};
 pub use record::{Record, RecordClass, RecordType};
 pub use target_key::TargetId;
 pub use time::Time;

@@ -22,6 +22,7 @@ use crate::model::{
 };
 use crate::steer::capacity::Setup;
 use crate::steer::jitter::{SLOTS, slot_of};
+use crate::steer::latency::{Rtt, Trip, times_of};
 use crate::steer::outline::{Node, To};
 use crate::steer::prefer::{Seen, Sight, nearest_region, prefer_seen};
 use crate::steer::{Evidence, Outline, Preference};
@@ -79,6 +80,8 @@ pub(crate) struct Fixed {
     pub(crate) targets: Targets,
     /// The endpoints that are aliases, by zone.
     pub(crate) aliases: Vec<(usize, EndpointId)>,
+    /// The rules with steers that go by round trips.
+    pub(crate) rules_by_round_trip: Vec<u32>,
     /// By zone and pool: the rules that it may matter to.
     pub(crate) rules_by_pool: Vec<Vec<Vec<u32>>>,
     /// Whether any rule has a class map.
@@ -116,6 +119,9 @@ impl Fixed {
         let aliases = aliases_of(&blueprint.zones);
         let rules = rules.sources;
         let rules_by_pool = rules_by_pool(&blueprint.zones, &rules);
+        let has_trips = |(_, rule): &(u32, &Arc<RuleSource>)| !rule.map.trips.is_empty();
+        let by_round_trip = (0..).zip(&rules).filter(has_trips).map(|(place, _)| place);
+        let rules_by_round_trip = by_round_trip.collect();
         let setups = Vec::new();
         let mut fixed = Self {
             names,
@@ -123,6 +129,7 @@ impl Fixed {
             rules,
             targets,
             aliases,
+            rules_by_round_trip,
             rules_by_pool,
             has_classes,
             blueprint,
@@ -144,7 +151,8 @@ impl Fixed {
         if zone.pools.iter().all(|pool| pool.capacity.is_none()) {
             return None;
         }
-        let rules = self.rules[self.rules_of(place)].iter().map(|source| source.as_rule());
+        let rules = self.rules[self.rules_of(place)].iter();
+        let rules = rules.map(|source| source.as_rule(&source.map.preferences));
         let at = |region: RegionId| zone.regions[region.index()].coordinates;
         #[expect(
             clippy::cast_possible_truncation,
@@ -450,15 +458,50 @@ struct Classes<'a> {
     zone: &'a Zone,
     outline: &'a Outline,
     sight: Sight,
+    /// By region, whether a steer that goes by round trips leads there; empty where none does.
+    by_round_trip: Vec<bool>,
     regions: Vec<Coordinates>,
     ranking: Ranking,
     needs_kilometres: bool,
     preferences: Vec<Preference>,
     /// By class: the regions nearest to its clients, as far as anybody knows where they are.
     nearest: Vec<BTreeSet<RegionId>>,
-    by_preference: HashMap<Preference, ClassId>,
+    /// By class: the trips to regions of those places of which all are known, added up.
+    trips: Vec<TripsOf>,
+    by_preference: HashMap<(Preference, Told), ClassId>,
     /// By what is seen of clients: hundreds of thousands of places look alike in thousands of ways.
-    by_seen: HashMap<Box<[Seen]>, ClassId>,
+    by_seen: HashMap<(Box<[Seen]>, Told), ClassId>,
+}
+
+/// By region, whether `[rtt]` tells of the way there, as far as that matters.
+type Told = Box<[bool]>;
+
+/// The trips to regions of the places of a class.
+#[derive(Default)]
+struct TripsOf {
+    told: Told,
+    /// Nanoseconds of all of them together, by region.
+    nanos: Vec<u128>,
+    places: u64,
+}
+
+impl TripsOf {
+    fn add(&mut self, times: &[Option<Rtt>]) {
+        let all = times.iter().copied().map(|time| Some(time?.0.as_nanos()));
+        let Some(all) = all.collect::<Option<Vec<u128>>>() else { return };
+        self.nanos.resize(all.len(), 0);
+        self.nanos.iter_mut().zip(all).for_each(|(sum, nanos)| *sum += nanos);
+        self.places += 1;
+    }
+
+    /// The mean of them: whatever is nearer of each place is so on average.
+    fn mean(&self) -> Box<[Trip]> {
+        let trip = |(n, nanos): (usize, &u128)| Trip {
+            time: Duration::from_nanos_u128(nanos / u128::from(self.places.max(1))),
+            is_told: self.told.get(n).copied().unwrap_or(false),
+        };
+        self.nanos.iter().enumerate().map(trip).collect()
+    }
 }
 
 impl<'a> Classes<'a> {
@@ -473,8 +516,10 @@ impl<'a> Classes<'a> {
             needs_kilometres: outline
                 .steers(zone)
                 .any(|steer| !steer.bias.is_empty() || steer.policy == Policy::Latency),
+            by_round_trip: by_round_trip(zone, outline),
             preferences: Vec::new(),
             nearest: Vec::new(),
+            trips: Vec::new(),
             by_preference: HashMap::new(),
             by_seen: HashMap::new(),
         }
@@ -482,32 +527,53 @@ impl<'a> Classes<'a> {
 
     /// The class of clients at a place.
     fn of(&mut self, place: &Place<'_>) -> ClassId {
-        let seen = self.see(place);
-        if let Some(&class) = self.by_seen.get(&seen) {
+        let (seen, times) = self.see(place);
+        let counts = times.iter().zip(&self.by_round_trip);
+        let is_told = |(time, counts): (&Option<Rtt>, &bool)| {
+            *counts && time.is_some_and(|(_, entry)| entry.is_some())
+        };
+        let key = (seen, counts.map(is_told).collect::<Told>());
+        if let Some(&class) = self.by_seen.get(&key) {
+            self.add_trips(class, &times);
             return class;
         }
-        let preference = prefer_seen(self.zone, self.outline, &seen);
-        let class = *self.by_preference.entry(preference).or_insert_with_key(|preference| {
-            self.preferences.push(preference.clone());
-            self.nearest.push(BTreeSet::new());
-            // Too many for the table's ids is the table's error to report, so stop at the last.
-            ClassId(u16::try_from(self.preferences.len() - 1).unwrap_or(u16::MAX))
-        });
+        let (seen, told) = &key;
+        let preference = prefer_seen(self.zone, self.outline, seen);
+        // Too many for the table's ids is the table's error to report, so stop at the last.
+        let next = u16::try_from(self.preferences.len()).unwrap_or(u16::MAX);
+        let class = *self.by_preference.entry((preference, told.clone())).or_insert_with_key(
+            |(preference, told)| {
+                // Others may want the same, and be told of less.
+                let class = told.contains(&true).then_some(next);
+                self.preferences.push(Preference { class, ..preference.clone() });
+                self.nearest.push(BTreeSet::new());
+                self.trips.push(TripsOf { told: told.clone(), ..TripsOf::default() });
+                ClassId(next)
+            },
+        );
         if let Some(nearest) = self.nearest.get_mut(usize::from(class.0)) {
-            nearest.extend(nearest_region(&seen));
+            nearest.extend(nearest_region(seen));
         }
-        self.by_seen.insert(seen, class);
+        self.add_trips(class, &times);
+        self.by_seen.insert(key, class);
         class
+    }
+
+    fn add_trips(&mut self, class: ClassId, times: &[Option<Rtt>]) {
+        let own =
+            self.trips.get_mut(usize::from(class.0)).filter(|_| !self.by_round_trip.is_empty());
+        own.into_iter().for_each(|trips| trips.add(times));
     }
 
     /// What they come to, when `classes` tells which of them a client is in.
     fn map(self, classes: Option<ClassMap>) -> RuleMap {
         let only = |all: BTreeSet<RegionId>| all.first().copied().filter(|_| all.len() == 1);
         let nearest = self.nearest.into_iter().map(only).collect();
-        RuleMap { preferences: self.preferences, nearest, classes }
+        let trips = self.trips.iter().filter(|_| !self.by_round_trip.is_empty()).map(TripsOf::mean);
+        RuleMap { trips: trips.collect(), preferences: self.preferences.into(), nearest, classes }
     }
 
-    fn see(&self, place: &Place<'_>) -> Box<[Seen]> {
+    fn see(&self, place: &Place<'_>) -> (Box<[Seen]>, Vec<Option<Rtt>>) {
         let from = place.location.coordinates;
         let nearest: Option<Vec<RegionId>> =
             from.map(|from| self.ranking.order(from).into_iter().map(RegionId::new).collect());
@@ -521,6 +587,17 @@ impl<'a> Classes<'a> {
             nearest: nearest.as_deref(),
             kilometres: &kilometres,
         };
-        self.sight.see(self.zone, self.outline, &evidence)
+        let times = times_of(self.zone, self.outline, &evidence);
+        (self.sight.see(self.zone, self.outline, &evidence, &times), times)
     }
+}
+
+/// By region, whether a steer of a rule that goes by round trips leads there; empty where none does.
+fn by_round_trip(zone: &Zone, outline: &Outline) -> Vec<bool> {
+    let nodes = outline.nodes().iter().zip(outline.steers(zone));
+    let by_latency = nodes.filter(|(_, steer)| steer.policy == Policy::Latency);
+    let regions: BTreeSet<RegionId> =
+        by_latency.flat_map(|(node, _)| node.regions.concat()).collect();
+    let own = 0..if regions.is_empty() { 0 } else { zone.regions.len() };
+    own.map(|n| regions.contains(&RegionId::new(n))).collect()
 }

@@ -59,7 +59,7 @@ impl Estimator {
                 },
                 load: &|endpoint| load_of(zone, endpoint),
             };
-            let views: Vec<_> = rules.iter().map(|rule| rule.source.as_rule()).collect();
+            let views: Vec<_> = rules.iter().map(|rule| rule.as_rule()).collect();
             let scene = snapshot.scene(place);
             if own.estimate.step(zone, &own.setup, &views, scene, &mut signals) {
                 let demand = own.estimate.demand(&own.setup);

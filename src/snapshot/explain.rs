@@ -6,24 +6,27 @@
 //! a terminal, a JSON reader or a test; what it looks like is theirs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::find::{Found, QueryName};
+use super::quickest::{FoundNear, found_near};
 use super::record::{Scribe, SteeredRecords};
 use super::regional::is_theirs;
-use super::rules::{Answer, CompiledRule};
+use super::rules::{Answer, CompiledRule, RuleMap};
 use super::{Snapshot, ZoneState};
 use crate::geo::{Located, distance};
 use crate::model::names::{Flags, NameRecord, Rrset};
-use crate::model::topology::{Clients, EndpointAt, Outage, Policy};
+use crate::model::topology::{EndpointAt, Outage, Policy};
 use crate::model::{
     AliasHealth, ClientSubnet, Coordinates, EndpointHealth, EndpointId, Name, Override,
-    OverrideKind, PoolId, Prefix, RecordType, Steer, TargetHealth, Verdict, Zone,
+    OverrideKind, PoolId, Prefix, Reach, RecordType, Steer, TargetHealth, Verdict, Zone,
 };
 use crate::steer::ladder::rungs;
+use crate::steer::latency::{Trip, times_of};
 use crate::steer::outline::To;
-use crate::steer::prefer::{NamedBy, rtts};
+use crate::steer::prefer::NamedBy;
 use crate::steer::select::TtlBy;
 use crate::steer::trail::{Fate, PoolNote};
 use crate::steer::walk::Ground;
@@ -254,6 +257,8 @@ pub(super) struct Decided<'a> {
     frozen: Option<String>,
     /// Near which group of vantages that does not reach what others do the client is.
     near: Option<Near<'a>>,
+    /// What the group near the client has found of round trips, and those of its class, where the rule goes by them.
+    found: Option<(FoundNear<'a>, &'a [Trip])>,
     /// What is known, with what is taken for down.
     pub(super) scene: Scene,
     /// What is acted on: `scene`, or under `observe-only` a scene in which all is up.
@@ -289,7 +294,11 @@ pub(super) fn decide<'a>(
     let (rtype, family) = (rule.rtype(column), rule.family(column));
     let (zone, outline) = (snapshot.zone(rule.source.zone), &rule.source.outline);
     let (class, scope, key) = place(rule, question.client);
-    let preference = &rule.source.map.preferences[class];
+    let map = &rule.source.map;
+    let (preference, found) = match state.reach {
+        Some(reach) => (&rule.preferences()[class], found_for(zone, map, class, reach)),
+        None => (&map.preferences[class], None),
+    };
     let scene_when = |health: &[EndpointHealth], past: &Pasts| {
         let scene = Scene::new(zone, &|id| health[id.index()], past, state.now);
         let scene = scene.supposed(&past.pools).with_freeze(state.freeze);
@@ -343,6 +352,7 @@ pub(super) fn decide<'a>(
         said: state.said.clone(),
         frozen: state.frozen.clone(),
         near,
+        found,
         scene,
         acted,
         rtype,
@@ -352,6 +362,18 @@ pub(super) fn decide<'a>(
         rungs,
         plans,
     }
+}
+
+/// What is found of round trips near a class, and its own.
+fn found_for<'a>(
+    zone: &Zone,
+    map: &'a RuleMap,
+    class: usize,
+    reach: &'a Reach,
+) -> Option<(FoundNear<'a>, &'a [Trip])> {
+    let trips = map.trips.get(class).filter(|trips| !trips.is_empty())?;
+    let region = map.nearest[class].filter(|_| !reach.round_trips.is_empty())?;
+    Some((found_near(zone, reach).swap_remove(region.index())?, trips))
 }
 
 impl Decided<'_> {
@@ -666,24 +688,36 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
 /// Under `latency`: how far away a pool's region is, and who says so.
 fn rtt_text(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Option<String> {
     let (zone, location) = (decided.zone, &located.location);
-    decided.outline.steers(zone).find(|steer| steer.policy == Policy::Latency)?;
+    let region = zone.pools[note.pool.index()].region;
     let kilometres = |at: Coordinates| {
         zone.regions.iter().map(|region| distance::kilometres(at, region.coordinates)).collect()
     };
     let kilometres: Vec<f64> = location.coordinates.map(kilometres).unwrap_or_default();
-    let evidence = Evidence { location, subnets: &[], nearest: None, kilometres: &kilometres };
-    let is_within = |clients: &Clients| match clients {
-        Clients::Subnet(subnet) => subnet.covers(decided.client),
-        _ => false,
+    let sets = decided.outline.subnet_sets(zone);
+    let is_within = |set: &Vec<Prefix>| set.iter().any(|subnet| subnet.covers(decided.client));
+    let subnets: Vec<bool> = sets.iter().map(is_within).collect();
+    let evidence = Evidence { location, subnets: &subnets, nearest: None, kilometres: &kilometres };
+    let times = times_of(zone, decided.outline, &evidence);
+    let (time, by) = (*times.get(region.index())?)?;
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    if let Some(entry) = by {
+        return Some(format!("{:.0} ms measured for {}", millis(time), zone.rtts[entry].clients));
+    }
+    let Some((FoundNear { group, found }, trips)) = &decided.found else {
+        return Some(format!("{:.0} ms by distance", millis(time)));
     };
-    let subnets: Vec<bool> = zone.rtts.iter().map(|entry| is_within(&entry.clients)).collect();
-    let times = rtts(&zone.rtts, &evidence, &subnets, zone.regions.len());
-    let (time, by) = times[zone.pools[note.pool.index()].region.index()]?;
-    let by = match by {
-        Some(entry) => format!("measured for {}", zone.rtts[entry].clients),
-        None => "by distance".to_owned(),
+    let trip = trips[region.index()];
+    let own = found.time(region, trip);
+    let beside = millis(own) - millis(trip.time);
+    let by = match found.has_measured(region) {
+        true => format!("and {beside:+.0} ms by what {group} measures"),
+        false => format!("and {beside:+.0} ms as {group} measures elsewhere, but not there"),
     };
-    Some(format!("{:.0} ms {by}", time.as_secs_f64() * 1e3))
+    Some(format!(
+        "{:.0} ms for its class: {:.0} ms by distance {by}",
+        millis(own),
+        millis(trip.time)
+    ))
 }
 
 /// What operators say of the endpoints of a pool, each word once.

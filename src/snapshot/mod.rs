@@ -15,6 +15,7 @@ pub(crate) mod find;
 pub mod gate;
 pub(crate) mod names;
 mod next;
+mod quickest;
 pub(crate) mod record;
 pub(crate) mod regional;
 pub(crate) mod rules;
@@ -43,6 +44,7 @@ use compile::{Carried, Fixed};
 use demand::Demands;
 use gate::Gate;
 use names::NameTable;
+use quickest::Orders;
 use regional::{Acted, Known, Regional, Regionals};
 use rules::{CompiledRule, RuleSource};
 
@@ -156,6 +158,8 @@ pub struct Snapshot {
     observed: Vec<Option<Arc<Scene>>>,
     /// What is seen near groups that do not reach all of a zone. Nearly always there is none.
     regional: Regionals,
+    /// What classes prefer by what vantages measure, rule by rule, where that is something else.
+    orders: Orders,
     /// What clients ask for, by zone, where pools can carry only so much.
     demands: Vec<Option<Arc<Demand>>>,
     rules: Vec<Arc<CompiledRule>>,
@@ -187,6 +191,8 @@ pub(crate) struct ZoneState<'a> {
     pub(crate) observed: Option<Arc<Scene>>,
     /// What is seen near groups that do not reach all of it.
     pub(crate) regional: Option<Arc<Regional>>,
+    /// What vantages find of the ways to its regions; what a zone expects of itself goes without.
+    pub(crate) reach: Option<&'a Reach>,
     /// Of the hosts of aliases.
     pub(crate) aliases: Option<Arc<Aliases>>,
     /// Of its pools and their endpoints.
@@ -211,6 +217,7 @@ impl ZoneState<'_> {
             freeze: None,
             observed: None,
             regional: None,
+            reach: None,
             aliases: None,
             past: Pasts::default(),
             loads: None,
@@ -231,22 +238,24 @@ impl Snapshot {
         conditions: &Conditions<'_>,
     ) -> Result<Self, CompileError> {
         let fixed = Fixed::new(blueprint, None)?;
+        let reach = conditions.reach.unwrap_or_else(|| Reach::whole());
+        let orders = quickest::orders(&fixed, reach, &Orders::new());
         let target_health = fixed.targets.health(conditions.of_target);
         let scene = |place| {
             let scene = scene_of(&fixed, place, &target_health, conditions);
-            let plan = plan_of(&fixed, place, &scene, None);
+            let plan = plan_of(&fixed, place, &scene, &orders, None);
             Arc::new(scene.with_plan(plan))
         };
         let scenes: Vec<_> = (0..fixed.blueprint.zones.len()).map(scene).collect();
         let zones = fixed.blueprint.zones.iter();
         let observed = zones.map(|zone| observed_scene(zone, conditions).map(Arc::new));
         let observed: Vec<_> = observed.collect();
-        let whole = Reach::whole();
-        let reach = conditions.reach.unwrap_or(whole);
         let known = Known { fixed: &fixed, target_health: &target_health, conditions };
         let regional = regionals(known, reach, &scenes, |_| (None, false));
-        let compile = |source| compile_rule(&fixed, source, &scenes, &observed, &regional);
-        let rules: Vec<_> = fixed.rules.iter().map(compile).collect();
+        let ground =
+            Grounds { scenes: &scenes, observed: &observed, regional: &regional, orders: &orders };
+        let compile = |(place, source)| compile_rule(&fixed, place, source, ground);
+        let rules: Vec<_> = (0..).zip(&fixed.rules).map(compile).collect();
         Ok(Self {
             reach: Arc::clone(reach),
             generation,
@@ -262,6 +271,7 @@ impl Snapshot {
             scenes,
             observed,
             regional,
+            orders,
             rules,
         })
     }
@@ -285,6 +295,7 @@ impl Snapshot {
             None => (conditions.of_target)(target),
         };
         let target_health = fixed.targets.health(&of_target);
+        let orders = quickest::orders(&fixed, &self.reach, &Orders::new());
         let overrides = Arc::clone(&self.overrides);
         let aliases = self.aliases.as_ref();
         let conditions =
@@ -294,7 +305,7 @@ impl Snapshot {
             Some(old) => Arc::clone(&self.scenes[old]),
             None => {
                 let scene = scene_of(&fixed, place, &target_health, conditions);
-                let plan = plan_of(&fixed, place, &scene, None);
+                let plan = plan_of(&fixed, place, &scene, &orders, None);
                 Arc::new(scene.with_plan(plan))
             }
         };
@@ -311,6 +322,8 @@ impl Snapshot {
             Some(old) => (self.regional.get(&old).cloned(), true),
             None => (None, false),
         });
+        let ground =
+            Grounds { scenes: &scenes, observed: &observed, regional: &regional, orders: &orders };
         let mut rules = Vec::with_capacity(fixed.rules.len());
         for own in fixed.rules.chunk_by(|a, b| a.zone == b.zone) {
             match place_before(own[0].zone) {
@@ -319,9 +332,9 @@ impl Snapshot {
                     rules.extend(before.zip(own).map(|(rule, source)| rule.of_source(source)));
                 }
                 None => {
-                    let compile =
-                        |source| compile_rule(&fixed, source, &scenes, &observed, &regional);
-                    rules.extend(own.iter().map(compile));
+                    let first = u32::try_from(rules.len()).map_err(|_| CompileError::TooLarge)?;
+                    let compile = |(place, source)| compile_rule(&fixed, place, source, ground);
+                    rules.extend((first..).zip(own).map(compile));
                 }
             }
         }
@@ -339,6 +352,7 @@ impl Snapshot {
             scenes,
             observed,
             regional,
+            orders,
             demands,
             rules,
         })
@@ -458,6 +472,7 @@ impl Snapshot {
             freeze: self.freeze,
             observed: self.observed[zone].clone(),
             regional: self.regional.get(&zone).cloned(),
+            reach: Some(&self.reach),
             aliases: scene.aliases.clone(),
             past: scene.pasts(),
             loads: scene.loads.clone(),
@@ -498,7 +513,7 @@ impl Snapshot {
     /// Where the clients of a zone would go in another scene.
     pub(crate) fn planned(&self, zone: usize, scene: Scene) -> Scene {
         let before = self.scenes[zone].plan().map(|plan| (&**plan, self.demands[zone].as_deref()));
-        let plan = plan_of(&self.fixed, zone, &scene, before);
+        let plan = plan_of(&self.fixed, zone, &scene, &self.orders, before);
         scene.with_plan(plan)
     }
 
@@ -597,15 +612,23 @@ impl Snapshot {
     }
 }
 
+/// On what the rules of all zones act.
+#[derive(Clone, Copy)]
+struct Grounds<'a> {
+    scenes: &'a [Arc<Scene>],
+    observed: &'a [Option<Arc<Scene>>],
+    regional: &'a Regionals,
+    orders: &'a Orders,
+}
+
 fn compile_rule(
     fixed: &Fixed,
+    place: u32,
     source: &Arc<RuleSource>,
-    scenes: &[Arc<Scene>],
-    observed: &[Option<Arc<Scene>>],
-    regional: &Regionals,
+    grounds: Grounds<'_>,
 ) -> Arc<CompiledRule> {
     let zone = &fixed.blueprint.zones[source.zone];
-    Arc::new(CompiledRule::new(zone, source, acted(source, zone, scenes, observed, regional)))
+    Arc::new(CompiledRule::new(zone, source, acted((place, source), zone, grounds)))
 }
 
 /// What is known of the pools of a zone when this is known of the targets.
@@ -631,29 +654,33 @@ fn plan_of(
     fixed: &Fixed,
     place: usize,
     scene: &Scene,
+    orders: &Orders,
     before: Option<(&Plan, Option<&Demand>)>,
 ) -> Option<Arc<Plan>> {
     let setup = fixed.setups[place].as_ref()?;
-    let rules = fixed.rules[fixed.rules_of(place)].iter().map(|source| source.as_rule());
+    let rules = fixed.rules_of(place).map(|n| {
+        let source = &fixed.rules[n];
+        let own = u32::try_from(n).ok().and_then(|n| orders.get(&n));
+        source.as_rule(own.unwrap_or(&source.map.preferences))
+    });
     let (zone, rules) = (&fixed.blueprint.zones[place], rules.collect::<Vec<_>>());
     let (before, demand) = before.unzip();
     Some(Arc::new(capacity::plan(zone, setup, &rules, scene, demand.flatten(), before)))
 }
 
-/// What a rule of `zone` acts on.
+/// What a rule of `zone`, at `place`, acts on.
 fn acted<'a>(
-    rule: &RuleSource,
+    (place, rule): (u32, &'a RuleSource),
     zone: &Zone,
-    scenes: &'a [Arc<Scene>],
-    observed: &'a [Option<Arc<Scene>>],
-    regional: &'a Regionals,
+    Grounds { scenes, observed, regional, orders }: Grounds<'a>,
 ) -> Acted<'a> {
+    let preferences = orders.get(&place).unwrap_or(&rule.map.preferences);
     let observed = observed[rule.zone].as_ref().filter(|_| rule.is_observe_only(zone));
     match observed {
-        Some(scene) => Acted { scene, regional: None },
+        Some(scene) => Acted { preferences, scene, regional: None },
         None => {
             let regional = regional.get(&rule.zone).map(|regional| &**regional);
-            Acted { scene: &scenes[rule.zone], regional }
+            Acted { preferences, scene: &scenes[rule.zone], regional }
         }
     }
 }

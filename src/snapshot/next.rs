@@ -7,10 +7,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::demand::Demands;
+use super::quickest::{self, Orders};
 use super::regional::{self, Known};
 use super::{
-    Conditions, News, Snapshot, acted, alias_host, counting_health, due_of, observed_scene,
-    plan_of, regionals,
+    Conditions, Grounds, News, Snapshot, acted, alias_host, counting_health, due_of,
+    observed_scene, plan_of, regionals,
 };
 use crate::model::{Aliases, Name, PoolId, Reach, Target, TargetHealth, Time};
 use crate::snapshot::rules::CompiledRule;
@@ -35,19 +36,29 @@ impl Snapshot {
             changed.entry(zone).or_default().extend(pools);
         }
         let reach = conditions.reach.unwrap_or(&self.reach);
-        let reaches_the_same = Arc::ptr_eq(reach, &self.reach) || *reach == self.reach;
+        let is_as_far =
+            reach.round_trips == self.reach.round_trips && reach.places == self.reach.places;
+        let reaches_the_same = reach.down == self.reach.down
+            && (reach.is_whole() || reach.places == self.reach.places);
         if !reaches_the_same {
             self.mark_reached_otherwise(reach, &mut changed);
         }
+        let orders = match is_as_far {
+            true => self.orders.clone(),
+            false => quickest::orders(&self.fixed, reach, &self.orders),
+        };
+        let reordered = reordered(&self.orders, &orders);
         let is_due = self.due.is_some_and(|due| due <= conditions.now);
         let is_said_already = *self.overrides == *conditions.overrides;
         let (demands, asking_other) = self.next_demands(conditions);
-        if changed.is_empty() && !is_due && is_said_already && asking_other.is_empty() {
+        let is_quiet = changed.is_empty() && asking_other.is_empty() && is_as_far;
+        if is_quiet && !is_due && is_said_already {
             return None;
         }
         let mut places = self.rules_to_see(&changed, conditions.now);
+        places.extend(&reordered);
         let mut scenes = self.next_scenes(&changed, &places, &target_health, conditions);
-        let replanned = self.replan(&places, asking_other, &demands, &mut scenes);
+        let replanned = self.replan(&places, asking_other, (&demands, &orders), &mut scenes);
         places.extend(&replanned);
         places.sort_unstable();
         places.dedup();
@@ -57,6 +68,8 @@ impl Snapshot {
             let is_same = reaches_the_same && Arc::ptr_eq(&scenes[place], &self.scenes[place]);
             (self.regional.get(&place).cloned(), is_same)
         });
+        let grounds =
+            Grounds { scenes: &scenes, observed: &observed, regional: &regional, orders: &orders };
         let mut rules = self.rules.clone();
         for place in places {
             (conditions.breathe)();
@@ -64,17 +77,19 @@ impl Snapshot {
             let source = &rule.source;
             let zone = &self.fixed.blueprint.zones[source.zone];
             let pools = changed.get(&source.zone);
-            if source.is_observe_only(zone) && !is_due && !seen_anew.contains(&source.zone) {
+            let is_reordered = reordered.contains(&place);
+            let is_seen_anew = is_due || is_reordered || seen_anew.contains(&source.zone);
+            if source.is_observe_only(zone) && !is_seen_anew {
                 continue;
             }
-            let is_replanned = replanned.contains(&place);
-            let mut leaves = if is_replanned { Leaves::ALL } else { Leaves::default() };
+            let is_other = is_reordered || replanned.contains(&place);
+            let mut leaves = if is_other { Leaves::ALL } else { Leaves::default() };
             for (leaf, pool) in source.outline.pools_in_play(zone).enumerate() {
                 if pools.is_some_and(|pools| pools.contains(&pool)) {
                     leaves.add(leaf);
                 }
             }
-            let acted = acted(source, zone, &scenes, &observed, &regional);
+            let acted = acted((place, source), zone, grounds);
             if let Some(next) = rule.next(zone, acted, leaves) {
                 *rule = Arc::new(next);
             }
@@ -96,6 +111,7 @@ impl Snapshot {
             scenes,
             observed,
             regional,
+            orders,
             demands,
             rules,
         })
@@ -123,7 +139,7 @@ impl Snapshot {
         &self,
         rules: &[u32],
         asking_other: BTreeSet<usize>,
-        demands: &[Option<Arc<Demand>>],
+        (demands, orders): (&[Option<Arc<Demand>>], &Orders),
         scenes: &mut [Arc<Scene>],
     ) -> HashSet<u32> {
         let of_rules = rules.iter().map(|rule| self.rules[*rule as usize].source.zone);
@@ -136,7 +152,8 @@ impl Snapshot {
                 continue;
             };
             let known = Some((&**before, demands[place].as_deref()));
-            let Some(plan) = plan_of(&self.fixed, place, &scenes[place], known) else { continue };
+            let plan = plan_of(&self.fixed, place, &scenes[place], orders, known);
+            let Some(plan) = plan else { continue };
             if plan.is_same(before) {
                 continue;
             }
@@ -330,14 +347,21 @@ impl Snapshot {
                 *regional = Arc::new(regional.map(|scene| weighed(scene, weights, now)));
             }
             let zone = self.zone(*place);
-            for rule in &mut next.rules[self.fixed.rules_of(*place)] {
+            let grounds = Grounds {
+                scenes: &next.scenes,
+                observed: &next.observed,
+                regional: &next.regional,
+                orders: &next.orders,
+            };
+            let own = self.fixed.rules_of(*place);
+            for (place, rule) in (0..).zip(&mut next.rules).skip(own.start).take(own.len()) {
                 let source = &rule.source;
                 if !source.outline.is_by_load(zone) {
                     continue;
                 }
                 let mut all = Leaves::default();
                 (0..source.outline.leaves().len()).for_each(|leaf| all.add(leaf));
-                let acted = acted(source, zone, &next.scenes, &next.observed, &next.regional);
+                let acted = acted((place, source), zone, grounds);
                 if let Some(other) = rule.next(zone, acted, all) {
                     *rule = Arc::new(other);
                 }
@@ -363,6 +387,16 @@ impl Snapshot {
         };
         self.next(&Conditions { past: Some(&past), ..*conditions })
     }
+}
+
+/// The rules whose classes want something else now.
+fn reordered(before: &Orders, after: &Orders) -> Vec<u32> {
+    let is_other = |place: &&u32| match (before.get(place), after.get(place)) {
+        (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
+        (before, after) => before.is_some() != after.is_some(),
+    };
+    let both = before.keys().chain(after.keys()).collect::<BTreeSet<_>>();
+    both.into_iter().filter(is_other).copied().collect()
 }
 
 /// A scene at another moment, with other weights.

@@ -21,11 +21,12 @@ use super::rules::RuleMap;
 use super::{Conditions, alias_health};
 use crate::geo::distance::Ranking;
 use crate::model::{
-    Coordinates, EndpointHealth, EndpointId, Override, PoolId, Reach, Region, TargetHealth, Verdict,
+    Coordinates, EndpointHealth, EndpointId, Override, PoolId, Reach, Region, TargetHealth,
+    Verdict, Zone,
 };
 use crate::steer::overrides::{by_endpoint, overridden};
 use crate::steer::walk::Decision;
-use crate::steer::{Scene, Why};
+use crate::steer::{Preference, Scene, Why};
 
 /// Those of the zones, by place, that have endpoints which are down from somewhere.
 pub(super) type Regionals = BTreeMap<usize, Arc<Regional>>;
@@ -51,9 +52,10 @@ pub(crate) struct View {
     pub(crate) down: HashMap<EndpointId, EndpointHealth>,
 }
 
-/// On what a rule acts: a scene, and what some of its classes see instead.
+/// On what a rule acts: a scene, what some of its classes see instead, and what each prefers.
 #[derive(Clone, Copy)]
 pub(crate) struct Acted<'a> {
+    pub(crate) preferences: &'a Arc<[Preference]>,
     pub(crate) scene: &'a Scene,
     pub(crate) regional: Option<&'a Regional>,
 }
@@ -84,6 +86,19 @@ pub(super) fn by_zone<'r>(fixed: &Fixed, reach: &'r Reach) -> BTreeMap<usize, By
     zones
 }
 
+/// The group that is nearest to each region of a zone.
+pub(super) fn groups_near<'p>(
+    zone: &Zone,
+    places: &'p BTreeMap<String, Coordinates>,
+) -> Vec<Option<&'p str>> {
+    let (names, at): (Vec<&str>, Vec<Coordinates>) =
+        places.iter().map(|(name, at)| (&**name, *at)).unzip();
+    let ranking = Ranking::new(&at);
+    let nearest =
+        |region: &Region| ranking.nearest(region.coordinates, 1).first().map(|place| names[*place]);
+    zone.regions.iter().map(nearest).collect()
+}
+
 impl Regional {
     /// What is seen of a zone when groups hold this of its targets; `None` when no class is near any of them.
     /// `scene` is what all others see, `before` what was seen before.
@@ -94,14 +109,7 @@ impl Regional {
         scene: &Scene,
         before: Option<&Self>,
     ) -> Option<Self> {
-        let zone = &known.fixed.blueprint.zones[place];
-        let (names, at): (Vec<&str>, Vec<Coordinates>) =
-            places.iter().map(|(name, at)| (&**name, *at)).unzip();
-        let ranking = Ranking::new(&at);
-        let nearest = |region: &Region| {
-            ranking.nearest(region.coordinates, 1).first().map(|place| names[*place])
-        };
-        let groups: Vec<Option<&str>> = zone.regions.iter().map(nearest).collect();
+        let groups = groups_near(&known.fixed.blueprint.zones[place], places);
         let is_near = |group: &&str| groups.contains(&Some(*group));
         let views: Vec<View> = by_group
             .iter()

@@ -16,6 +16,7 @@ use crate::model::topology::EndpointAt;
 use crate::model::{ClientSubnet, Prefix, RecordType, RegionId, Time, Zone};
 use crate::steer::capacity::Rule;
 use crate::steer::ladder::{Rungs, rungs};
+use crate::steer::latency::Trip;
 use crate::steer::select::Leaves;
 use crate::steer::walk::{Decision, Ground, Outcome, decide};
 use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected};
@@ -23,8 +24,11 @@ use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected}
 /// Which class a client is in, and what each class prefers.
 #[derive(Debug)]
 pub(crate) struct RuleMap {
-    /// What class `n` prefers; never empty.
-    pub(crate) preferences: Vec<Preference>,
+    /// What class `n` prefers, whatever vantages measure; never empty.
+    pub(crate) preferences: Arc<[Preference]>,
+    /// By class and region: how long the way there is for its clients, on average. None where no steer goes by
+    /// that; nothing of a class of whose clients nobody knows where they are.
+    pub(crate) trips: Vec<Box<[Trip]>>,
     /// The region that is nearest to the clients of class `n`, if it is one and the rule tells.
     pub(crate) nearest: Box<[Option<RegionId>]>,
     /// Client to class; `None` when all clients are in class 0.
@@ -59,6 +63,8 @@ pub(crate) struct CompiledRule {
     tally: Option<Arc<Tally>>,
     /// That of its source.
     map: Arc<RuleMap>,
+    /// What each class prefers: what the map says, unless vantages have measured otherwise.
+    preferences: Arc<[Preference]>,
     /// Leading bits that make a client's key, IPv4 and IPv6; none if nothing in the rule is sticky.
     key_bits: (u8, u8),
     /// What it answers, type by type.
@@ -109,9 +115,9 @@ pub(crate) enum Answer {
 }
 
 impl RuleSource {
-    /// The rule and its classes.
-    pub(crate) fn as_rule(&self) -> Rule<'_> {
-        Rule { outline: &self.outline, preferences: &self.map.preferences }
+    /// The rule, and what its classes prefer.
+    pub(crate) fn as_rule<'a>(&'a self, preferences: &'a [Preference]) -> Rule<'a> {
+        Rule { outline: &self.outline, preferences }
     }
 
     /// Whether the rule looks at health without acting on it.
@@ -140,6 +146,7 @@ impl CompiledRule {
             source: Arc::clone(source),
             tally: source.tally.clone(),
             map: Arc::clone(&source.map),
+            preferences: Arc::clone(acted.preferences),
             key_bits: if is_sticky { (rule.key_bits.v4, rule.key_bits.v6) } else { (0, 0) },
             is_drawn_together: columns.len() > 1 && source.outline.draws_regions(zone),
             is_alias: has.only_hosts,
@@ -160,7 +167,18 @@ impl CompiledRule {
                 is_changed = true;
             }
         }
-        is_changed.then(|| Self { due: due_of(&columns), columns, ..self.clone() })
+        let preferences = Arc::clone(acted.preferences);
+        is_changed.then(|| Self { due: due_of(&columns), columns, preferences, ..self.clone() })
+    }
+
+    /// What each class prefers.
+    pub(crate) fn preferences(&self) -> &[Preference] {
+        &self.preferences
+    }
+
+    /// The rule as those see it who plan.
+    pub(crate) fn as_rule(&self) -> Rule<'_> {
+        self.source.as_rule(&self.preferences)
     }
 
     /// The same as a rule of `source`, which says the same of another place.
@@ -349,7 +367,7 @@ impl<'a> Growing<'a> {
     /// What a class comes to, and on which stage.
     fn decide(&self, class: usize) -> (usize, Decision) {
         let Compiler { source, acted, .. } = *self.compiler;
-        let preference = &source.map.preferences[class];
+        let preference = &acted.preferences[class];
         let near = acted.regional.and_then(|own| own.place_of(&source.map, class));
         let of_all = || decide(&self.stages[0].ground, preference);
         let Some(place) = near else { return (0, of_all()) };
@@ -368,7 +386,7 @@ impl<'a> Growing<'a> {
     /// The place of what a class gets.
     fn entry_for(&mut self, class: usize) -> u16 {
         let (place, mut decision) = self.decide(class);
-        let preference = &self.compiler.source.map.preferences[class];
+        let preference = &self.compiler.acted.preferences[class];
         let stage = &self.stages[place];
         let rungs = match stage.scribe.ladder() {
             0 => Vec::new(),

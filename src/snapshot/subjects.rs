@@ -1,13 +1,16 @@
-//! What operators mean by the names of regions, pools and endpoints, which pools wait for them, and what
-//! names depend on.
+//! What operators mean by the names of regions, pools and endpoints, which pools wait for them, what names
+//! depend on, and to which regions round trips matter.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Snapshot;
 use crate::model::diagnostic::closest;
-use crate::model::topology::{BranchTo, Failback, Outage};
-use crate::model::{Name, PoolId, Steer, SteerId, Subject, Target, TargetId, Time, Zone};
+use crate::model::topology::{BranchTo, Failback, Outage, Policy};
+use crate::model::{
+    Name, PoolId, RegionId, RegionKey, Steer, SteerId, Subject, Target, TargetId, Time, Zone,
+};
 use crate::steer::{Outline, PoolPast};
 
 /// A pool that is usable again and not used yet by some steers.
@@ -76,6 +79,23 @@ impl Snapshot {
         Err(format!("no zone here is `{apex}`{hint}"))
     }
 
+    /// How far away regions are from groups of vantages, as answers go by it: group, zone, region and round trip.
+    pub fn round_trips(&self) -> impl Iterator<Item = (&str, &Name, &str, Duration)> {
+        let by_latency =
+            |zone: &&Arc<Zone>| zone.steers.iter().any(|steer| steer.policy == Policy::Latency);
+        let zones = self.zones().iter().filter(by_latency);
+        let named: HashMap<RegionKey, (&Name, &str)> =
+            zones.flat_map(|zone| keyed_regions(zone)).collect();
+        let groups = self.reach.round_trips.iter();
+        let all = groups.flat_map(|(group, all)| {
+            all.iter().map(move |(region, took)| (&**group, *region, *took))
+        });
+        all.filter_map(move |(group, region, took)| {
+            let (zone, region) = *named.get(&region)?;
+            Some((group, zone, region, took))
+        })
+    }
+
     /// The pools that are usable again while some steers do not use them yet.
     #[must_use]
     pub fn waiting(&self, now: Time) -> Vec<WaitingPool> {
@@ -91,6 +111,11 @@ impl Snapshot {
         };
         self.zones().iter().enumerate().flat_map(of_zone).collect()
     }
+}
+
+fn keyed_regions(zone: &Zone) -> impl Iterator<Item = (RegionKey, (&Name, &str))> {
+    let key = |region| (RegionKey::new(&zone.apex, region), (&zone.apex, region));
+    zone.regions.iter().map(|region| region.name.as_str()).map(key)
 }
 
 /// What is meant in several zones must be a region.
@@ -131,6 +156,31 @@ fn steers_waiting(zone: &Zone, pool: PoolId, gone: Duration) -> Vec<(Name, Optio
         Failback::Manual => Some((steer.owner.clone(), None)),
     };
     zone.steers.iter().filter(leads_there).filter_map(waits).collect()
+}
+
+/// The regions between which the steers of some zones choose by round trips, with the targets in each by their
+/// ids.
+#[must_use]
+pub fn surveyed_regions(zones: &[Arc<Zone>]) -> Vec<(RegionKey, Vec<TargetId>)> {
+    let of_zone = |zone: &Arc<Zone>| {
+        let steers = zone.steers.iter().enumerate();
+        let by_latency = steers.filter(|(_, steer)| steer.policy == Policy::Latency);
+        let pools = by_latency.flat_map(|(n, _)| {
+            let outline = Outline::new(zone, SteerId::new(n));
+            outline.leaves().to_vec()
+        });
+        let mut regions: BTreeMap<RegionId, BTreeSet<TargetId>> = BTreeMap::new();
+        for pool in pools.collect::<BTreeSet<_>>() {
+            let own = regions.entry(zone.pools[pool.index()].region).or_default();
+            for (id, _) in zone.endpoints_of(pool) {
+                own.extend(zone.targets_of(id).probed().iter().map(Target::id));
+            }
+        }
+        let key = |id: RegionId| RegionKey::new(&zone.apex, &zone.regions[id.index()].name);
+        let all = regions.into_iter().map(|(id, own)| (key(id), own.into_iter().collect()));
+        all.collect::<Vec<_>>()
+    };
+    zones.iter().flat_map(of_zone).collect()
 }
 
 /// The targets that each steered name of some zones depends on, by their ids.

@@ -20,6 +20,7 @@ pub mod flow;
 mod grow;
 pub mod jitter;
 pub(crate) mod ladder;
+pub mod latency;
 pub mod load;
 pub mod outline;
 pub mod overrides;

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::outline::{InSubnets, Node, Outline, rtts_of};
-use crate::model::topology::{ClientMap, Clients, Policy, RttEntry, Where};
+use super::latency::{Rtt, times_of};
+use super::outline::{InSubnets, Node, Outline};
+use crate::model::topology::{ClientMap, Clients, Policy, Where};
 use crate::model::{Location, RegionId, Steer, Zone};
 
 /// Regions that are told apart by distance before the rule's own order takes over. More would make
@@ -36,6 +37,9 @@ pub struct Evidence<'a> {
 pub struct Preference {
     /// Node by node of the rule's outline.
     pub orders: Box<[Order]>,
+    /// The number of the class, where another may have the same order: classes of which `[rtt]` tells not the same,
+    /// or that have come to it by what vantages measure. What they ask for is known of each.
+    pub class: Option<u16>,
 }
 
 /// In which order a class of clients wants the branches of one steer.
@@ -93,14 +97,33 @@ impl NamedBy {
 /// The order in which a client wants the branches of a rule and of every steer below it.
 #[must_use]
 pub fn prefer(zone: &Zone, outline: &Outline, evidence: &Evidence<'_>) -> Preference {
-    prefer_seen(zone, outline, &Sight::new(zone, outline).see(zone, outline, evidence))
+    let times = times_of(zone, outline, evidence);
+    prefer_seen(zone, outline, &Sight::new(zone, outline).see(zone, outline, evidence, &times))
 }
 
 /// The order that follows from what a rule sees of a client.
 #[must_use]
 pub fn prefer_seen(zone: &Zone, outline: &Outline, seen: &[Seen]) -> Preference {
     let of_node = |(node, seen): (&Node, &Seen)| order_of(zone, node, seen);
-    Preference { orders: outline.nodes().iter().zip(seen).map(of_node).collect() }
+    Preference { orders: outline.nodes().iter().zip(seen).map(of_node).collect(), class: None }
+}
+
+/// The order of a class whose clients have the regions `quickest` first, by what vantages measure, where
+/// `before` is the order without; `None` when it is the same. `class` is its number.
+#[must_use]
+pub fn prefer_quickest(
+    zone: &Zone,
+    outline: &Outline,
+    (class, before): (u16, &Preference),
+    quickest: &[RegionId],
+) -> Option<Preference> {
+    let of_node = |(node, before): (&Node, &Order)| {
+        let goes_by_it = zone.steers[node.steer.index()].policy == Policy::Latency;
+        let seen = || Seen { named: before.named, nearest: quickest.into() };
+        if goes_by_it { order_of(zone, node, &seen()) } else { before.clone() }
+    };
+    let orders: Box<[Order]> = outline.nodes().iter().zip(&before.orders).map(of_node).collect();
+    (orders != before.orders).then_some(Preference { orders, class: Some(class) })
 }
 
 /// The region that is nearest to clients of whom this is seen, as far as the rule tells: by the first steer that
@@ -203,15 +226,21 @@ impl Sight {
         Self { horizons: outline.nodes().iter().map(of_node).collect() }
     }
 
-    /// What each steer sees of a client, node by node.
+    /// What each steer sees of a client, node by node. `times` are what [`times_of`] says of it.
     #[must_use]
-    pub fn see(&self, zone: &Zone, outline: &Outline, evidence: &Evidence<'_>) -> Box<[Seen]> {
+    pub fn see(
+        &self,
+        zone: &Zone,
+        outline: &Outline,
+        evidence: &Evidence<'_>,
+        times: &[Option<Rtt>],
+    ) -> Box<[Seen]> {
         let of_node = |(node, horizons): (&Node, &Vec<Horizon>)| {
             let steer = &zone.steers[node.steer.index()];
             let named = named_by(steer, node, evidence);
             let horizon = horizons.get(named.clause().map_or(0, |n| n + 1));
             let nearest = || match steer.policy {
-                Policy::Latency => quickest_of(zone, node, steer, evidence).map(Cow::Owned),
+                Policy::Latency => quickest_of(times).map(Cow::Owned),
                 _ => nearest_of(steer, evidence),
             };
             let nearest = horizon.and_then(|horizon| Some((horizon, nearest()?)));
@@ -274,7 +303,11 @@ fn entry_of(map: &ClientMap, evidence: &Evidence<'_>, subnets: &[bool]) -> Optio
 
 /// How closely `clients` name one at `location`, if they do; `is_within` says whether it lies in their
 /// subnet.
-fn specificity(clients: &Clients, location: &Location, is_within: bool) -> Option<(u8, u8)> {
+pub(super) fn specificity(
+    clients: &Clients,
+    location: &Location,
+    is_within: bool,
+) -> Option<(u8, u8)> {
     match clients {
         Clients::Subnet(subnet) => is_within.then(|| (4, subnet.len())),
         Clients::Asn(asn) => (location.asn == Some(*asn)).then_some((3, 0)),
@@ -299,49 +332,8 @@ fn nearest_of<'a>(steer: &Steer, evidence: &Evidence<'a>) -> Option<Cow<'a, [Reg
     Some(nearest)
 }
 
-/// What is taken for the round-trip time to a region, and the entry that says so; `None` for one that is
-/// worked out from the distance.
-pub(crate) type Rtt = (Duration, Option<usize>);
-
-/// The round-trip time between a client and each region, as far as anything is known. The most specific
-/// entry that names client and region counts; what is not measured takes a millisecond for 65 kilometres,
-/// as it does on average between large cities.
-#[must_use]
-pub(crate) fn rtts(
-    entries: &[RttEntry],
-    evidence: &Evidence<'_>,
-    subnets: &[bool],
-    regions: usize,
-) -> Vec<Option<Rtt>> {
-    const MICROS_PER_KM: f64 = 1000.0 / 65.0;
-    let by_distance = |n: usize| {
-        let micros = evidence.kilometres.get(n)? * MICROS_PER_KM;
-        Some((Duration::from_secs_f64(micros / 1e6), None))
-    };
-    let mut times: Vec<Option<Rtt>> = (0..regions).map(by_distance).collect();
-    let mut best: Vec<Option<(u8, u8)>> = vec![None; regions];
-    for (n, entry) in entries.iter().enumerate() {
-        let is_within = subnets.get(n).copied().unwrap_or(false);
-        let Some(own) = specificity(&entry.clients, evidence.location, is_within) else { continue };
-        for (region, time) in &entry.times {
-            if best[region.index()].is_none_or(|best| best < own) {
-                best[region.index()] = Some(own);
-                times[region.index()] = Some((*time, Some(n)));
-            }
-        }
-    }
-    times
-}
-
 /// The regions to which a round-trip time is known or can be worked out, the quickest first.
-fn quickest_of(
-    zone: &Zone,
-    node: &Node,
-    steer: &Steer,
-    evidence: &Evidence<'_>,
-) -> Option<Vec<RegionId>> {
-    let InSubnets { of_rtts, .. } = node.subnets(steer, evidence.subnets);
-    let times = rtts(rtts_of(zone, steer), evidence, of_rtts, zone.regions.len());
+fn quickest_of(times: &[Option<Rtt>]) -> Option<Vec<RegionId>> {
     let known = times.iter().enumerate().filter_map(|(n, time)| Some(((*time)?.0, n)));
     let mut known: Vec<(Duration, usize)> = known.collect();
     known.sort_unstable();

@@ -53,7 +53,7 @@ pub struct Recount {
     pub changed: Vec<Recounted>,
     /// What groups reach no longer, or again.
     pub turns: Vec<Turn>,
-    /// What some groups do not reach while others do.
+    /// What some groups do not reach while others do, and how far away regions are from each.
     pub reach: Reach,
 }
 
@@ -173,9 +173,11 @@ impl Board {
     pub fn recount(&self, member: &mut Member, now: Time) -> Recount {
         let mut recount = Recount::default();
         let Some(records) = &self.fleet else { return recount };
+        recount.reach.round_trips = member.round_trips(now);
         if member.link(now) == Link::Island {
             let records = Arc::clone(&records.0.lock().unwrap_or_else(PoisonError::into_inner));
             (recount.changed, recount.turns) = self.recount_island(&records, now);
+            recount.reach.locate(member);
             return recount;
         }
         let news = member.take_news(now);
@@ -215,9 +217,7 @@ impl Board {
                 recount.reach.down.insert(target.clone(), down_from);
             }
         }
-        if !recount.reach.is_whole() {
-            recount.reach.places = member.roster().places();
-        }
+        recount.reach.locate(member);
         recount
     }
 
@@ -284,6 +284,15 @@ impl Board {
         });
         self.count_waiting(was_waiting, entry);
         (entry.health() != before).then(|| Recounted { target: target.clone(), transition })
+    }
+}
+
+impl Reach {
+    /// Says where groups are, if anything depends on it.
+    fn locate(&mut self, member: &Member) {
+        if !self.is_whole() || !self.round_trips.is_empty() {
+            self.places = member.roster().places();
+        }
     }
 }
 

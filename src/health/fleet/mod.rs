@@ -22,9 +22,11 @@ mod quorum;
 mod roster;
 mod seal;
 mod share;
+mod trips;
 mod vote;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{CALL_MAX, Call};
@@ -34,13 +36,15 @@ pub use quorum::{Ballot, Decision, Quorum, Voter, decide};
 pub use roster::{Count, Presence, Refused, Roster, Seat};
 pub use seal::{KEY_LEN, Keys, Purpose};
 pub use share::{Candidate, Share};
+pub use trips::{REGIONS_MAX, Trips};
 pub use vote::{Grounds, Opinion, RoundTrip, Vote};
 
 use super::Falls;
 use crate::model::target_key::hash;
-use crate::model::{Coordinates, TargetId, Time};
+use crate::model::{Coordinates, RegionKey, RoundTrips, TargetId, Time};
 use call::Called;
 use roster::{FRESH, GONE};
+use trips::Distances;
 
 /// How often a member says what it holds.
 pub const TICK: Duration = Duration::from_secs(1);
@@ -109,6 +113,8 @@ pub enum Said {
     Votes,
     /// That somebody has seen these fail, and asks for a look at once.
     Call(Vec<TargetId>),
+    /// How far away regions are from somebody, which is known now.
+    Trips,
 }
 
 /// One of the fleet.
@@ -128,6 +134,7 @@ pub struct Member {
     spoke: Option<Time>,
     woke: Option<Time>,
     called: Called,
+    distances: Distances,
 }
 
 impl Member {
@@ -146,6 +153,7 @@ impl Member {
             spoke: None,
             woke: None,
             called: Called::default(),
+            distances: Distances::default(),
         }
     }
 
@@ -213,6 +221,9 @@ impl Member {
     /// Why it is not taken; then nothing has changed.
     pub fn hear(&mut self, sealed: &[u8], now: Time, unix: Duration) -> Result<Said, Refused> {
         let Some(frame) = Frame::open(&self.keys, sealed) else {
+            if let Some(trips) = Trips::open(&self.keys, sealed) {
+                return self.hear_trips(trips, now, unix);
+            }
             let call = Call::open(&self.keys, sealed).ok_or(Refused::Stranger)?;
             if call.vantage == self.rules.name || !call.is_recent(unix) {
                 return Err(Refused::Old);
@@ -235,6 +246,42 @@ impl Member {
         self.roster.hear(frame, now)?;
         self.heard = Some(now);
         Ok(Said::Votes)
+    }
+
+    fn hear_trips(&mut self, trips: Trips, now: Time, unix: Duration) -> Result<Said, Refused> {
+        let off = unix.abs_diff(Duration::from_millis(trips.sent));
+        if trips.vantage == self.rules.name {
+            return Err(Refused::Old);
+        }
+        if off > CLOCKS {
+            return Err(Refused::Clock { vantage: trips.vantage, off });
+        }
+        self.distances.hear(trips, now)?;
+        Ok(Said::Trips)
+    }
+
+    /// What it says of how far away regions are from it, ready to be sent; nothing when it knows of none. It hears
+    /// itself at once.
+    pub fn speak_of_regions(
+        &mut self,
+        regions: Vec<(RegionKey, Duration)>,
+        now: Time,
+        unix: Duration,
+    ) -> Option<Vec<u8>> {
+        if regions.is_empty() {
+            return None;
+        }
+        let (vantage, group) = (self.rules.name.clone(), self.rules.group.clone());
+        let trips = Trips { vantage, group, sent: millis(unix), regions };
+        let sealed = trips.seal(&self.keys);
+        // There is nothing to refuse but a fleet without end.
+        let _ = self.distances.hear(trips, now);
+        Some(sealed)
+    }
+
+    /// How far away regions are from groups, by what was heard of late.
+    pub fn round_trips(&mut self, now: Time) -> Arc<RoundTrips> {
+        self.distances.by_group(now)
     }
 
     /// What it says at a tick, each part ready to be sent. It hears itself at once.

@@ -28,7 +28,7 @@ pub(super) const GONE: Duration = Duration::from_secs(30);
 /// Nobody remembers longer who it was. Longer than a recorded frame is believed.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// More vantages than any fleet has; a program that has run wild may be one of us.
-const VANTAGES_MAX: usize = 1000;
+pub(super) const VANTAGES_MAX: usize = 1000;
 
 /// Why a frame is not taken.
 #[derive(Clone, PartialEq, Eq, Debug)]

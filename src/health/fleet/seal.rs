@@ -30,6 +30,8 @@ pub enum Purpose {
     Zones,
     /// Reports of endpoints.
     Beats,
+    /// Round trips to regions.
+    Trips,
 }
 
 /// The keys of a fleet: the first seals, all are believed.
@@ -76,6 +78,7 @@ impl Keys {
             Purpose::Words => b"words",
             Purpose::Zones => b"zones",
             Purpose::Beats => b"beats",
+            Purpose::Trips => b"trips",
         };
         let len = (self.fleet.len() as u64).to_be_bytes();
         [&word[..], &len, self.fleet.as_bytes()].concat()

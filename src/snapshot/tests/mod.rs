@@ -5,4 +5,5 @@ mod aliases;
 mod answers;
 mod expectations;
 mod lookup;
+mod quickest;
 mod regional;

@@ -138,7 +138,7 @@ fn reach(targets: &[Target], cuts: &[u8]) -> Arc<Reach> {
     let down = down.filter(|(_, from)| !from.is_empty()).collect();
     let places: BTreeMap<String, Coordinates> =
         GROUPS.iter().filter_map(|group| Some(((*group).to_owned(), place(group)?))).collect();
-    let reach = Reach { places, down };
+    let reach = Reach { places, down, ..Reach::default() };
     if reach.is_whole() { Arc::clone(Reach::whole()) } else { Arc::new(reach) }
 }
 

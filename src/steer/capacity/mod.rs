@@ -204,7 +204,8 @@ impl Group {
             let (owner, first) = (outline.rule(zone).owner.clone(), classes);
             classes += preferences.len();
             let numbered = preferences.iter().enumerate();
-            let by_preference = numbered.map(|(n, own)| (own.clone(), n)).collect();
+            let by_preference: HashMap<_, _> = numbered.map(|(n, own)| (own.clone(), n)).collect();
+            debug_assert_eq!(by_preference.len(), preferences.len(), "no two classes are one");
             Member { place: *place, owner, first, by_preference }
         };
         let rules = members.iter().map(member).collect();
@@ -370,7 +371,8 @@ impl Plan {
 impl<'a> RuleShares<'a> {
     /// The shares of a class, where the plan has anything to say of it.
     pub(super) fn of_class(&self, preference: &Preference) -> Option<&'a Shares> {
-        let class = *self.member.by_preference.get(preference)?;
+        let own = || self.member.by_preference.get(preference).copied();
+        let class = preference.class.map(usize::from).or_else(own)?;
         self.shares.get(class).filter(|shares| !shares.0.is_empty())
     }
 }

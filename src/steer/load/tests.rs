@@ -215,7 +215,8 @@ fn a_slow_start_leaves_a_part_of_what_load_leaves() {
             preferred: 2,
             is_strict: false,
         }]);
-        let selection = select(&zone, &outline, &Preference { orders }, &scene, Family::V4);
+        let selection =
+            select(&zone, &outline, &Preference { orders, class: None }, &scene, Family::V4);
         let Selected::Among(tree) = selection.selected else { panic!("both are up") };
         tree.shares().into_iter().map(|(_, share)| share).collect::<Vec<_>>()
     };

@@ -3,6 +3,7 @@
 mod aliases;
 mod draw;
 mod jitter;
+mod latency;
 mod overrides;
 mod prefer;
 mod select;

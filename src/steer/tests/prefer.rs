@@ -8,7 +8,8 @@ use super::world::World;
 use crate::model::topology::{BranchTo, Clients, Policy, RttEntry, Where};
 use crate::model::{Continent, Country, Location, RegionId};
 use crate::steer::Evidence;
-use crate::steer::prefer::{Sight, clause_of, prefer_seen, rtts};
+use crate::steer::latency::rtts;
+use crate::steer::prefer::{Sight, clause_of, prefer_seen};
 
 /// Regions with the fallback list that each says.
 type Fallbacks<'a> = &'a [(&'a str, &'a str)];
@@ -176,7 +177,7 @@ proptest! {
             nearest: Some(&nearest),
             kilometres: &[],
         };
-        let seen = Sight::new(&world.zone, &outline).see(&world.zone, &outline, &evidence);
+        let seen = Sight::new(&world.zone, &outline).see(&world.zone, &outline, &evidence, &[]);
         let mut whole = seen.clone();
         whole[0].nearest = nearest.clone().into();
         prop_assert_eq!(

@@ -30,6 +30,12 @@ pub(super) enum Action {
         group: String,
         is_cut: bool,
     },
+    /// A group of vantages measures a round trip to a region; `None` for no more.
+    Measure {
+        region: String,
+        group: String,
+        took: Option<Duration>,
+    },
     /// From now on a feed reports this of endpoints, every ten seconds; `None` for nothing any more.
     Report {
         feed: String,
@@ -135,6 +141,7 @@ pub(super) fn read(line: &str) -> Result<Option<Step>, String> {
         }
         "cut" => read_cut(&mut words, true)?,
         "mend" => read_cut(&mut words, false)?,
+        "measure" => read_measure(&mut words)?,
         "report" => read_report(&mut words)?,
         "lookup" => read_look_up(&mut words)?,
         "release" => Action::Release { pool: words.next().to_owned() },
@@ -205,6 +212,21 @@ fn read_cut(words: &mut Words<'_>, is_cut: bool) -> Result<Action, String> {
         }
     }
     Ok(Action::Cut { endpoints, group: words.next().to_owned(), is_cut })
+}
+
+/// `eu from fra is 300ms` or `eu from fra stops`
+fn read_measure(words: &mut Words<'_>) -> Result<Action, String> {
+    let region = words.next().to_owned();
+    if !words.skip("from") {
+        return Err("it is measured `from` a group of vantages".to_owned());
+    }
+    let group = words.next().to_owned();
+    let took = match words.next() {
+        "is" => Some(parse_duration(words.next()).map_err(|_| "no time is measured".to_owned())?),
+        "stops" => None,
+        word => return Err(format!("what is measured `is` a time, or it `stops`, not `{word}`")),
+    };
+    Ok(Action::Measure { region, group, took })
 }
 
 /// `agents l-1 l-2 is 70` or `agents l-1 stops`

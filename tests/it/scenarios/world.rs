@@ -21,7 +21,7 @@ use windrose::health::Board;
 use windrose::intake::Intake;
 use windrose::model::{
     Coordinates, DownFrom, EndpointId, Name, Observation, Override, Prefix, Reach, RecordType,
-    Report, Said, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
+    RegionKey, Report, Said, Target, TargetHealth, TargetHost, Time, Verdict, Zone,
 };
 use windrose::snapshot::demand::Estimator;
 use windrose::snapshot::explain::{Question, explain};
@@ -161,8 +161,12 @@ impl World {
             Action::Probe { endpoints, outcome, times } => {
                 for endpoint in endpoints {
                     for target in self.targets(endpoint)? {
-                        let (at, outcome) = (self.now, *outcome);
-                        let observation = Observation { target, at, outcome, round_trip: None };
+                        let observation = Observation {
+                            target,
+                            at: self.now,
+                            outcome: *outcome,
+                            round_trip: None,
+                        };
                         for _ in 0..*times {
                             self.intake.observe(&observation);
                         }
@@ -252,13 +256,33 @@ impl World {
                     }
                 }
                 reach.down.retain(|_, from| !from.is_empty());
-                self.reach = reach.clone();
-                self.intake.set_reach(if reach.is_whole() { Reach::default() } else { reach });
-                self.compile();
+                self.reach_is(reach);
+                Ok(())
+            }
+            Action::Measure { region, group, took } => {
+                let zone = &self.snapshot.zones()[0];
+                if !zone.regions.iter().any(|own| own.name == *region) {
+                    return Err(format!("no region is called `{region}`"));
+                }
+                let key = RegionKey::new(&zone.apex, region);
+                let mut reach = self.reach.clone();
+                let own = Arc::make_mut(&mut reach.round_trips).entry(group.clone()).or_default();
+                match took {
+                    Some(took) => drop(own.insert(key, *took)),
+                    None => drop(own.remove(&key)),
+                }
+                self.reach_is(reach);
                 Ok(())
             }
             Action::Ask(ask) => self.ask(ask),
         }
+    }
+
+    fn reach_is(&mut self, reach: Reach) {
+        self.reach = reach.clone();
+        let is_nothing = reach.is_whole() && reach.round_trips.is_empty();
+        self.intake.set_reach(if is_nothing { Reach::default() } else { reach });
+        self.compile();
     }
 
     fn said(&self, spoken: &Spoken) -> Said {

@@ -97,6 +97,10 @@ pub struct CapacityReport {
     pub gets: u64,
     /// What it has room for: 85 % of what of it is alive.
     pub room: u64,
+    /// In percent, what errors leave of the room that it would have; absent where there are no more than it may
+    /// have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors_leave: Option<u32>,
     /// Whether it gets more since nobody else has any room.
     pub is_overloaded: bool,
 }
@@ -194,6 +198,7 @@ fn capacity_report((zone, load): (&Zone, PoolLoad)) -> CapacityReport {
         pool: zone.pools[load.pool.index()].name.clone(),
         gets: load.load / 1000,
         room: load.room / 1000,
+        errors_leave: Some(load.sound_percent).filter(|percent| *percent < 100),
         is_overloaded: load.is_overloaded,
     }
 }

@@ -175,10 +175,12 @@ fn write_capacities(out: &mut dyn Write, capacities: &[CapacityReport]) -> io::R
     }
     writeln!(out)?;
     let mut table = Table::new(&["POOL", "ZONE", "GETS", "ROOM FOR", ""]);
-    for CapacityReport { zone, pool, gets, room, is_overloaded } in capacities {
-        let overload = if *is_overloaded { "OVERLOAD" } else { "" };
+    for CapacityReport { zone, pool, gets, room, errors_leave, is_overloaded } in capacities {
+        let overload = is_overloaded.then(|| "OVERLOAD".to_owned());
+        let errors = errors_leave.map(|percent| format!("errors leave it {percent} % of its room"));
+        let notes: Vec<String> = overload.into_iter().chain(errors).collect();
         let (gets, room) = (gets.to_string(), room.to_string());
-        table.row([pool.clone(), zone.clone(), gets, room, overload.to_owned()]);
+        table.row([pool.clone(), zone.clone(), gets, room, notes.join(", ")]);
     }
     table.write(out, "")
 }
@@ -321,6 +323,7 @@ mod tests {
                     pool: "web-eu".to_owned(),
                     gets,
                     room: 1000,
+                    errors_leave: is_overloaded.then_some(36),
                     is_overloaded,
                 })
                 .into(),

@@ -23,6 +23,7 @@ use crate::model::{
     AliasHealth, ClientSubnet, Coordinates, EndpointHealth, EndpointId, Name, Override,
     OverrideKind, PoolId, Prefix, Reach, RecordType, Steer, TargetHealth, Verdict, Zone,
 };
+use crate::steer::capacity::PoolLoad;
 use crate::steer::ladder::rungs;
 use crate::steer::latency::{Trip, times_of};
 use crate::steer::outline::To;
@@ -665,6 +666,11 @@ fn fate_of(decided: &Decided<'_>, note: &PoolNote, located: &Located<'_>) -> Poo
     let mut reason = reason;
     if note.is_held {
         reason.push_str("; would be lost, but velocity holds it");
+    }
+    let loads = decided.acted.plan().into_iter().flat_map(|plan| plan.loads(zone));
+    let lessened = { loads }.find(|own| own.pool == note.pool && own.sound_percent < 100);
+    if let Some(PoolLoad { sound_percent, .. }) = lessened {
+        reason.push_str(&format!("; errors leave it {sound_percent} % of its room"));
     }
     reason.extend(rtt_text(decided, note, located).map(|rtt| format!("; {rtt}")));
     let reason = [&[reason], &overrides[..]].concat().join("; ");

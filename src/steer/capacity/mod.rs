@@ -256,6 +256,8 @@ struct GroupPlan {
     shares: Vec<Shares>,
     /// What each pool is to get, and has room for, in thousandths of the unit of capacities.
     pools: Vec<(u64, u64)>,
+    /// What errors leave of the room of each, in 1/[`TRIM_ONE`].
+    sound: Vec<u32>,
     is_overloaded: bool,
 }
 
@@ -279,6 +281,9 @@ pub struct PoolLoad {
     pub load: u64,
     /// What it has room for: 85 % of what of it is alive, less when it answers errors.
     pub room: u64,
+    /// In percent, what errors leave of the room that it would have: 100 when it answers no more of them than it
+    /// may.
+    pub sound_percent: u32,
     /// Whether it gets more than that since nobody else has any room.
     pub is_overloaded: bool,
 }
@@ -356,12 +361,13 @@ impl Plan {
     pub fn loads<'a>(&'a self, zone: &'a Zone) -> impl Iterator<Item = PoolLoad> + 'a {
         let groups = self.setup.groups.iter().zip(&self.groups);
         groups.flat_map(move |(group, plan)| {
-            let pools = group.pools.iter().zip(&plan.pools);
-            let measured = pools.filter(|(pool, _)| has_capacity(zone, **pool));
-            measured.map(|(pool, (load, room))| PoolLoad {
+            let pools = group.pools.iter().zip(&plan.pools).zip(&plan.sound);
+            let measured = pools.filter(|((pool, _), _)| has_capacity(zone, **pool));
+            measured.map(|((pool, (load, room)), sound)| PoolLoad {
                 pool: *pool,
                 load: *load,
                 room: *room,
+                sound_percent: sound * 100 / TRIM_ONE,
                 is_overloaded: plan.is_overloaded && load > room,
             })
         })

@@ -83,7 +83,8 @@ impl Planner<'_> {
         }
         let loads = loads.into_iter().zip(trims).map(|(load, trim)| scaled(load, TRIM_ONE, trim));
         let pools = loads.zip(rooms).collect();
-        GroupPlan { shares, pools, is_overloaded: spilled.is_overloaded }
+        let sound = self.group.pools.iter().map(|pool| self.sound(*pool)).collect();
+        GroupPlan { shares, pools, sound, is_overloaded: spilled.is_overloaded }
     }
 
     fn amount(&self, class: usize) -> u64 {
@@ -115,8 +116,12 @@ impl Planner<'_> {
             0 => 1000,
             health => health,
         };
-        let sound = self.demand.sound.get(self.place(pool)).copied().unwrap_or(TRIM_ONE);
-        scaled(room(capacity.get(), health, GOAL), sound, TRIM_ONE)
+        scaled(room(capacity.get(), health, GOAL), self.sound(pool), TRIM_ONE)
+    }
+
+    /// What errors leave of a pool's room.
+    fn sound(&self, pool: PoolId) -> u32 {
+        self.demand.sound.get(self.place(pool)).copied().unwrap_or(TRIM_ONE)
     }
 
     /// What each pool gets by these shares.

@@ -46,7 +46,7 @@ use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
 use crate::probe::{Denied, Limits, Prober, Schedule, open_as_many_files_as_allowed};
 use crate::publish::{Publisher, ReloadRequest, first_round, weighed};
-use crate::snapshot::demand::Estimator;
+use crate::snapshot::demand::{Demands, Estimator};
 use crate::snapshot::subjects::{records_of, surveyed_regions};
 use crate::snapshot::{Conditions, Snapshot};
 use crate::state::{self, StateWriter};
@@ -334,8 +334,10 @@ impl Node {
             let _ = metrics.probing.set(schedule.figures());
         }
         let Loaded { snapshot, known, .. } = loaded;
-        let snapshot =
-            with_what_is_known(snapshot, &intake, &book.aliases(), clock, &recalled.steering);
+        let mut estimator = Estimator::restored(&snapshot, &recalled.demanded);
+        let demands = estimator.demands(&snapshot);
+        let (found, before) = (book.aliases(), &recalled.steering);
+        let snapshot = with_what_is_known(snapshot, &intake, &found, clock, before, &demands);
         let snapshot = weighed(&snapshot, &loads, clock.moment()).unwrap_or(snapshot);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         let stop = Stopper::default();
@@ -399,7 +401,7 @@ impl Node {
             place,
             known,
             retired: Vec::new(),
-            estimator: Estimator::default(),
+            estimator,
             has_garbage: true,
         };
         let publisher = tokio::spawn(publisher.run(requests, stop.listen()));
@@ -586,13 +588,14 @@ fn with_what_is_known(
     aliases: &Arc<Aliases>,
     clock: Clock,
     before: &state::Steering,
+    demands: &Demands,
 ) -> Snapshot {
     intake.hold(&snapshot.targets());
     let (of_target, overrides) = (intake.health(), intake.overrides());
     let conditions = Conditions {
         past: Some(&|apex, pool, endpoint| before.past(apex, pool, endpoint)),
         aliases: Some(aliases),
-        ..Conditions::new(clock.now(), &of_target).with_overrides(&overrides)
+        ..Conditions::new(clock.now(), &of_target).with_overrides(&overrides).with_demands(demands)
     };
     snapshot.next(&conditions).unwrap_or(snapshot)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Snapshot;
 use crate::model::feed::Load;
 use crate::model::{EndpointId, Name, Time, Zone};
-use crate::steer::capacity::estimate::{Estimate, Signals};
+use crate::steer::capacity::estimate::{Estimate, SavedGroup, Signals};
 use crate::steer::capacity::{Demand, Setup};
 
 /// What the clients of each zone of a snapshot ask for, as far as it matters.
@@ -35,6 +35,20 @@ struct ZoneEstimate {
 }
 
 impl Estimator {
+    /// What an earlier life knew of the zones of a snapshot, as far as they are what they were.
+    #[must_use]
+    pub fn restored(snapshot: &Snapshot, demanded: &HashMap<Name, Vec<SavedGroup>>) -> Self {
+        let zones = snapshot.zones().iter().zip(snapshot.setups());
+        let known = zones.filter_map(|(zone, setup)| {
+            let (saved, setup) = (demanded.get(&zone.apex)?, setup.as_ref()?);
+            let estimate = Estimate::restored(setup, saved)?;
+            let demand = Some(Arc::new(estimate.demand(setup)));
+            let setup = Arc::clone(setup);
+            Some((zone.apex.clone(), ZoneEstimate { setup, estimate, demand }))
+        });
+        Self { zones: known.collect() }
+    }
+
     /// Looks at what was answered since the last time and at what `load_of` says, zone by zone, where that
     /// is due. `unix` is `now` since 1970. Returns what is known then; `None` when that is nothing new.
     pub fn step(

@@ -37,6 +37,7 @@ use crate::model::{
     AliasHealth, Aliases, Endpoint, EndpointHealth, EndpointId, Name, Override, Overrides, Pool,
     PoolId, Reach, Target, TargetHealth, Time, Zone,
 };
+use crate::steer::capacity::estimate::SavedGroup;
 use crate::steer::capacity::{self, Demand, Plan, PoolLoad, Setup};
 use crate::steer::overrides::{by_endpoint, overridden};
 use crate::steer::{Freeze, LoadWeights, Pasts, PoolPast, Scene};
@@ -490,6 +491,14 @@ impl Snapshot {
     /// Which rules share pools with a capacity, by zone.
     pub(crate) fn setups(&self) -> &[Option<Arc<Setup>>] {
         &self.fixed.setups
+    }
+
+    /// What the clients of zones ask for, to be written down, where pools have a capacity and anything is known.
+    pub fn demanded(&self) -> impl Iterator<Item = (&Name, Vec<SavedGroup>)> {
+        let known = self.zones().iter().zip(self.setups()).zip(&self.demands);
+        known.filter_map(|((zone, setup), demand)| {
+            Some((&zone.apex, demand.as_ref()?.saved(setup.as_ref()?)))
+        })
     }
 
     /// In which time demand is to be estimated, where any pool has a capacity. `unix` is now, since 1970.

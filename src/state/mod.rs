@@ -1,12 +1,13 @@
 //! What is known, on disk, so that a restart forgets nothing.
 //!
-//! Three files, each replaced as a whole: written beside its place, synced, renamed. `verdicts.json` holds
+//! Four files, each replaced as a whole: written beside its place, synced, renamed. `verdicts.json` holds
 //! what probes came to, `steering.json` what operators said and what pools went through, `aliases.json` where
-//! the hosts of aliases were. A torn, foreign or stale file costs what it would have told and nothing else:
+//! the hosts of aliases were, `demand.json` what clients asked for. A torn, foreign or stale file costs what it would have told and nothing else:
 //! loading never fails, it says what is wrong. A disk that is full or read-only is complained about once, not each second,
 //! and stops nothing.
 
 mod aliases;
+mod demand;
 mod file;
 mod steering;
 
@@ -27,6 +28,7 @@ use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
 use crate::model::{Name, Target, Verdict};
+pub use demand::Demanded;
 use file::{Document, FORMAT, millis};
 pub use steering::Steering;
 
@@ -80,6 +82,8 @@ pub struct Recalled {
     pub steering: Steering,
     /// What was found of the hosts of aliases.
     pub aliases: HashMap<Name, KnownHost>,
+    /// What clients asked for.
+    pub demanded: Demanded,
 }
 
 impl Recalled {
@@ -128,7 +132,7 @@ impl std::error::Error for StateError {
 
 /// Reads what an earlier life left in `dir`, and what is wrong with it: one sentence each, for the log.
 /// That there is nothing is nothing wrong. Verdicts that no result has borne on for `age_max` are
-/// dropped, and so is what pools went through when that was written down longer ago.
+/// dropped, and so is what pools went through and clients asked for when that was written down longer ago.
 #[must_use]
 pub fn load(dir: &Path, now: Moment, age_max: Duration) -> (Recalled, Vec<String>) {
     let (verdicts, mut problems) = load_verdicts(dir, now, age_max);
@@ -136,7 +140,9 @@ pub fn load(dir: &Path, now: Moment, age_max: Duration) -> (Recalled, Vec<String
     problems.extend(others);
     let (aliases, others) = aliases::load(dir, now);
     problems.extend(others);
-    (Recalled { verdicts, steering, aliases }, problems)
+    let (demanded, others) = demand::load(dir, now, age_max);
+    problems.extend(others);
+    (Recalled { verdicts, steering, aliases, demanded }, problems)
 }
 
 fn load_verdicts(
@@ -221,7 +227,7 @@ pub struct Watched {
     pub intake: Arc<Intake>,
     /// The controllers that follow load.
     pub loads: Arc<LoadBoard>,
-    /// What pools went through.
+    /// What pools went through, and what clients ask for.
     pub current: Current,
     /// What was found of the hosts of aliases.
     pub aliases: Arc<Book>,
@@ -285,7 +291,9 @@ impl StateWriter {
         let saved = tokio::task::spawn_blocking(move || {
             let verdicts = save(&dir, &watched.intake.board().entries(), now);
             let steering = steering::save(&dir, &watched, now);
-            aliases::save(&dir, watched.aliases.known(), now).and(steering).and(verdicts)
+            let demand = demand::save(&dir, &watched.current.load(), now);
+            let aliases = aliases::save(&dir, watched.aliases.known(), now);
+            demand.and(aliases).and(steering).and(verdicts)
         });
         let saved = saved.await;
         match saved {

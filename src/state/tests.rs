@@ -19,6 +19,7 @@ use crate::model::{
     CheckKind, CheckSpec, FailureReason, Observation, Override, OverrideKind, Overrides,
     RecordType, Said, Subject, TargetHealth, TargetHost, Time,
 };
+use crate::snapshot::demand::{Demands, Estimator};
 use crate::snapshot::{Blueprint, Conditions, Snapshot};
 use crate::steer::PoolPast;
 use crate::testing::{Log, TempDir};
@@ -507,6 +508,81 @@ fn a_damaged_steering_file_is_told_and_costs_nothing_else() {
 }
 
 // ---- The writer ----
+
+/// A snapshot of a zone whose pools have room for so much, and of another; nothing is known of demand.
+fn with_capacity() -> Snapshot {
+    let text = r#"
+zone = "t"
+nameservers = ["ns.example.net."]
+[regions]
+eu = { location = "IE" }
+[pools.eu]
+region = "eu"
+capacity = 10
+endpoints = [{ name = "a", address = "192.0.2.1" }]
+[pools.more]
+region = "eu"
+capacity = 10
+endpoints = [{ name = "b", address = "192.0.2.2" }]
+[steer.www]
+policy = "failover"
+pools = ["eu", "more"]
+"#;
+    let zones =
+        crate::testing::zones(&[("t.toml", text), ("u.toml", &ZONE.replace("\"t\"", "\"u\""))]);
+    let blueprint = Blueprint { zones, atlas: Arc::new(Atlas::empty()) };
+    let conditions = Conditions::new(Time::ZERO, &|_| TargetHealth::UNCHECKED);
+    Snapshot::compile(blueprint, 1, &conditions).unwrap()
+}
+
+#[test]
+fn what_clients_asked_for_comes_back_while_it_is_worth_anything() {
+    let up = |_: &Target| TargetHealth::UNCHECKED;
+    let known = |snapshot: &Snapshot, demands: &Demands| {
+        let conditions = Conditions::new(Time::ZERO, &up).with_demands(demands);
+        snapshot.next(&conditions).unwrap()
+    };
+    let loads = |snapshot: &Snapshot| -> Vec<u64> {
+        snapshot.pool_loads().map(|(_, own)| own.load).collect()
+    };
+    let (snapshot, mut estimator) = (with_capacity(), Estimator::default());
+    let rule = snapshot.rules_of(0).next().unwrap();
+    let mut demands = None;
+    for (secs, answers) in [(1000, 0), (1100, 1200)] {
+        (0..answers).for_each(|_| rule.count(0, 0));
+        let (now, unix) = (Time::from_secs(secs), Duration::from_secs(secs));
+        demands = estimator.step(&snapshot, now, unix, &|_, _| None);
+    }
+    let before = known(&snapshot, &demands.unwrap());
+    assert_eq!(loads(&before), [8496, 3503], "12 a second");
+
+    let (dir, now) = (TempDir::new(), later(100_000));
+    demand::save(dir.path(), &before, now).unwrap();
+    let recall = |secs: u64| load(dir.path(), later(100_000 + secs), AGE_MAX);
+    let (recalled, problems) = recall(3600);
+    assert_eq!((recalled.demanded.len(), problems), (1, Vec::new()));
+    let fresh = with_capacity();
+    assert_eq!(loads(&fresh), [0, 0]);
+    let demands = Estimator::restored(&fresh, &recalled.demanded).demands(&fresh);
+    assert_eq!(loads(&known(&fresh, &demands)), loads(&before));
+
+    let (recalled, problems) = recall(3601);
+    assert!(recalled.demanded.is_empty());
+    assert!(problems[0].ends_with("demand is estimated anew"), "{problems:?}");
+    let path = dir.path().join(demand::FILE_NAME);
+    let text = fs::read_to_string(&path).unwrap();
+    for (damage, what) in [
+        (text.replace("12000", "12001"), "does not match its checksum"),
+        (text[..text.len() / 2].to_owned(), "is torn or not ours"),
+        (text.replace("\"version\":1", "\"version\":2"), "has format 2"),
+    ] {
+        assert_ne!(damage, text);
+        fs::write(&path, damage).unwrap();
+        let (recalled, problems) = recall(1);
+        assert!(recalled.demanded.is_empty());
+        assert!(problems.len() == 1 && problems[0].contains(what), "{problems:?}");
+    }
+}
 
 fn intake() -> Arc<Intake> {
     let intake = Intake::new(Arc::new(Board::new()));

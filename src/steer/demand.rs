@@ -39,6 +39,13 @@ impl DemandTable {
         Self { rates: zeros.clone(), counted: zeros, at: None, has_rates: false }
     }
 
+    /// A table of which an earlier life knew these rates. The first window is believed instead, unless they are
+    /// `lasting`: then it is smoothed into them.
+    #[must_use]
+    pub fn restored(rates: &[u64], lasting: bool) -> Self {
+        Self { rates: rates.to_vec(), has_rates: lasting, ..Self::new(rates.len()) }
+    }
+
     /// Takes note of how many answers each class has been given until `now`, since whenever the counters
     /// began. A counter that has gone back began anew.
     pub fn observe(&mut self, now: Time, answers: &[u64]) {
@@ -55,7 +62,7 @@ impl DemandTable {
             let measured = per_1000_secs(new, window);
             *rate = if self.has_rates { smoothed(*rate, measured, window) } else { measured };
         }
-        self.has_rates = window.is_some();
+        self.has_rates |= window.is_some();
         self.at = Some(now);
     }
 

@@ -70,6 +70,34 @@ struct GroupEstimate {
     sound: Vec<u32>,
 }
 
+/// What is known of a group, to be written down.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SavedGroup {
+    /// The hash of the rules, classes and pools of which it is known.
+    pub of: u64,
+    /// What each class asks for, in thousandths of the unit of capacities.
+    pub amounts: Vec<u64>,
+    /// Pool by pool, what is expected of it by what it carries, in 1024ths; none where that is not known.
+    pub trims: Vec<u32>,
+    /// Pool by pool, what errors leave of its room, in 1024ths.
+    pub sound: Vec<u32>,
+}
+
+impl Demand {
+    /// What there is to write down.
+    #[must_use]
+    pub fn saved(&self, setup: &Setup) -> Vec<SavedGroup> {
+        let both = self.groups.iter().zip(&setup.groups);
+        let group = |(own, group): (&GroupDemand, &Group)| SavedGroup {
+            of: group.hash,
+            amounts: own.amounts.clone(),
+            trims: own.trims.clone(),
+            sound: own.sound.clone(),
+        };
+        both.map(group).collect()
+    }
+}
+
 /// What an estimate is made from.
 pub struct Signals<'a> {
     /// The moment.
@@ -96,6 +124,30 @@ impl Estimate {
             sound: vec![TRIM_ONE; group.pools.len()],
         };
         Self { groups: setup.groups.iter().map(group).collect() }
+    }
+
+    /// What an earlier life knew, of groups that are what they were; `None` when there is none.
+    #[must_use]
+    pub fn restored(setup: &Setup, saved: &[SavedGroup]) -> Option<Self> {
+        let mut next = Self::new(setup);
+        let mut is_any = false;
+        for (own, group) in next.groups.iter_mut().zip(&setup.groups) {
+            let is_it = |saved: &&SavedGroup| {
+                saved.of == group.hash && saved.amounts.len() == group.classes
+            };
+            let Some(saved) = saved.iter().find(is_it) else { continue };
+            is_any = true;
+            // Where capacities are loads, so are amounts, and what was answered is of another kind.
+            own.table = DemandTable::restored(&saved.amounts, !group.is_by_load);
+            own.total = saved.amounts.iter().fold(0, |sum, amount| sum.saturating_add(*amount));
+            for (trim, saved) in own.trims.iter_mut().zip(&saved.trims) {
+                *trim = (*saved).clamp(TRIM_MIN, TRIM_MAX);
+            }
+            for (sound, saved) in own.sound.iter_mut().zip(&saved.sound) {
+                *sound = (*saved).clamp(SOUND_MIN, TRIM_ONE);
+            }
+        }
+        is_any.then_some(next)
     }
 
     /// What is left of it, which was made for `old`, when the zone is another: classes of the same order

@@ -33,9 +33,12 @@ mod price;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+use siphasher::sip::SipHasher24;
 
 use super::outline::{Outline, To};
 use super::prefer::Preference;
@@ -86,6 +89,8 @@ struct Group {
     period: Duration,
     /// How often demand is estimated: the longest TTL and the report period.
     step_time: Duration,
+    /// Of all that demand is known of: what it is of one that has another is not what it is of this.
+    hash: u64,
 }
 
 /// A rule in its group.
@@ -217,7 +222,15 @@ impl Group {
         let period = intervals.max().unwrap_or(PERIOD);
         let ttls = members.iter().map(|place| rules_of[*place].outline.rule(zone).ttl);
         let step_time = ttls.max().unwrap_or_default() + period;
-        Self { pools, rules, classes, is_by_load, period, step_time }
+        let mut hasher = SipHasher24::new();
+        is_by_load.hash(&mut hasher);
+        pools.iter().for_each(|pool| zone.pools[pool.index()].name.hash(&mut hasher));
+        for place in members {
+            let Rule { outline, preferences } = rules_of[*place];
+            (&outline.rule(zone).owner, preferences).hash(&mut hasher);
+        }
+        let hash = hasher.finish();
+        Self { pools, rules, classes, is_by_load, period, step_time, hash }
     }
 }
 

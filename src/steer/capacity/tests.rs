@@ -453,6 +453,50 @@ fn without_feeds_demand_is_what_was_answered() {
 }
 
 #[test]
+fn what_an_earlier_life_knew_of_the_same_is_known_at_once_and_then_followed() {
+    let two: &[&[usize]] = &[&[0, 1, 2], &[1, 0, 2]];
+    let demand = |amounts: &[u64]| Demand {
+        groups: vec![GroupDemand {
+            amounts: amounts.to_vec(),
+            trims: vec![512, 5000, 0],
+            sound: vec![1024, 300, 0],
+        }],
+    };
+    let counted = Case::new(World::new(Policy::Nearest, THREE), &[85; 3], two);
+    let told = by_load(World::new(Policy::Nearest, THREE), &[85; 3], two);
+    for (mut case, later) in [(counted, [4115, 4884]), (told, [6000, 3000])] {
+        let saved = demand(&[6000, 3000]).saved(&case.setup);
+        let mut estimate = Estimate::restored(&case.setup, &saved).unwrap();
+        let known = estimate.demand(&case.setup).groups.remove(0);
+        assert_eq!((known.amounts, known.sound), (vec![6000, 3000], vec![1024, 300, 16]));
+        assert!(known.trims.is_empty() || known.trims == [512, 4096, 256]);
+        // Loads have another unit than answers: what was answered says nothing until a window is over.
+        case.ask(&[]);
+        let setup = Arc::clone(&case.setup);
+        for (n, answers) in [(1, [0, 0]), (2, [175, 455])] {
+            let at = Duration::from_secs(70 * n);
+            let mut signals = Signals {
+                now: Time::ZERO + at,
+                unix: at,
+                take_answers: &mut |_, classes| {
+                    classes.iter_mut().zip(answers).for_each(|(class, new)| *class += new);
+                },
+                load: &|_| None,
+            };
+            estimate.step(&case.world.zone, &setup, &case.rules(), &case.scene(), &mut signals);
+        }
+        let amounts = estimate.demand(&setup).groups.remove(0).amounts;
+        match setup.groups[0].is_by_load {
+            false => assert_eq!(amounts, later),
+            true => assert_eq!(amounts, [2500, 6500], "of the total that was known"),
+        }
+        // What is another by now says nothing.
+        let other = Case::new(World::new(Policy::Failover, THREE), &[85; 3], &two[..1]);
+        assert!(Estimate::restored(&other.setup, &saved).is_none());
+    }
+}
+
+#[test]
 fn with_feeds_it_is_what_pools_carry_split_as_classes_ask() {
     let mut case = by_load(World::new(Policy::Nearest, THREE), &[85; 3], &[&[0, 1, 2], &[1, 0, 2]]);
     let loads = [Some(millis(600, 5)), Some(millis(300, 5)), Some(millis(0, 5))];

@@ -3,8 +3,9 @@
 //! A node steers 10,000 names, no two rules alike, by distance over eight regions. Clients ask 5,000 times a
 //! second for names at random. Then a region is taken down and brought back, ten times each, at the admin
 //! endpoint: the verdict is there at once, so that what is measured is how long it takes to be in every
-//! answer, and how much longer answers take meanwhile. When an answer came is told by the kernel, so that the
-//! clients, which share the machine, are not measured with it. Takes less than a minute.
+//! answer, and how much longer answers take meanwhile. Clients are elsewhere in life and share the machine
+//! here: when an answer came is told by the kernel, and they come before all else to a processor (as root), so
+//! that they ask evenly however busy the node is, and are not measured with it. Takes less than a minute.
 
 #![allow(clippy::print_stdout, reason = "a report for people")]
 
@@ -43,9 +44,9 @@ const FLIPS: usize = 10;
 /// So long after a flip answers count as given meanwhile.
 const MEANWHILE: Duration = Duration::from_millis(300);
 const BETWEEN: Duration = Duration::from_millis(1000);
-/// Between two looks at what is due and what has come.
-const PAUSE: Duration = Duration::from_micros(100);
 const VISIBLE_MAX: Duration = Duration::from_millis(100);
+/// So much longer may one query of a hundred take meanwhile, in percent.
+const RISE_MAX: f64 = 20.0;
 
 /// Name, latitude, longitude, first three octets of its address.
 const REGIONS: [(&str, f64, f64); 8] = [
@@ -176,7 +177,7 @@ struct Answer {
     is_dublin: bool,
 }
 
-/// Prints the figures; whether the outage was in every answer soon enough.
+/// Prints the figures; whether the outage was in every answer soon enough, and queries took hardly longer.
 fn tell(asked: &[Asked], flips: &[Flip]) -> Result<bool, Failure> {
     let mut visible = Vec::new();
     for flip in flips {
@@ -203,17 +204,18 @@ fn tell(asked: &[Asked], flips: &[Flip]) -> Result<bool, Failure> {
         flips.iter().any(|flip| (flip.at..flip.at + MEANWHILE).contains(&asked.sent))
     };
     let (meanwhile, else_): (Vec<_>, Vec<_>) = asked.iter().partition(is_meanwhile);
-    for per_mille in [500, 990, 999] {
+    let rises = [500, 990, 999].map(|per_mille| {
         let [quiet, busy] = [&else_, &meanwhile].map(|asked| part(asked, per_mille));
+        let rise = 100.0 * (busy / quiet - 1.0);
         println!(
-            "p{} of queries: {quiet:.0} us else, {busy:.0} us meanwhile ({:+.0} %)",
-            f64::from(per_mille) / 10.0,
-            100.0 * (busy / quiet - 1.0)
+            "p{} of queries: {quiet:.0} us else, {busy:.0} us meanwhile ({rise:+.0} %)",
+            f64::from(per_mille) / 10.0
         );
-    }
+        rise
+    });
     let lost = asked.iter().filter(|asked| asked.answer.is_none()).count();
-    println!("{} queries, {lost} lost", asked.len());
-    Ok(lost == 0 && longest <= VISIBLE_MAX)
+    println!("{} queries, {lost} lost (bar of p99: {RISE_MAX:+.0} %)", asked.len());
+    Ok(lost == 0 && longest <= VISIBLE_MAX && rises[1] < RISE_MAX)
 }
 
 /// The time, in microseconds, within which so many of a thousand answers came.
@@ -237,6 +239,9 @@ fn ask_evenly(
     socket.connect(server)?;
     socket.set_nonblocking(true)?;
     setsockopt(&socket, ReceiveTimestampns, &true)?;
+    if let Err(error) = come_first() {
+        println!("clients wait for a processor like everybody: {error}");
+    }
     let (begun, mut chance) = (clock.now(), Chance(7));
     let mut asked: Vec<Asked> = Vec::new();
     // By the query's number: which it was.
@@ -264,8 +269,19 @@ fn ask_evenly(
                 asked.answer = Some(answer);
             }
         }
-        thread::park_timeout(PAUSE);
+        let next = u64::try_from((due + 1) * 1_000_000_000 / u128::from(RATE))?;
+        let next = begun + Duration::from_nanos(next);
+        thread::park_timeout(next.since(clock.now()));
     }
+}
+
+/// Puts the calling thread before all ordinary ones.
+#[expect(unsafe_code, reason = "the call has no safe interface")]
+fn come_first() -> std::io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the kernel reads the parameter, which outlives the call.
+    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
+    if set < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Takes an answer, if there is one, with its number.

@@ -291,7 +291,7 @@ impl Keeper {
     fn put_word(&self, word: &Word) -> Duty {
         let body = serde_json::to_vec(word).unwrap_or_default();
         let value = self.keys.seal(Purpose::Words, body);
-        Duty::Send(ToEngine::Put { key: word.key(), value })
+        Duty::Send(ToEngine::Put(vec![(word.key(), value)]))
     }
 
     // ---- Zone files ----

@@ -231,7 +231,7 @@ impl Broker {
             }
             let Some(own) = &bucket else { continue };
             let done = match wanted {
-                ToEngine::Put { key, value } => own.put(&key, value).await,
+                ToEngine::Put(all) => own.put_all(all).await,
                 ToEngine::Get(key) => match own.get(&key).await {
                     Ok(value) => {
                         let entry = FromEngine::Entry { key, value };
@@ -243,7 +243,7 @@ impl Broker {
                 ToEngine::Frame(_) => Ok(()),
             };
             if let Err(error) = done {
-                // It is put again, or asked for again, after the next connection.
+                // It is put again, or asked for again.
                 debug!("the fleet's engine: {error}");
                 bucket = None;
             }
@@ -395,6 +395,14 @@ impl Bucket {
     /// As above.
     pub async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), String> {
         self.kv.put(key, Bytes::from(value)).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Keeps several, one after the other, up to the first that is not kept.
+    async fn put_all(&self, all: Vec<(String, Vec<u8>)>) -> Result<(), String> {
+        for (key, value) in all {
+            self.put(&key, value).await?;
+        }
+        Ok(())
     }
 
     /// Keeps something where nothing is kept yet; whether that was so.

@@ -13,13 +13,9 @@ const WAITING: usize = 4096;
 pub enum ToEngine {
     /// A frame of votes, or a call, to everybody.
     Frame(Vec<u8>),
-    /// To be kept under a key, in the place of what is kept there.
-    Put {
-        /// The key.
-        key: String,
-        /// What to keep.
-        value: Vec<u8>,
-    },
+    /// To be kept, each under its key and in the place of what is kept there; one after the other, and none after
+    /// one that is not.
+    Put(Vec<(String, Vec<u8>)>),
     /// Wanted: what is kept under a key.
     Get(String),
 }

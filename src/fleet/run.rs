@@ -305,11 +305,12 @@ impl Task {
         let (shelf, name) = (self.shelf.clone(), self.shelf.current().unwrap_or_default());
         match spawn_blocking(move || shelf.bundle(&name)).await {
             Ok(Ok((head, bundle))) => {
-                for (name, piece) in pieces(&bundle) {
-                    let (key, value) = (format!("{PIECES}{name}"), piece.to_vec());
-                    self.send(ToEngine::Put { key, value });
-                }
-                self.send(ToEngine::Put { key: format!("{HEADS}{version}"), value: head });
+                // Pieces first, so that whoever sees the head finds them.
+                let piece =
+                    |(name, piece): (String, &[u8])| (format!("{PIECES}{name}"), piece.to_vec());
+                let head = (format!("{HEADS}{version}"), head);
+                let all = pieces(&bundle).map(piece).chain([head]).collect();
+                self.send(ToEngine::Put(all));
             }
             Ok(Err(problem)) => warn!("version {version} cannot be given back: {problem}"),
             Err(panic) => error!("reading version {version} panicked: {panic}"),

@@ -29,10 +29,10 @@ fn drained(author: &str) -> Overrides {
 /// What duties put on the engine.
 fn puts(duties: &[Duty]) -> Vec<(String, Vec<u8>)> {
     let put = |duty: &Duty| match duty {
-        Duty::Send(ToEngine::Put { key, value }) => Some((key.clone(), value.clone())),
-        _ => None,
+        Duty::Send(ToEngine::Put(all)) => all.clone(),
+        _ => Vec::new(),
     };
-    duties.iter().filter_map(put).collect()
+    duties.iter().flat_map(put).collect()
 }
 
 /// A version with its head as it is kept, and its pieces.

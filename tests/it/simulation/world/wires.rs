@@ -142,15 +142,22 @@ impl World {
     /// A machine asks its engine for something, if that is heard.
     fn ask(&mut self, machine: usize, what: ToEngine) {
         let Some(engine) = self.connections[machine].engine else { return };
-        let is_poor = self.has(Kind::BrokerPoor, 0) && self.random.below(10) < 4;
-        if self.engine_of(machine) != Some(engine) || self.has(Kind::Muted, machine) || is_poor {
+        let is_poor = self.has(Kind::BrokerPoor, 0);
+        if self.engine_of(machine) != Some(engine) || self.has(Kind::Muted, machine) {
             return;
         }
         match what {
-            ToEngine::Put { key, value } => {
-                let wait = self.millis(60);
-                self.at(self.now + wait, Event::Put { engine, key, value });
+            ToEngine::Put(all) => {
+                let mut at = self.now;
+                for (key, value) in all {
+                    if is_poor && self.random.below(10) < 4 {
+                        return;
+                    }
+                    at = at + self.millis(60);
+                    self.at(at, Event::Put { engine, key, value });
+                }
             }
+            ToEngine::Get(_) if is_poor && self.random.below(10) < 4 => {}
             ToEngine::Get(key) => {
                 let value = self.engines[engine].get(&key).cloned();
                 self.tell_later(machine, Some((key, value)));
@@ -183,11 +190,9 @@ impl World {
     fn put_version(&mut self, machine: usize, head: &Head, edition: usize) {
         let bundle = self.common.editions[edition].bundle.clone();
         let piece = |(name, piece): (String, &[u8])| (format!("{PIECES}{name}"), piece.to_vec());
-        let puts: Vec<_> = pieces(&bundle).map(piece).collect();
         let sealed = (head.key(), head.seal(&self.common.keys));
-        for (key, value) in puts.into_iter().chain([sealed]) {
-            self.ask(machine, ToEngine::Put { key, value });
-        }
+        let all = pieces(&bundle).map(piece).chain([sealed]).collect();
+        self.ask(machine, ToEngine::Put(all));
     }
 
     pub(super) fn take_over(&mut self, machine: usize, arrived: &Arrived) {

@@ -6,7 +6,8 @@
 //! ```text
 //!  state  result        next   why and what follows
 //!  Init   success       Up     the first result decides, so that nothing is unknown for long
-//!  Init   failure       Down
+//!  Init   failure       Down   for now: others follow after the confirm gap
+//!  first  success       Up     what was down by first failures alone, fewer than `fall` of them
 //!  Up     failure       Up     remembered; the next probe comes after the confirm gap
 //!  Up     failure       Down   `fall` of them are remembered, or 12 of the last 20 results failed
 //!  Up     success       Up     2 in a row end the confirm gaps, `fall` in a row forget the failures
@@ -30,6 +31,7 @@
 //! |---|---|
 //! | Init, Up | `interval` |
 //! | Up, in doubt | the confirm gap: half of `interval`, at most 500 ms |
+//! | Down, by less than `fall` first results | the confirm gap |
 //! | Down | half of `interval`, but not below 1 s unless `interval` is |
 //!
 //! A target that does not answer would be found `fall` timeouts later. So a probe of one that is up and takes
@@ -93,13 +95,18 @@ enum State {
         /// Since the first of `failures`, and with it.
         probes: u32,
     },
-    /// Down, with the successes in a row since the last failure.
-    Down { successes: u32 },
+    /// Down.
+    Down {
+        /// In a row, since the last failure.
+        successes: u32,
+        /// Failures that are wanting until the first result is confirmed; none if it is, or was another.
+        wanting: u32,
+    },
 }
 
 impl State {
     const UP: Self = Self::Up { failures: 0, successes: 0, probes: 0 };
-    const DOWN: Self = Self::Down { successes: 0 };
+    const DOWN: Self = Self::Down { successes: 0, wanting: 0 };
 }
 
 /// A tracker that changed its mind.
@@ -260,10 +267,10 @@ impl Tracker {
                 }
                 None
             }
-            State::Down { successes } => {
+            State::Down { successes, wanting } => {
                 *successes = successes.saturating_add(1);
-                let count = *successes;
-                let is_up = count >= self.rise && self.held_until(at).is_none();
+                let (count, is_first) = (*successes, *wanting > 0);
+                let is_up = is_first || count >= self.rise && self.held_until(at).is_none();
                 is_up.then(|| self.enter(State::UP, Cause::Successes(count)))
             }
         }
@@ -286,7 +293,8 @@ impl Tracker {
                     return None;
                 }
             }
-            State::Down { successes } => {
+            State::Down { successes, wanting } => {
+                *wanting = wanting.saturating_sub(1);
                 // It would be up if it were not held back, and has fallen again.
                 let has_fallen = *successes >= self.rise;
                 *successes = 0;
@@ -296,9 +304,11 @@ impl Tracker {
                 return None;
             }
         };
-        if !matches!(self.state, State::Init) {
-            self.note_fall(at);
+        if matches!(self.state, State::Init) {
+            let first = State::Down { successes: 0, wanting: self.fall - 1 };
+            return Some(self.enter(first, cause));
         }
+        self.note_fall(at);
         Some(self.enter(State::DOWN, cause))
     }
 
@@ -326,6 +336,13 @@ impl Tracker {
         }
     }
 
+    /// Whether it is down by its first results alone, and fewer than `fall` of them: enough for who knows nothing
+    /// else, and too little to speak against others.
+    #[must_use]
+    pub const fn is_down_for_now(&self) -> bool {
+        matches!(self.state, State::Down { wanting: 1.., .. })
+    }
+
     /// Until when a target that is down is held back although it may answer, if that is not over at `at`.
     #[must_use]
     pub fn held_until(&self, at: Time) -> Option<Time> {
@@ -336,7 +353,7 @@ impl Tracker {
     /// Whether it is down for no other reason than having been lost too often: it answers.
     #[must_use]
     pub const fn is_held_back(&self) -> bool {
-        matches!(self.state, State::Down { successes } if successes >= self.rise)
+        matches!(self.state, State::Down { successes, .. } if successes >= self.rise)
     }
 
     /// How long the target usually takes to answer, once that is known.
@@ -380,7 +397,7 @@ impl Tracker {
     #[must_use]
     pub const fn successes(&self) -> u32 {
         match self.state {
-            State::Down { successes } => successes,
+            State::Down { successes, .. } => successes,
             State::Init | State::Up { .. } => 0,
         }
     }
@@ -397,6 +414,7 @@ impl Tracker {
             State::Init | State::Up { failures: 0, .. } => self.interval,
             State::Up { successes: CONFIRM_SUCCESSES.., .. } => self.interval,
             State::Up { .. } => self.confirm_gap(),
+            State::Down { wanting: 1.., .. } => self.confirm_gap(),
             State::Down { .. } => self.recovery_gap(),
         }
     }
@@ -427,8 +445,9 @@ impl Tracker {
                     self.confirm_gap().saturating_mul(by_memory.min(by_window.max(1)));
                 by_failures.min(self.next_change_of_pace(self.confirm_gap()))
             }
+            State::Down { wanting: 1.., .. } => self.confirm_gap(),
             // One that is held back could be released before its next probe.
-            State::Down { successes } => {
+            State::Down { successes, .. } => {
                 self.recovery_gap().saturating_mul(self.rise.saturating_sub(successes).max(1))
             }
         }

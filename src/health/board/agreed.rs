@@ -303,7 +303,8 @@ impl Entry {
     }
 
     fn vote(&self) -> Vote {
-        let opinion = match self.has_looked() {
+        // A single lost probe of one that has just begun to look is no vote against those who look for long.
+        let opinion = match self.has_looked() && !self.tracker.is_down_for_now() {
             true => Opinion::from(self.tracker.verdict()),
             false => Opinion::Init,
         };

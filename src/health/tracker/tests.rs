@@ -60,12 +60,12 @@ const NEVER: u64 = u64::MAX;
 /// With `rise = 3`, `fall = 3`, `interval = 10s`: history, verdict, cause of the last change, pace and
 /// time to the next change in milliseconds.
 #[rustfmt::skip]
-const TRANSITIONS: [(&str, Verdict, &str, u64, u64); 24] = [
+const TRANSITIONS: [(&str, Verdict, &str, u64, u64); 26] = [
     ("",             Verdict::Unknown, "",                                      10_000,      0),
     ("l",            Verdict::Unknown, "",                                      10_000,      0),
     // The first result decides.
     ("s",            Verdict::Up,      "first probe: success",                  10_000,  NEVER),
-    ("f",            Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
+    ("f",            Verdict::Down,    "first probe: timeout",                     500,    500),
     ("lls",          Verdict::Up,      "first probe: success",                  10_000,  NEVER),
     // Up: failures are remembered and confirmed at once.
     ("s f",          Verdict::Up,      "first probe: success",                     500,  1_000),
@@ -82,14 +82,17 @@ const TRANSITIONS: [(&str, Verdict, &str, u64, u64); 24] = [
     ("s fssfssf",    Verdict::Down,    "3 failures in 7 probes, last: timeout",  5_000, 15_000),
     ("s fsssfsssf",  Verdict::Up,      "first probe: success",                     500,  1_000),
     ("s ffsssff",    Verdict::Up,      "first probe: success",                     500,    500),
+    // A first failure is confirmed at once, and one success ends it.
+    ("f f",          Verdict::Down,    "first probe: timeout",                     500,    500),
+    ("f ff",         Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
+    ("f f s",        Verdict::Up,      "1 success",                             10_000,  NEVER),
     // Down: only successes in a row lead back.
-    ("f f",          Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
-    ("f s",          Verdict::Down,    "first probe: timeout",                   5_000, 10_000),
-    ("f ss",         Verdict::Down,    "first probe: timeout",                   5_000,  5_000),
-    ("f ssf",        Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
-    ("f slsl",       Verdict::Down,    "first probe: timeout",                   5_000,  5_000),
-    ("f sss",        Verdict::Up,      "3 successes in a row",                  10_000,  NEVER),
-    ("f sss ff",     Verdict::Up,      "3 successes in a row",                     500,    500),
+    ("fff s",        Verdict::Down,    "first probe: timeout",                   5_000, 10_000),
+    ("fff ss",       Verdict::Down,    "first probe: timeout",                   5_000,  5_000),
+    ("fff ssf",      Verdict::Down,    "first probe: timeout",                   5_000, 15_000),
+    ("fff slsl",     Verdict::Down,    "first probe: timeout",                   5_000,  5_000),
+    ("fff sss",      Verdict::Up,      "3 successes in a row",                  10_000,  NEVER),
+    ("fff sss ff",   Verdict::Up,      "3 successes in a row",                     500,    500),
 ];
 
 #[test]

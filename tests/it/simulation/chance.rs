@@ -265,7 +265,7 @@ fn count(target: &Target, days: u32, loss: f64, (splits, seed): (u32, u64)) -> C
 
 #[test]
 fn chance_takes_less_than_one_of_a_hundred_thousand_endpoints_down_a_day() {
-    let days = wanted("ENDPOINT_DAYS").map_or(3000, |days| u32::try_from(days).unwrap());
+    let days = wanted("ENDPOINT_DAYS").map_or(1500, |days| u32::try_from(days).unwrap());
     let Count { days, first, agreed, seen } = count(&target(true), days, 0.01, (1000, 1));
     let per_day = |of: f64| of / days * 1e5;
     let (alone, together) = (per_day(first) / 3.0, per_day(agreed));

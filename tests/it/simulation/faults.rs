@@ -129,13 +129,23 @@ impl Faults {
         self.had(Kind::PathCut, group_of(machine) * ENDPOINTS + endpoint, at)
     }
 
-    /// Whether a machine can be believed to see an endpoint that is alive.
+    /// Whether a machine can be believed to see an endpoint that is alive: it could, and did for long enough to
+    /// hold it for up again.
     pub(super) fn could_see(&self, machine: usize, endpoint: usize, at: Duration) -> bool {
         let ill = [Kind::Isolated, Kind::Blind, Kind::Stopped, Kind::Starved, Kind::Restarted];
-        !ill.into_iter().any(|kind| self.had(kind, machine, at))
-            && !self.is_path_cut(machine, endpoint, at)
+        let path = group_of(machine) * ENDPOINTS + endpoint;
+        let was = |kind, of| self.had_within(kind, of, at.saturating_sub(RECOVERED), at);
+        !ill.into_iter().any(|kind| was(kind, machine)) && !was(Kind::PathCut, path)
+    }
+
+    fn had_within(&self, kind: Kind, of: usize, from: Duration, to: Duration) -> bool {
+        let own = &self.of[kind as usize][of];
+        own.iter().any(|(began, ended)| *began <= to && from < *ended)
     }
 }
+
+/// As long as three successes take, half an interval apart, and what may pass before the first.
+const RECOVERED: Duration = Duration::from_secs(20);
 
 const KINDS: [(Kind, u64); 16] = [
     (Kind::Refusing, 6),

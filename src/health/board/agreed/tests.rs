@@ -98,6 +98,24 @@ fn two_of_three_take_a_target_down_and_one_does_not() {
     assert!(all[0].recount(4).is_empty(), "nothing is new");
 }
 
+/// Whoever begins to look is no second witness by one lost probe.
+#[test]
+fn a_first_failure_is_no_vote_until_it_is_confirmed() {
+    let mut target = target(1);
+    Arc::make_mut(&mut target.spec).fall = NonZeroU8::new(3).unwrap();
+    let mut all = ["a", "b", "c"].map(|name| One::new(name, std::slice::from_ref(&target)));
+    all[..2].iter().for_each(|one| one.sees(&target, 1, SUCCESS));
+    talk(&mut all, 1);
+    assert_eq!(all[0].recount(1), ["192.0.2.1 up: 2 of 2 vantages"]);
+    (0..3).for_each(|_| all[1].sees(&target, 2, TIMEOUT));
+    (0..2).for_each(|_| all[2].sees(&target, 2, TIMEOUT));
+    talk(&mut all, 2);
+    assert_eq!(all[0].recount(2), [""; 0]);
+    all[2].sees(&target, 3, TIMEOUT);
+    talk(&mut all, 3);
+    assert_eq!(all[0].recount(3), ["192.0.2.1 down: 2 of 3 vantages: timeout"]);
+}
+
 #[test]
 fn votes_say_what_is_wrong_with_a_poor_target() {
     let mut target = target(1);

@@ -11,6 +11,7 @@ mod heartbeats;
 #[allow(dead_code, reason = "shared with the tests of one node")]
 #[path = "../it/node/mod.rs"]
 mod node;
+mod round_trips;
 mod strangers;
 mod votes;
 mod words;

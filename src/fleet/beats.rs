@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::health::fleet::{Keys, Purpose};
-use crate::model::{TargetId, Time};
+use crate::model::{TargetId, Time, whole_nanos};
 use crate::probe::Heartbeats;
 
 const MAGIC: [u8; 4] = *b"WRB\x01";
@@ -24,7 +24,7 @@ const TOLD_FOR: Duration = Duration::from_secs(5);
 
 /// What there is to tell now, in sealed frames.
 pub(super) fn frames(heartbeats: &Heartbeats, keys: &Keys, now: Moment) -> Vec<Vec<u8>> {
-    let since = Time::from_nanos(now.time.as_nanos().saturating_sub(nanos(TOLD_FOR)));
+    let since = Time::from_nanos(now.time.as_nanos().saturating_sub(whole_nanos(TOLD_FOR)));
     let own = heartbeats.own_since(since);
     let frame = |reports: &[(TargetId, Time)]| {
         let mut body = MAGIC.to_vec();
@@ -52,10 +52,6 @@ pub(super) fn hear(heartbeats: &Heartbeats, keys: &Keys, frame: &[u8], now: Mome
         heartbeats.hear(target, at, now.time);
     }
     true
-}
-
-fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::model::target_key::hash;
-use crate::model::{Name, Override, OverrideKind, Overrides, Said, Subject};
+use crate::model::{Name, Override, OverrideKind, Overrides, Said, Subject, whole_millis};
 
 /// Times that are written in milliseconds and read by other clocks are the same within this.
 const TOLERANCE_MS: u64 = 2000;
@@ -113,7 +113,7 @@ impl About {
 impl Saying {
     fn new(kind: &str, said: &Said, now: Moment) -> Self {
         let Said { author, reason, at, until } = said.clone();
-        let unix = |time| millis(now.unix_at(time));
+        let unix = |time| whole_millis(now.unix_at(time));
         Self { kind: kind.to_owned(), author, reason, at: unix(at), until: until.map(unix) }
     }
 
@@ -131,7 +131,7 @@ impl Saying {
     }
 
     fn has_ended(&self, now: Moment) -> bool {
-        self.until.is_some_and(|until| until <= millis(now.unix))
+        self.until.is_some_and(|until| until <= whole_millis(now.unix))
     }
 
     fn said(&self, now: Moment) -> Said {
@@ -279,10 +279,6 @@ impl Words {
     pub fn hash(&self) -> u64 {
         hash(&[&serde_json::to_vec(self).unwrap_or_default()])
     }
-}
-
-fn millis(unix: Duration) -> u64 {
-    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

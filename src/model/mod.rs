@@ -42,5 +42,5 @@ pub use overrides::{Override, OverrideKind, Overrides, Said, Subject};
 pub use reach::{DownFrom, Reach, RegionKey, RoundTrips};
 pub use record::{Record, RecordClass, RecordType};
 pub use target_key::TargetId;
-pub use time::Time;
+pub use time::{Time, whole_millis, whole_nanos};
 pub use topology::{Endpoint, Pool, Region, Steer, Zone};

@@ -47,12 +47,23 @@ impl Time {
     }
 }
 
+/// A length of time in whole nanoseconds; the most there are when it is longer.
+#[must_use]
+pub fn whole_nanos(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The same in whole milliseconds, which files and frames count in.
+#[must_use]
+pub fn whole_millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, length: Duration) -> Self {
-        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(nanos))
+        Self(self.0.saturating_add(whole_nanos(length)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::model::health::Turn;
-use crate::model::{Target, Time};
+use crate::model::{Target, Time, whole_nanos};
 
 /// The first round of probes takes no longer to start than this, unless it would be too many at once.
 pub(crate) const FIRST_ROUND: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl Place {
 
 /// At least 1, so that it can be divided by.
 pub(super) fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1)
+    whole_nanos(length).max(1)
 }
 
 #[cfg(test)]

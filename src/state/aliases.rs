@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
-use super::file::{self, Document, FORMAT, millis};
+use super::file::{self, Document, FORMAT};
 use crate::alias::{Known, KnownHost};
 use crate::clock::Moment;
-use crate::model::Name;
+use crate::model::{Name, whole_millis};
 
 pub(super) const FILE_NAME: &str = "aliases.json";
 
@@ -61,7 +61,7 @@ impl Document for AliasesDocument {
 
 impl<T> FamilyLine<T> {
     fn new(Known { addresses, ends }: Known<T>, now: Moment) -> Self {
-        Self { addresses, ends: millis(now.unix_at(ends)) }
+        Self { addresses, ends: whole_millis(now.unix_at(ends)) }
     }
 
     fn read(self, now: Moment) -> Known<T> {
@@ -112,6 +112,6 @@ fn encode(known: Vec<(Name, KnownHost)>, now: Moment) -> serde_json::Result<Vec<
     let mut hosts: Vec<HostLine> = known.into_iter().map(line).collect();
     hosts.sort_unstable_by(|a, b| a.host.cmp(&b.host));
     let (version, checksum) = (FORMAT, file::checksum(&hosts)?);
-    let document = AliasesDocument { version, written: millis(now.unix), checksum, hosts };
+    let document = AliasesDocument { version, written: whole_millis(now.unix), checksum, hosts };
     serde_json::to_vec_pretty(&document)
 }

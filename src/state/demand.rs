@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
-use super::file::{self, Document, FORMAT, millis};
+use super::file::{self, Document, FORMAT};
 use crate::clock::Moment;
-use crate::model::Name;
+use crate::model::{Name, whole_millis};
 use crate::snapshot::Snapshot;
 use crate::steer::capacity::estimate::SavedGroup;
 
@@ -131,6 +131,6 @@ fn encode(snapshot: &Snapshot, now: Moment) -> serde_json::Result<Vec<u8>> {
     };
     let zones: Vec<ZoneLine> = snapshot.demanded().map(line).collect();
     let (version, checksum) = (FORMAT, file::checksum(&zones)?);
-    let document = DemandDocument { version, written: millis(now.unix), checksum, zones };
+    let document = DemandDocument { version, written: whole_millis(now.unix), checksum, zones };
     serde_json::to_vec(&document)
 }

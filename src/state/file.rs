@@ -122,7 +122,3 @@ pub(super) fn checksum(content: &impl serde::Serialize) -> serde_json::Result<St
     });
     Ok(format!("{fnv:016x}"))
 }
-
-pub(super) fn millis(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-}

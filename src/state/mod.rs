@@ -27,9 +27,9 @@ use crate::feed::LoadBoard;
 use crate::health::{Remembered, TargetStatus};
 use crate::intake::Intake;
 use crate::listen::Current;
-use crate::model::{Name, Target, Verdict};
+use crate::model::{Name, Target, Verdict, whole_millis};
 pub use demand::Demanded;
-use file::{Document, FORMAT, millis};
+use file::{Document, FORMAT};
 pub use steering::Steering;
 
 /// How old a verdict may be before it is worth nothing, unless told otherwise.
@@ -201,7 +201,8 @@ fn encode(statuses: &[TargetStatus], now: Moment) -> serde_json::Result<Vec<u8>>
     let mut verdicts: Vec<Line> = statuses.iter().filter_map(|status| line(status, now)).collect();
     verdicts.sort_unstable_by(|a, b| a.target.cmp(&b.target));
     let (version, checksum) = (FORMAT, file::checksum(&verdicts)?);
-    let document = VerdictsDocument { version, written: millis(now.unix), checksum, verdicts };
+    let document =
+        VerdictsDocument { version, written: whole_millis(now.unix), checksum, verdicts };
     serde_json::to_vec_pretty(&document)
 }
 
@@ -212,8 +213,8 @@ fn line(status: &TargetStatus, now: Moment) -> Option<Line> {
     (verdict != Verdict::Unknown).then(|| Line {
         target: status.target.key(),
         verdict: verdict.word().to_owned(),
-        since: millis(now.unix_at(status.health.since)),
-        seen: millis(now.unix_at(seen)),
+        since: whole_millis(now.unix_at(status.health.since)),
+        seen: whole_millis(now.unix_at(seen)),
         usual: status.usual.map(|usual| u64::try_from(usual.as_micros()).unwrap_or(u64::MAX)),
     })
 }

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{self, Document, FORMAT, millis};
+use super::file::{self, Document, FORMAT};
 use super::{StateError, Watched};
 use crate::clock::Moment;
 use crate::intake::Held;
 use crate::model::{
     Name, Override, OverrideKind, Overrides, Said, Subject, Target, TargetHealth, Time, Verdict,
+    whole_millis,
 };
 use crate::steer::controller::{Controller, ONE, Standing};
 use crate::steer::{PoolPast, SavedControl};
@@ -235,7 +236,7 @@ fn encode(watched: &Watched, now: Moment) -> serde_json::Result<Vec<u8>> {
         controllers: watched.loads.saved().into_iter().map(ControllerLine::new).collect(),
     };
     let (version, checksum) = (FORMAT, file::checksum(&content)?);
-    let document = SteeringDocument { version, written: millis(now.unix), checksum, content };
+    let document = SteeringDocument { version, written: whole_millis(now.unix), checksum, content };
     serde_json::to_vec_pretty(&document)
 }
 
@@ -384,7 +385,7 @@ fn read_zone(zone: &str) -> Result<Name, String> {
 }
 
 fn unix(time: Time, now: Moment) -> u64 {
-    millis(now.unix_at(time))
+    whole_millis(now.unix_at(time))
 }
 
 /// A moment that has been, even if the clock was set back since.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::frame::Reader;
 use super::seal::{Keys, Purpose, SEAL_LEN};
-use crate::model::{TargetId, Time};
+use crate::model::{TargetId, Time, whole_millis};
 
 /// Targets of one call. What fails beyond that at once is found by everybody's own probes.
 pub const CALL_MAX: usize = 4000;
@@ -51,7 +51,7 @@ impl Call {
         let mut out = Vec::with_capacity(80 + SEAL_LEN + targets.len() * 8);
         out.extend(MAGIC);
         super::frame::write_text(&mut out, vantage);
-        out.extend(super::millis(*sent).to_be_bytes());
+        out.extend(whole_millis(*sent).to_be_bytes());
         out.extend(targets.iter().take(CALL_MAX).flat_map(|target| target.0.to_be_bytes()));
         keys.seal(Purpose::Calls, out)
     }

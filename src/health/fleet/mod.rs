@@ -41,7 +41,7 @@ pub use vote::{Grounds, Opinion, RoundTrip, Vote};
 
 use super::Falls;
 use crate::model::target_key::hash;
-use crate::model::{Coordinates, RegionKey, RoundTrips, TargetId, Time};
+use crate::model::{Coordinates, RegionKey, RoundTrips, TargetId, Time, whole_millis};
 use call::Called;
 use roster::{FRESH, GONE};
 use trips::Distances;
@@ -141,7 +141,7 @@ impl Member {
     /// A member that begins its life at `now`, `unix` since 1970, and has heard nobody.
     #[must_use]
     pub fn new(rules: Rules, keys: Keys, now: Time, unix: Duration) -> Self {
-        let (epoch, roster) = (millis(unix), Roster::default());
+        let (epoch, roster) = (whole_millis(unix), Roster::default());
         Self {
             rules,
             keys,
@@ -272,7 +272,7 @@ impl Member {
             return None;
         }
         let (vantage, group) = (self.rules.name.clone(), self.rules.group.clone());
-        let trips = Trips { vantage, group, sent: millis(unix), regions };
+        let trips = Trips { vantage, group, sent: whole_millis(unix), regions };
         let sealed = trips.seal(&self.keys);
         // There is nothing to refuse but a fleet without end.
         let _ = self.distances.hear(trips, now);
@@ -342,7 +342,7 @@ impl Member {
             is_node: self.rules.is_node,
             epoch: self.epoch,
             seq: self.seq,
-            sent: millis(unix),
+            sent: whole_millis(unix),
             impaired: impaired.clone(),
             targets_hash,
             state_hash,
@@ -411,10 +411,6 @@ pub fn hash_of_targets(ids: impl IntoIterator<Item = TargetId>) -> u64 {
     ids.sort_unstable();
     let octets: Vec<u8> = ids.iter().flat_map(|id| id.0.to_be_bytes()).collect();
     hash(&[&octets])
-}
-
-fn millis(unix: Duration) -> u64 {
-    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

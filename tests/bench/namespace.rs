@@ -6,15 +6,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use windrose::clock::Clock;
 
 use crate::programs::find_program;
 use crate::server::pause;
+use crate::signal::stop_on_signal;
 
 /// Starts this program anew with `arguments` inside, for `time_max` at most; whether it was content.
 ///
@@ -57,25 +56,4 @@ pub(crate) fn run_inside(
         Some(1) => Ok(false),
         _ => Err(io::Error::other(format!("inside of the namespace: {status}"))),
     }
-}
-
-/// A flag that SIGINT and SIGTERM set, so that nothing is left behind.
-fn stop_on_signal() -> io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let flag = Arc::clone(&stop);
-    let mut terminate = {
-        let _inside = runtime.enter();
-        signal(SignalKind::terminate())?
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        });
-        flag.store(true, Ordering::Relaxed);
-    });
-    Ok(stop)
 }

@@ -19,6 +19,8 @@ mod ports;
 #[path = "../programs.rs"]
 mod programs;
 mod questions;
+#[path = "../signal.rs"]
+mod signal;
 mod verdict;
 mod zones;
 
@@ -27,14 +29,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use contenders::{Contender, Kind};
 use exchange::Line;
 use message::{Answer, Question, name_text};
 use questions::Questions;
-use tokio::signal::unix::{SignalKind, signal};
+use signal::stop_on_signal;
 use verdict::{Case, EXPLAINED, Part, Verdict, judge};
 use zones::ZoneRecords;
 
@@ -122,27 +123,6 @@ fn run(options: &Options) -> io::Result<bool> {
     result?;
     tally.print();
     Ok(tally.different == 0)
-}
-
-/// A flag that SIGINT and SIGTERM set, so that the servers are stopped on the way out.
-fn stop_on_signal() -> io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let flag = Arc::clone(&stop);
-    let mut terminate = {
-        let _inside = runtime.enter();
-        signal(SignalKind::terminate())?
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        });
-        flag.store(true, Ordering::Relaxed);
-    });
-    Ok(stop)
 }
 
 /// Serves the zones of one directory with all contenders and asks about each.

@@ -41,6 +41,8 @@ mod program;
 mod programs;
 #[path = "../server.rs"]
 mod server;
+#[path = "../signal.rs"]
+mod signal;
 mod table;
 mod vantages;
 mod versions;

@@ -32,6 +32,8 @@ mod regions;
 mod resolvers;
 #[path = "../server.rs"]
 mod server;
+#[path = "../signal.rs"]
+mod signal;
 mod tools;
 mod world;
 

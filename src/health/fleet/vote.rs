@@ -2,7 +2,7 @@
 //!
 //! A [`Vote`] is the opinion that a vantage's own tracker has come to, after its own hysteresis, with what a
 //! node wants to know beside it: why, how far away, and how soon it could be another. In a frame it is a row
-//! of a fixed size, so that a second of an outage costs what a second of peace costs.
+//! of a fixed size, so that a frame of an outage is as long as one of peace.
 
 use std::time::Duration;
 

@@ -570,7 +570,13 @@ impl<'a> Classes<'a> {
         let only = |all: BTreeSet<RegionId>| all.first().copied().filter(|_| all.len() == 1);
         let nearest = self.nearest.into_iter().map(only).collect();
         let trips = self.trips.iter().filter(|_| !self.by_round_trip.is_empty()).map(TripsOf::mean);
-        RuleMap { trips: trips.collect(), preferences: self.preferences.into(), nearest, classes }
+        RuleMap {
+            trips: trips.collect(),
+            alike: alike(&self.preferences),
+            preferences: self.preferences.into(),
+            nearest,
+            classes,
+        }
     }
 
     fn see(&self, place: &Place<'_>) -> (Box<[Seen]>, Vec<Option<Rtt>>) {
@@ -590,6 +596,17 @@ impl<'a> Classes<'a> {
         let times = times_of(self.zone, self.outline, &evidence);
         (self.sight.see(self.zone, self.outline, &evidence, &times), times)
     }
+}
+
+/// All classes, those whose orders begin alike behind one another.
+fn alike(preferences: &[Preference]) -> Box<[u16]> {
+    let beginning = |class: &u16| {
+        let orders = preferences[usize::from(*class)].orders.iter();
+        orders.map(|order| (&order.branches, order.preferred, order.is_strict)).collect::<Vec<_>>()
+    };
+    let mut alike: Box<[u16]> = (0..=u16::MAX).take(preferences.len()).collect();
+    alike.sort_by_cached_key(beginning);
+    alike
 }
 
 /// By region, whether a steer of a rule that goes by round trips leads there; empty where none does.

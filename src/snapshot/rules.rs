@@ -15,6 +15,7 @@ use crate::geo::ClassMap;
 use crate::model::topology::EndpointAt;
 use crate::model::{ClientSubnet, Prefix, RecordType, RegionId, Time, Zone};
 use crate::steer::capacity::Rule;
+use crate::steer::depths::Depths;
 use crate::steer::ladder::{Rungs, rungs};
 use crate::steer::latency::Trip;
 use crate::steer::select::Leaves;
@@ -26,6 +27,8 @@ use crate::steer::{Draw, DrawTree, Family, Outline, Preference, Scene, Selected}
 pub(crate) struct RuleMap {
     /// What class `n` prefers, whatever vantages measure; never empty.
     pub(crate) preferences: Arc<[Preference]>,
+    /// All classes, those whose orders begin alike behind one another.
+    pub(crate) alike: Box<[u16]>,
     /// By class and region: how long the way there is for its clients, on average. None where no steer goes by
     /// that; nothing of a class of whose clients nobody knows where they are.
     pub(crate) trips: Vec<Box<[Trip]>>,
@@ -293,10 +296,8 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn column(&self, rtype: RecordType, family: Family) -> Column {
-        let mut growing = Growing::new(self, rtype, family, Vec::new());
-        let classes = 0..self.source.map.preferences.len();
-        let by_class = classes.map(|class| growing.entry_for(class)).collect();
-        Column { rtype, family, by_class, entries: growing.entries }
+        let growing = Growing::new(self, rtype, family, Vec::new());
+        growing.column(rtype, vec![0; self.source.map.preferences.len()].into(), &[None])
     }
 
     /// The column for this scene, if any of it depends on leaves in `changed` or is due.
@@ -310,12 +311,8 @@ impl Compiler<'_> {
         let kept = |entry: &Entry| (!is_stale(entry)).then(|| (place, place += 1).0);
         let kept: Vec<Option<u16>> = old.entries.iter().map(kept).collect();
         let fresh = old.entries.iter().filter(|entry| !is_stale(entry)).cloned().collect();
-        let mut growing = Growing::new(self, old.rtype, old.family, fresh);
-        let by_class = old.by_class.iter().enumerate().map(|(class, entry)| {
-            kept[usize::from(*entry)].unwrap_or_else(|| growing.entry_for(class))
-        });
-        let by_class = by_class.collect();
-        Some(Column { by_class, entries: growing.entries, ..*old })
+        let growing = Growing::new(self, old.rtype, old.family, fresh);
+        Some(growing.column(old.rtype, old.by_class.clone(), &kept))
     }
 }
 
@@ -328,6 +325,8 @@ struct Growing<'a> {
     entries: Vec<Entry>,
     /// Decisions made here. They are few: most classes come to one that others have come to.
     made: Vec<Made>,
+    /// How the last class came to its own.
+    walked: Option<Walked>,
 }
 
 /// A scene, ready to decide and to write in.
@@ -342,6 +341,14 @@ struct Made {
     stage: usize,
     decision: Decision,
     rungs: Vec<Outcome>,
+    entry: u16,
+}
+
+/// How far one had to look to find what a class gets, and what that is.
+struct Walked {
+    class: usize,
+    near: Option<usize>,
+    depths: Depths,
     entry: u16,
 }
 
@@ -361,14 +368,22 @@ impl<'a> Growing<'a> {
             scribe: Scribe::new(zone, source.outline.rule(zone), scene, rtype),
         };
         let stages = scenes.map(stage).collect();
-        Self { compiler, stages, family, entries, made: Vec::new() }
+        Self { compiler, stages, family, entries, made: Vec::new(), walked: None }
     }
 
-    /// What a class comes to, and on which stage.
-    fn decide(&self, class: usize) -> (usize, Decision) {
-        let Compiler { source, acted, .. } = *self.compiler;
-        let preference = &acted.preferences[class];
-        let near = acted.regional.and_then(|own| own.place_of(&source.map, class));
+    /// The column in which each class has what became of its entry before, or else what it comes to now.
+    fn column(mut self, rtype: RecordType, before: Box<[u16]>, kept: &[Option<u16>]) -> Column {
+        let mut by_class = before;
+        for class in &self.compiler.source.map.alike {
+            let class = usize::from(*class);
+            let before = usize::from(by_class[class]);
+            by_class[class] = kept[before].unwrap_or_else(|| self.entry_for(class));
+        }
+        Column { rtype, family: self.family, by_class, entries: self.entries }
+    }
+
+    /// What a class comes to that sees what is `near`, and on which stage.
+    fn decide(&self, preference: &Preference, near: Option<usize>) -> (usize, Decision) {
         let of_all = || decide(&self.stages[0].ground, preference);
         let Some(place) = near else { return (0, of_all()) };
         let own = decide(&self.stages[place + 1].ground, preference);
@@ -380,18 +395,37 @@ impl<'a> Growing<'a> {
         of_all.looked_at = of_all.looked_at.or(own.looked_at);
         of_all.due = [of_all.due, own.due].into_iter().flatten().min();
         of_all.ttl = of_all.ttl.min(own.ttl);
+        of_all.depths = of_all.depths.or(&own.depths);
         (0, of_all)
     }
 
     /// The place of what a class gets.
     fn entry_for(&mut self, class: usize) -> u16 {
-        let (place, mut decision) = self.decide(class);
-        let preference = &self.compiler.acted.preferences[class];
+        let Compiler { source, acted, .. } = *self.compiler;
+        let preference = &acted.preferences[class];
+        let near = acted.regional.and_then(|own| own.place_of(&source.map, class));
+        let leads_here = |walked: &&Walked| {
+            let other = &acted.preferences[walked.class];
+            walked.near == near && walked.depths.are_same_for(other, preference)
+        };
+        if let Some(walked) = self.walked.as_ref().filter(leads_here) {
+            return walked.entry;
+        }
+        let (place, mut decision) = self.decide(preference, near);
         let stage = &self.stages[place];
         let rungs = match stage.scribe.ladder() {
             0 => Vec::new(),
             count => self.climb(stage, &mut decision, preference, count),
         };
+        let depths = decision.depths.clone();
+        let entry = self.entry_of(place, decision, rungs);
+        self.walked = Some(Walked { class, near, depths, entry });
+        entry
+    }
+
+    /// The place of what a decision on a stage and the rungs behind it lead to.
+    fn entry_of(&mut self, place: usize, decision: Decision, rungs: Vec<Outcome>) -> u16 {
+        let stage = &self.stages[place];
         let is_known =
             |made: &&Made| made.is_of(place, &rungs) && made.decision.is_alike(&decision);
         if let Some(made) = self.made.iter().find(is_known) {
@@ -430,10 +464,11 @@ impl<'a> Growing<'a> {
     ) -> Vec<Outcome> {
         let (&Compiler { zone, source, .. }, scene) = (self.compiler, stage.scene);
         let lost = first.outcome.pools(&source.outline);
-        let Rungs { decisions, looked_at, due } =
+        let Rungs { decisions, looked_at, due, depths } =
             rungs(zone, &source.outline, preference, scene, self.family, lost, count);
         first.looked_at = first.looked_at.or(looked_at);
         first.due = [first.due, due].into_iter().flatten().min();
+        first.depths = first.depths.or(&depths);
         first.ttl = decisions.iter().map(|rung| rung.ttl).fold(first.ttl, u32::min);
         decisions.into_iter().map(|rung| rung.outcome).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::depths::Depths;
 use super::outline::Outline;
 use super::prefer::Preference;
 use super::scene::{Family, Scene};
@@ -18,6 +19,8 @@ pub(crate) struct Rungs {
     pub(crate) looked_at: Leaves,
     /// In which time any of it changes of itself.
     pub(crate) due: Option<Duration>,
+    /// For which other classes it is the same.
+    pub(crate) depths: Depths,
 }
 
 /// The decisions that follow one another as the pools of each are lost, `lost` having gone first: at most
@@ -38,6 +41,7 @@ pub(crate) fn rungs(
         let next = decide(&Ground::new(zone, outline, &scene, family), preference);
         rungs.looked_at = rungs.looked_at.or(next.looked_at);
         rungs.due = [rungs.due, next.due].into_iter().flatten().min();
+        rungs.depths = rungs.depths.or(&next.depths);
         if next.why == Why::AllDown || !matches!(next.outcome, Outcome::Among(_)) {
             break;
         }

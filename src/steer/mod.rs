@@ -14,6 +14,7 @@
 pub mod capacity;
 pub mod controller;
 pub mod demand;
+pub(crate) mod depths;
 pub mod draw;
 mod fitness;
 pub mod flow;

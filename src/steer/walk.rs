@@ -4,9 +4,11 @@
 //! [`Decision`] are seen to do so before anything is made of it; what may be drawn in the end, endpoint
 //! by endpoint, [`grow`](super::grow) makes of it. The stages stand in [`select`](super::select).
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::capacity::{RuleShares, Shares};
+use super::depths::Depths;
 use super::draw::FULL_SHARE;
 use super::fitness::{Stage, fitness_of};
 use super::flow::SHARES;
@@ -32,6 +34,8 @@ pub(crate) struct Decision {
     pub(crate) why: Why,
     pub(crate) looked_at: Leaves,
     pub(crate) due: Option<Duration>,
+    /// For which other classes it is the same.
+    pub(crate) depths: Depths,
 }
 
 impl Decision {
@@ -246,6 +250,7 @@ impl<'a> Ground<'a> {
 /// Decides for a class.
 pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
     let Ground { zone, outline, scene, family, ref leaves, shares, is_slow } = *ground;
+    let depths = vec![Cell::new(0); outline.nodes().len()];
     let mut walk = Walk {
         ground,
         shares: shares.and_then(|shares| shares.of_class(preference)),
@@ -255,6 +260,7 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
         scene,
         family,
         leaves,
+        depths: &depths,
         looked_at: Leaves::default(),
         next_change: (Duration::MAX, None),
         due: None,
@@ -275,6 +281,7 @@ pub(crate) fn decide(ground: &Ground<'_>, preference: &Preference) -> Decision {
             why: Why::NoFamily,
             looked_at: walk.looked_at,
             due: None,
+            depths: walk.depths(),
         };
     }
     if is_slow {
@@ -312,6 +319,8 @@ struct Walk<'a> {
     scene: &'a Scene,
     family: Family,
     leaves: &'a [LeafState],
+    /// By node: how many branches of the class's order were looked at.
+    depths: &'a [Cell<u16>],
     looked_at: Leaves,
     /// The least time in which anything looked at could change, and what it is.
     next_change: (Duration, Option<TtlBy>),
@@ -338,7 +347,17 @@ impl<'a> Walk<'a> {
         let class = (outcome != Outcome::NoData).then_some(self.preference);
         let jitter = jitter::cut(rule, class, ttl);
         let (ttl, looked_at, due) = (ttl - jitter, self.looked_at, self.due);
-        Decision { outcome, ttl, ttl_by, jitter, why, looked_at, due }
+        Decision { outcome, ttl, ttl_by, jitter, why, looked_at, due, depths: self.depths() }
+    }
+
+    fn depths(&self) -> Depths {
+        let is_by_class =
+            self.ground.shares.is_some() || self.outline.rule(self.zone).ttl_jitter.is_always;
+        if is_by_class {
+            Depths::whole()
+        } else {
+            Depths::of_nodes(self.depths.iter().map(Cell::get))
+        }
     }
 
     fn steer(&self, node: usize) -> &'a Steer {
@@ -349,9 +368,19 @@ impl<'a> Walk<'a> {
         self.scene.pool(self.outline.leaves()[leaf])
     }
 
-    /// The branches of a node that its client should get, and those that it may get besides.
+    /// The branches of a node that its client should get, and those that it may get besides. That the
+    /// latter are shut depends on all of the former.
     fn branches(&self, node: usize) -> (&'a [u16], &'a [u16]) {
-        self.ground.branches(self.preference, node)
+        let (preferred, beyond) = self.ground.branches(self.preference, node);
+        if self.preference.orders[node].is_strict {
+            deepen(self.depth(node), preferred.len());
+        }
+        (preferred, beyond)
+    }
+
+    /// How many branches of a node's order were looked at.
+    fn depth(&self, node: usize) -> &'a Cell<u16> {
+        &self.depths[node]
     }
 
     /// What a node serves when pools need only be so fit, and whether it is from beyond what its
@@ -363,18 +392,26 @@ impl<'a> Walk<'a> {
             return Some(served);
         }
         let (preferred, beyond) = self.branches(node);
-        if let Some(draft) = self.serve_some(node, preferred, fitness) {
+        if let Some(draft) = self.serve_some(node, (0, preferred), fitness) {
             return Some((draft, false));
         }
-        self.serve_some(node, beyond, fitness).map(|draft| (draft, true))
+        self.serve_some(node, (preferred.len(), beyond), fitness).map(|draft| (draft, true))
     }
 
-    /// What a node serves of some of its branches. Those of weight 0 stand back while others can.
-    fn serve_some(&mut self, node: usize, branches: &[u16], fitness: Fitness) -> Option<Draft> {
-        let steer = self.steer(node);
+    /// What a node serves of some of its branches, which are in its order from `first` on. Those of weight 0
+    /// stand back while others can.
+    fn serve_some(
+        &mut self,
+        node: usize,
+        (first, branches): (usize, &[u16]),
+        fitness: Fitness,
+    ) -> Option<Draft> {
+        let (steer, depth) = (self.steer(node), self.depth(node));
         [false, true].into_iter().find_map(|is_weightless| {
-            let mut branches = branches.iter().copied().filter(|branch| {
-                (steer.branches[usize::from(*branch)].weight == 0) == is_weightless
+            let mut branches = (first + 1..).zip(branches).filter_map(|(place, branch)| {
+                deepen(depth, place);
+                let weight = steer.branches[usize::from(*branch)].weight;
+                ((weight == 0) == is_weightless).then_some(*branch)
             });
             if steer.policy.is_ordered() {
                 self.serve_first(node, &mut branches, fitness, steer.trickle)
@@ -626,6 +663,7 @@ impl<'a> Walk<'a> {
     /// The leaves that have the family and that the client may have, in its order, each with its node.
     fn open_leaves(&self, node: usize) -> Vec<(usize, usize)> {
         let (preferred, beyond) = self.branches(node);
+        deepen(self.depth(node), preferred.len() + beyond.len());
         let mut leaves = Vec::new();
         for branch in preferred.iter().chain(beyond) {
             match self.outline.nodes()[node].branches[usize::from(*branch)] {
@@ -659,6 +697,11 @@ impl Outcome {
         }
         leaves.into_iter().map(|leaf| outline.leaves()[leaf]).collect()
     }
+}
+
+/// Takes down that so many branches were looked at.
+fn deepen(depth: &Cell<u16>, branches: usize) {
+    depth.set(depth.get().max(u16::try_from(branches).unwrap_or(u16::MAX)));
 }
 
 fn whole_secs(length: Duration) -> u32 {

@@ -1,6 +1,7 @@
 //! How rules choose, as tables that read like a manual and as properties of every small world.
 
 mod aliases;
+mod depths;
 mod draw;
 mod jitter;
 mod latency;

@@ -81,13 +81,13 @@ pub struct Keeper {
     /// Whether it does what words say.
     is_node: bool,
     words: Words,
-    /// Keys of words that the engine keeps as we know them, since the connection.
+    /// Keys of words that the engine keeps as we know them, by what it has told.
     kept: HashSet<String>,
     /// What is served here, if the fleet has given any.
     served: Option<Head>,
     /// Versions that this machine has found wanting.
     refused: HashSet<Rank>,
-    /// Heads that the engine has shown since the connection, by version: as they came.
+    /// Heads that the engine has told, by version: as they came.
     engine: HashMap<u64, (Head, Vec<u8>)>,
     /// Whether the engine has told all that it keeps.
     is_synced: bool,
@@ -135,8 +135,8 @@ impl Keeper {
 
     // ---- The engine ----
 
-    /// The connection stands anew, or does not any more.
-    pub fn connect(&mut self) {
+    /// What the engine has told counts no more: it is gone, or tells all anew.
+    pub fn forget_engine(&mut self) {
         self.kept.clear();
         self.engine.clear();
         self.is_synced = false;

@@ -250,7 +250,7 @@ impl Broker {
         }
     }
 
-    /// Tells all that is kept after each connection, and each change from then on.
+    /// Tells all that is kept after each connection, or when the bucket was lost, and each change from then on.
     async fn keep_in_step(
         self,
         client: Client,
@@ -287,6 +287,9 @@ impl Broker {
         // Before the rest is looked at, so that nothing falls between the two.
         let words = watch("words.>").await.map_err(failed)?;
         let heads = watch("zones.v.>").await.map_err(failed)?;
+        if incoming.send(FromEngine::Telling).await.is_err() {
+            return Ok(());
+        }
         for key in bucket.keys().await? {
             if key.starts_with("words.") || key.starts_with("zones.v.") {
                 let value = bucket.get(&key).await?;

@@ -25,14 +25,16 @@ pub enum ToEngine {
 pub enum FromEngine {
     /// A frame of votes, or a call, of anybody.
     Frame(Vec<u8>),
-    /// What is kept under a key: because it is new, because all is told after a connection, or since
-    /// somebody asked.
+    /// What is kept under a key: because it is new, because all is told, or since somebody asked.
     Entry {
         /// The key.
         key: String,
         /// What is kept; nothing when there is no such key.
         value: Option<Vec<u8>>,
     },
+    /// All that is kept is told from now on. Whatever was told before may be kept no more: somebody may have dropped
+    /// the bucket while the connection stood.
+    Telling,
     /// All that is kept has been told.
     Synced,
     /// The connection stands, or does not any more.

@@ -146,13 +146,14 @@ impl Task {
                 heard = self.pipe.incoming.recv() => match heard {
                     Some(FromEngine::Frame(frame)) => has_heard |= self.hear(&frame),
                     Some(FromEngine::Entry { key, value }) => self.take(&key, value).await,
+                    Some(FromEngine::Telling) => self.keeper.forget_engine(),
                     Some(FromEngine::Synced) => {
                         let duties = self.keeper.sync(self.now().time);
                         self.discharge(duties).await;
                     }
                     Some(FromEngine::Connected(is_connected)) => {
                         self.fleet.tell(|told| told.is_connected = is_connected);
-                        self.keeper.connect();
+                        self.keeper.forget_engine();
                         // Who was away has something to say, and need not wait for the next second.
                         if is_connected {
                             tick.reset_immediately();

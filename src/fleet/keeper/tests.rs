@@ -123,7 +123,7 @@ fn who_was_away_serves_what_came_before_a_version_that_is_wrong() {
     let mut keeper = keeper();
     keeper.sync(moment(0).time);
     serve(&mut keeper, 1, "first", 10);
-    keeper.connect();
+    keeper.forget_engine();
     let ((_, second), (wrong, third)) = (version(2, "second", 20), version(3, "wrong", 30));
     tell(&mut keeper, &second);
     tell(&mut keeper, &third);
@@ -136,11 +136,26 @@ fn who_was_away_serves_what_came_before_a_version_that_is_wrong() {
 }
 
 #[test]
+fn an_engine_that_tells_all_anew_may_have_lost_all() {
+    let mut keeper = keeper();
+    keeper.sync(moment(0).time);
+    let word = puts(&keeper.note(&drained("ann"), moment(1)));
+    let (key, value) = word[0].clone();
+    keeper.take(&key, Some(value), &drained("ann"), moment(1));
+    let head = serve(&mut keeper, 1, "first", 10);
+    keeper.forget_engine();
+    assert_eq!(keeper.tick(moment(90).time), [], "it is not done");
+    let duties = keeper.sync(moment(91).time);
+    assert_eq!(puts(&duties), word);
+    assert_eq!(duties.last(), Some(&Duty::GiveBack(head)));
+}
+
+#[test]
 fn nothing_that_is_served_goes_back() {
     let mut keeper = keeper();
     keeper.sync(moment(0).time);
     let head = serve(&mut keeper, 3, "third", 30);
-    keeper.connect();
+    keeper.forget_engine();
     let (_, old) = version(2, "second", 20);
     assert_eq!(tell(&mut keeper, &old), []);
     let duties = keeper.sync(moment(2).time);
@@ -153,7 +168,7 @@ fn of_two_versions_with_one_number_the_later_counts() {
         let mut keeper = keeper();
         keeper.sync(moment(0).time);
         serve(&mut keeper, 3, "third", 30);
-        keeper.connect();
+        keeper.forget_engine();
         keeper
     };
     let mut keeper = serving();

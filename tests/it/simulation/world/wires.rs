@@ -83,7 +83,7 @@ impl World {
         let connection = Connection { engine: wanted, number, is_broken: false, told_until };
         self.connections[machine] = connection;
         let Some(own) = &mut self.machines[machine] else { return };
-        own.keeper.connect();
+        own.keeper.forget_engine();
         let Some(engine) = wanted else { return };
         let told = self.engines[engine].told();
         let told = told.map(|(key, value)| Some((key.clone(), Some(value.clone()))));

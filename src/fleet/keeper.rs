@@ -159,7 +159,8 @@ impl Keeper {
                 // It is put back, if it is still ours.
                 self.kept.remove(key);
                 self.engine.retain(|_, (head, _)| head.key() != key);
-                Vec::new()
+                // Nor is it waited for.
+                self.fetch(now.time)
             }
             (_, _) => Vec::new(),
         }
@@ -325,7 +326,10 @@ impl Keeper {
         };
         let heads = self.engine.values().map(|kept| (kept.0.rank(), kept)).filter(is_wanted);
         let newest = heads.max_by(|(one, _), (other, _)| one.cmp(other));
-        let Some((_, (head, sealed))) = newest else { return Vec::new() };
+        let Some((_, (head, sealed))) = newest else {
+            self.fetch = None;
+            return Vec::new();
+        };
         if self.fetch.as_ref().is_some_and(|fetch| fetch.head == *head) {
             return Vec::new();
         }

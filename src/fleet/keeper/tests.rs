@@ -136,6 +136,25 @@ fn who_was_away_serves_what_came_before_a_version_that_is_wrong() {
 }
 
 #[test]
+fn a_version_that_is_dropped_is_not_waited_for() {
+    let mut keeper = keeper();
+    keeper.sync(moment(0).time);
+    let ((first, kept), (second, _)) = (version(1, "first", 10), version(2, "second", 20));
+    let head = |head: &Head| (head.key(), Some(head.seal(&keys())));
+    let mut take = |(key, value): (String, Option<Vec<u8>>)| {
+        keeper.take(&key, value, Overrides::NONE, moment(1))
+    };
+    take(head(&first));
+    let of_second = take(head(&second));
+    let of_first = take((second.key(), None));
+    let get = |head: &Head| [Duty::Send(ToEngine::Get(format!("{PIECES}{}", head.pieces[0])))];
+    assert_eq!((&of_second[..], &of_first[..]), (&get(&second)[..], &get(&first)[..]));
+    assert_eq!(take((first.key(), None)), []);
+    assert_eq!(tell(&mut keeper, &kept[..1]), [], "nobody wants the piece any more");
+    assert_eq!(keeper.tick(moment(10).time), []);
+}
+
+#[test]
 fn an_engine_that_tells_all_anew_may_have_lost_all() {
     let mut keeper = keeper();
     keeper.sync(moment(0).time);

@@ -205,13 +205,20 @@ impl World {
 
     pub(super) fn end_fault(&mut self, place: usize) {
         let Fault { kind, from, .. } = self.faults.all[place];
-        match kind {
+        let ended = match kind {
             Kind::BrokerRolledBack => {
                 let back = self.millis(120_000);
                 self.engines[0].roll_back(START + from.saturating_sub(back));
+                0
             }
-            Kind::Split => self.engines[1] = Engine::default(),
-            _ => {}
-        }
+            Kind::Split => {
+                self.engines[1] = Engine::default();
+                1
+            }
+            _ => return,
+        };
+        // Connections end with it, also of a machine that stood still meanwhile.
+        let own = self.connections.iter_mut().filter(|own| own.engine == Some(ended));
+        own.for_each(|own| own.engine = None);
     }
 }

@@ -18,6 +18,8 @@ use crate::zones::Zone;
 const TIMES: u32 = 20;
 /// Each so many'th lasts until the others no longer wait for the vantage: more than half a minute.
 const LONG_EACH: u32 = 10;
+/// Longer than a probe takes to fail which was under way.
+const UNDER_WAY: Duration = Duration::from_secs(4);
 /// Queries a second meanwhile.
 const RATE: u32 = 200;
 /// A starved vantage runs for so long in each [`STARVED_PERIOD`]: 2 % of a processor.
@@ -93,6 +95,8 @@ pub(crate) fn series(world: &World, zone: &Zone, suffering: Suffering) -> io::Re
             _ => 3_000 + u64::from(chance.next_u32() % 6_000),
         };
         suffering.last(world, vantage, Duration::from_millis(millis))?;
+        // Until then it is ill, and no other may be: what it sent fails only now.
+        pause(UNDER_WAY);
         world.until_all_up()?;
     }
     let seen = watch.stop()?;

@@ -4,6 +4,11 @@
 use std::io;
 use std::process::ExitCode;
 
+use windrose::memory::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 fn main() -> ExitCode {
     let exit = windrose::cli::run(std::env::args_os(), &mut io::stdout().lock(), &mut io::stderr());
     ExitCode::from(exit.code())

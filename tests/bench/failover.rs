@@ -18,11 +18,15 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use windrose::clock::Clock;
 use windrose::load::{Place, read_server};
+use windrose::memory::Allocator;
 use windrose::model::{Report, Time};
 use windrose::server::Node;
 
 use self::load::{Load, Totals};
 use self::world::{Endpoints, Files, PLACES, REGIONS, State};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Queries a second.
 const RATE: u32 = 5_000;

@@ -23,8 +23,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 use windrose::clock::Clock;
 use windrose::load::{Place, read_server};
+use windrose::memory::Allocator;
 use windrose::model::{Report, Time};
 use windrose::server::Node;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const VICTIMS: u8 = 200;
 /// All of them die within this time.

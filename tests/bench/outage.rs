@@ -34,10 +34,14 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
 use nix::sys::time::TimeSpec;
 use windrose::clock::{Clock, unix_now};
 use windrose::load::{Place, read_server};
+use windrose::memory::Allocator;
 use windrose::model::Report;
 use windrose::server::Node;
 
 use self::chance::Chance;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const NAMES: usize = 10_000;
 const RATE: u32 = 5_000;

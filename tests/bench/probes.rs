@@ -22,9 +22,13 @@ use tokio::time::sleep;
 use windrose::clock::Clock;
 use windrose::health::Board;
 use windrose::intake::Intake;
+use windrose::memory::Allocator;
 use windrose::model::check::{Connection, HttpCheck};
 use windrose::model::{CheckKind, CheckSpec, Target, TargetHost, Verdict};
 use windrose::probe::{Limits, Prober, Schedule};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const TARGETS: u32 = 100_000;
 const INTERVAL: Duration = Duration::from_secs(10);

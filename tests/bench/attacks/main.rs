@@ -21,11 +21,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use windrose::clock::Clock;
+use windrose::memory::Allocator;
 
 use self::flood::{Flood, Source};
 use self::good::{GoodClient, Via};
 use self::node::Node;
 use self::table::{Bar, Row, Table};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// How long each attack goes on.
 const LASTS: Duration = Duration::from_secs(4);

@@ -62,8 +62,12 @@ use kills::{ALONE, Death, FLEET, Series};
 use namespace::run_inside;
 use table::{Bar, Row};
 use vantages::Suffering;
+use windrose::memory::Allocator;
 use world::World;
 use zones::Zone;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Nothing here takes so long.
 const TIME_MAX: Duration = Duration::from_secs(3600);

@@ -24,6 +24,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cases::{Bench, CASES};
+use windrose::memory::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Names of the static zone unless told otherwise.
 const NAMES: usize = 10_000;

@@ -6,6 +6,7 @@
 //! `probe`'s business; what its results mean is `health`'s.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::ops::RangeInclusive;
@@ -280,12 +281,21 @@ pub struct HttpCheck {
 }
 
 /// One endpoint address under one check: what is probed, once, however many pools share it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
     /// Where.
     pub host: TargetHost,
     /// What.
     pub spec: Arc<CheckSpec>,
+}
+
+/// By what nearly always tells targets apart: a spec is long, and each result of a probe is looked up by this.
+impl Hash for Target {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let CheckSpec { kind, port, .. } = &*self.spec;
+        self.host.hash(state);
+        (std::mem::discriminant(kind), port).hash(state);
+    }
 }
 
 /// Where a target is.

@@ -5,6 +5,7 @@
 //! a new client would be served, and that the certificate is good now. A check may have most probes, or all,
 //! go over the connection of the probe before ([`Connection`]), and mean as much less.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderValue, Method};
@@ -117,7 +118,9 @@ fn request(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<Vec<u8>, S
         return Err(format!("`{method}` is not an HTTP method"));
     }
     let host = host_header(check, host, port);
-    let host = host.map_err(|host| format!("`{host}` cannot stand in a Host header"))?;
+    if HeaderValue::from_str(&host).is_err() {
+        return Err(format!("`{host}` cannot stand in a Host header"));
+    }
     let mut request = Vec::with_capacity(192);
     request.extend_from_slice(method.as_bytes());
     request.push(b' ');
@@ -149,15 +152,13 @@ fn request(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<Vec<u8>, S
     Ok(request)
 }
 
-/// The `Host` header of requests to `host`; the text, if it cannot be one.
-fn host_header(check: &HttpCheck, host: &TargetHost, port: u16) -> Result<HeaderValue, String> {
-    let name = name(check.host.as_deref(), host);
-    let text = match &check.host {
-        Some(as_written) => as_written.clone(),
-        None if port == default_port(check.tls) => name,
-        None => format!("{name}:{port}"),
-    };
-    HeaderValue::from_str(&text).map_err(|_| text)
+/// What stands in the `Host` header of requests to `host`.
+fn host_header<'a>(check: &'a HttpCheck, host: &TargetHost, port: u16) -> Cow<'a, str> {
+    match &check.host {
+        Some(as_written) => as_written.into(),
+        None if port == default_port(check.tls) => name(None, host).into(),
+        None => format!("{}:{port}", name(None, host)).into(),
+    }
 }
 
 const fn default_port(is_tls: bool) -> u16 {

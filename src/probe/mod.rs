@@ -180,7 +180,8 @@ impl Probe {
 
     async fn run_straight(&mut self, limit: Duration, trace: &mut Trace) -> ProbeOutcome {
         let (clock, began) = (self.prober.clock, self.prober.clock.now());
-        match timeout(limit, self.attempt(trace)).await {
+        // What holds it is moved many times on its way to a task.
+        match timeout(limit, Box::pin(self.attempt(trace))).await {
             Ok(Ok(took)) => match trace.flaw() {
                 None => ProbeOutcome::Success(took),
                 Some(flaw) => ProbeOutcome::Flawed(took, flaw),
@@ -236,11 +237,10 @@ impl Probe {
         address: SocketAddr,
         trace: &mut Trace,
     ) -> Result<Duration, Fault> {
-        trace.start(address);
+        let started = trace.start(address);
         if let Some(reason) = self.prober.denied.reason(address) {
             return Err(Fault::Unable(format!("no probe goes to {address}: {reason}")));
         }
-        let started = self.prober.clock.now();
         let way = Way::new(address, self.prober.source);
         let tls = Tls { configs: &self.prober.tls, terms: self.target.spec.tls.as_ref() };
         // What is large and rare stands apart, so that plain probes take little room.

@@ -4,6 +4,7 @@
 //! over TLS or not, and two buffers. Answers are read with bounds: so much head, so much body, and nothing beyond.
 
 use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
 
 use httparse::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,17 +44,19 @@ impl Stream {
     /// How many octets came. Who leaves TLS without goodbye, as many do, has come to the end as well: what was
     /// to come says whether that was too soon.
     async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        let mut chunk = [0; CHUNK_OCTETS];
+        let before = into.len();
+        into.resize(before + CHUNK_OCTETS, 0);
+        let room = &mut into[before..];
         let read = match self {
-            Self::Plain(stream) => stream.read(&mut chunk).await,
-            Self::Tls(stream) => stream.read(&mut chunk).await,
+            Self::Plain(stream) => stream.read(room).await,
+            Self::Tls(stream) => stream.read(room).await,
         };
-        let len = match read {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
-            read => read?,
+        let read = match read {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
         };
-        into.extend_from_slice(&chunk[..len]);
-        Ok(len)
+        into.truncate(before + read.as_ref().map_or(0, |len| *len));
+        read
     }
 }
 
@@ -113,7 +116,9 @@ pub(super) async fn send(
     stream.write_all(request).await.map_err(fault)?;
     let mut unread = Vec::new();
     loop {
-        if let Some(Head { len, status, frame, is_persistent }) = parse(&unread, is_head)? {
+        if !unread.is_empty()
+            && let Some(Head { len, status, frame, is_persistent }) = parse(&unread, is_head)?
+        {
             unread.drain(..len);
             // RFC 9110 §15.2: any number of interim answers may come first.
             if (100..200).contains(&status) && status != 101 {
@@ -140,9 +145,11 @@ struct Head {
 
 /// The head at the beginning of `octets`, if it is whole.
 fn parse(octets: &[u8], is_head: bool) -> Result<Option<Head>, Fault> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    let len = match response.parse(octets) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let parsed = parser.parse_response_with_uninit_headers(&mut response, octets, &mut headers);
+    let len = match parsed {
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) => return Ok(None),
         Err(_) => return Err(BROKEN),

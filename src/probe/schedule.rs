@@ -31,6 +31,7 @@ use super::wheel::Wheel;
 use super::{Probe, Prober, room};
 use crate::config::Probe as ProbeConfig;
 use crate::model::health::{Pace, Turn};
+use crate::model::prefetch::prefetch_whole;
 use crate::model::{Observation, Target, TargetId, Time};
 
 /// New targets are probed no faster than this, in probes a second, whatever there is to start with.
@@ -117,7 +118,7 @@ struct Row {
     target: Target,
     rhythm: Rhythm,
     /// One that is not under way, with what it keeps from probe to probe.
-    probe: Option<Probe>,
+    probe: Option<Box<Probe>>,
 }
 
 impl Schedule {
@@ -275,7 +276,7 @@ impl Table {
         let life = self.next_life;
         self.next_life = self.next_life.wrapping_add(1);
         let plan = rhythm.plan();
-        let probe = Some(shared.prober.prepare(target.clone()));
+        let probe = Some(Box::new(shared.prober.prepare(target.clone())));
         let row = Row { life, target: target.clone(), rhythm, probe };
         let key = match self.free.pop() {
             Some(free) => Key { row: free, life },
@@ -319,6 +320,8 @@ impl Table {
         }
         let mut due = Vec::new();
         self.wheel.take(now, |ticket| due.push(ticket));
+        // Of a hundred thousand rows most are in no cache.
+        due.iter().for_each(|ticket| prefetch_whole(&self.rows[index(ticket.key)]));
         for ticket in due {
             let has_room = self.in_flight < shared.limits.in_flight_max;
             let key = ticket.key;
@@ -348,7 +351,7 @@ impl Table {
         let key = ticket.key;
         let row = self.row(key).filter(|row| row.rhythm.is_current(ticket.plan))?;
         let kept = row.probe.take();
-        let probe = kept.unwrap_or_else(|| shared.prober.prepare(row.target.clone()));
+        let probe = kept.unwrap_or_else(|| Box::new(shared.prober.prepare(row.target.clone())));
         shared.figures.start(now.since(row.rhythm.plan().at));
         let limit = row.target.spec.timeout;
         if let Some(beside) = row.rhythm.start(now) {
@@ -384,7 +387,7 @@ struct Flight {
     shared: Arc<Shared>,
     key: Key,
     limit: Duration,
-    probe: Option<Probe>,
+    probe: Option<Box<Probe>>,
     pace: Option<Pace>,
 }
 

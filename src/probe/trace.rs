@@ -73,13 +73,14 @@ impl Trace {
         self.rest = self.account.is_some().then_some(response);
     }
 
-    /// Another address is asked: nothing of those before counts.
-    pub(super) fn start(&mut self, address: SocketAddr) {
+    /// Another address is asked from now on: nothing of those before counts.
+    pub(super) fn start(&mut self, address: SocketAddr) -> Time {
         self.started = self.clock.now();
         (self.flaw, self.round_trip, self.rest) = (None, None, None);
         if let Some(account) = &mut self.account {
             *account = Account { address: Some(address), ..Account::default() };
         }
+        self.started
     }
 
     /// The moment, from which a [round trip](Self::round_trip_since) may take its time.

@@ -3,20 +3,27 @@
 //! Targets are addresses of 127.0.0.0/8 under a plain HTTP check every ten seconds, each probe on a connection of
 //! its own; another process answers them all. Results go the way of a node's: through intake to the board and its
 //! trackers. After a warm-up of two intervals, three are measured: the prober's processor time and memory by the
-//! kernel's books, and how late probes start by the schedule's. Takes a minute. Other numbers of targets can be
-//! given: `--example probes -- 10000`.
+//! kernel's books, and how late probes start by the schedule's. Before, the [bare](bare) system calls of as many
+//! probes are measured. Takes a little more than a minute.
+//!
+//! On the loopback whoever sends wakes up whom it sends to, and on an idle processor that costs as much as
+//! another probe; on a network it costs the prober nothing. So the targets' process does not go to sleep, and has
+//! a processor for itself; it does with `-- asleep`. Other numbers of targets can be given: `-- 10000`.
 
 #![allow(clippy::print_stdout, reason = "a report for people")]
+
+mod bare;
 
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use windrose::clock::Clock;
@@ -43,28 +50,37 @@ const ANSWER: &[u8] =
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<ExitCode> {
-    match std::env::args().nth(1).as_deref() {
-        Some("serve") => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-            runtime.block_on(serve())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        count => {
-            let count = count.map_or(Ok(TARGETS), str::parse)?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(watch(count))
-        }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_asleep = arguments.iter().any(|argument| argument == "asleep");
+    if arguments.first().is_some_and(|first| first == "serve") {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_io().event_interval(1).build()?;
+        runtime.block_on(serve(is_asleep))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let count = arguments.iter().find(|argument| *argument != "asleep");
+    let count = count.map_or(Ok(TARGETS), |count| count.parse())?;
+    let (server, port) = start_server(is_asleep)?;
+    let bare = bare::run(count, port)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(watch(count, (server, port), bare))
 }
 
 // ---- The targets ----
 
-/// Answers whoever comes, until the one who started it is gone.
-async fn serve() -> Result<()> {
+/// Answers whoever comes, until it is ended by who started it.
+async fn serve(may_sleep: bool) -> Result<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
     let listener = socket.listen(4096)?;
     println!("{}", listener.local_addr()?.port());
+    if !may_sleep {
+        tokio::spawn(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(answer(stream));
@@ -95,13 +111,13 @@ impl Drop for Server {
     }
 }
 
-async fn start_server() -> Result<(Server, u16)> {
+fn start_server(may_sleep: bool) -> Result<(Server, u16)> {
     let mut command = Command::new(std::env::current_exe()?);
-    let mut child = command.arg("serve").stdout(std::process::Stdio::piped()).spawn()?;
-    let stdout = child.stdout.take().ok_or("no output")?;
-    let server = Server(child);
+    command.arg("serve").args(may_sleep.then_some("asleep"));
+    let mut server = Server(command.stdout(std::process::Stdio::piped()).spawn()?);
+    let stdout = server.0.stdout.take().ok_or("no output")?;
     let mut line = String::new();
-    BufReader::new(tokio::process::ChildStdout::from_std(stdout)?).read_line(&mut line).await?;
+    BufReader::new(stdout).read_line(&mut line)?;
     Ok((server, line.trim().parse()?))
 }
 
@@ -121,19 +137,39 @@ fn targets(count: u32, port: u16) -> HashSet<Target> {
     };
     let spec = CheckSpec { interval: INTERVAL, ..CheckSpec::new(CheckKind::Http(check), port) };
     let spec = Arc::new(spec);
-    let first = u32::from(Ipv4Addr::new(127, 1, 0, 1));
-    let host = |n| TargetHost::Address(Ipv4Addr::from(first + n).into());
+    let host = |n| TargetHost::Address(address(n).into());
     (0..count).map(|n| Target { host: host(n), spec: Arc::clone(&spec) }).collect()
 }
 
-/// Seconds of a processor that a process has used, user and system.
-fn processor_seconds(process: &str) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The second field is a name that may hold anything, in parentheses.
-    let after = stat.rsplit(')').next().ok_or("no fields")?;
-    let fields: Vec<&str> = after.split_whitespace().collect();
-    let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-    Ok(ticks / 100.0)
+/// The `n`th target's address.
+fn address(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + n)
+}
+
+/// What a process has used of processors, in seconds.
+#[derive(Clone, Copy)]
+struct Used {
+    user: f64,
+    kernel: f64,
+}
+
+impl Used {
+    fn by(process: &str) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // The second field is a name that may hold anything, in parentheses.
+        let after = stat.rsplit(')').next().ok_or("no fields")?;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let [user, kernel] = [11, 12].map(|n| fields[n].parse::<f64>());
+        Ok(Self { user: user? / 100.0, kernel: kernel? / 100.0 })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { user: self.user - before.user, kernel: self.kernel - before.kernel }
+    }
+
+    fn all(self) -> f64 {
+        self.user + self.kernel
+    }
 }
 
 /// The largest resident set so far, in MiB.
@@ -144,8 +180,7 @@ fn mebibytes_max() -> Result<f64> {
     Ok(kibibytes / 1024.0)
 }
 
-async fn watch(count: u32) -> Result<ExitCode> {
-    let (server, port) = start_server().await?;
+async fn watch(count: u32, (server, port): (Server, u16), bare: f64) -> Result<ExitCode> {
     let clock = Clock::start();
     let targets = targets(count, port);
     let intake = Arc::new(Intake::new(Arc::new(Board::new())));
@@ -162,12 +197,12 @@ async fn watch(count: u32) -> Result<ExitCode> {
 
     let (before, counts) = (figures.read(), intake.counts());
     let serving = server.0.id().to_string();
-    let used = (processor_seconds("self")?, processor_seconds(&serving)?);
+    let used = (Used::by("self")?, Used::by(&serving)?);
     let started = clock.now();
     sleep(3 * INTERVAL).await;
     let seconds = clock.now().since(started).as_secs_f64();
-    let cores = (processor_seconds("self")? - used.0) / seconds;
-    let serving = (processor_seconds(&serving)? - used.1) / seconds;
+    let (own, serving) = (Used::by("self")?.since(used.0), Used::by(&serving)?.since(used.1));
+    let (cores, serving) = (own.all() / seconds, serving.all() / seconds);
     let (after, counted) = (figures.read(), intake.counts());
     let probes = (after.started - before.started) as f64 / seconds;
     let lag = after.lag_since(&before, 0.99);
@@ -187,7 +222,11 @@ async fn watch(count: u32) -> Result<ExitCode> {
     println!(
         "  cores                {cores:.2}   (at most {CORES_MAX}); the targets' process {serving:.2}"
     );
-    println!("  µs a probe           {:.1}", cores / probes * 1e6);
+    let each = cores / probes * 1e6;
+    println!(
+        "  µs a probe           {each:.1} ({:.1} of it in the kernel); the bare calls {bare:.1}",
+        each * own.kernel / own.all()
+    );
     println!("  MiB resident, most   {memory:.0}    (at most {MEBIBYTES_MAX:.0})");
     println!(
         "  start lag, within    p50 {} ms, p99 {} ms (at most {LAG_MILLIS_MAX} ms)",

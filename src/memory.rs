@@ -12,7 +12,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use libmimalloc_sys::mi_collect;
+use libmimalloc_sys::{mi_collect, mi_option_set, mi_option_t};
 use mimalloc::MiMalloc;
 
 /// The allocator of a program that serves: large blocks are the system's, all others mimalloc's.
@@ -32,17 +32,22 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise is passed on.
         unsafe {
-            if is_large(layout.size()) { System.alloc(layout) } else { MiMalloc.alloc(layout) }
+            if is_large(layout.size()) {
+                in_huge_pages(System.alloc(layout), layout.size())
+            } else {
+                MiMalloc.alloc(layout)
+            }
         }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if is_large(layout.size()) {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { System.alloc_zeroed(layout) }
-        } else {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { MiMalloc.alloc_zeroed(layout) }
+        // SAFETY: the caller's promise is passed on.
+        unsafe {
+            if is_large(layout.size()) {
+                in_huge_pages(System.alloc_zeroed(layout), layout.size())
+            } else {
+                MiMalloc.alloc_zeroed(layout)
+            }
         }
     }
 
@@ -62,7 +67,7 @@ unsafe impl GlobalAlloc for Allocator {
         // go, and freed only when there is another.
         unsafe {
             match (is_large(layout.size()), is_large(size)) {
-                (true, true) => System.realloc(at, layout, size),
+                (true, true) => in_huge_pages(System.realloc(at, layout, size), size),
                 (false, false) => MiMalloc.realloc(at, layout, size),
                 _ => {
                     let other = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
@@ -79,6 +84,23 @@ unsafe impl GlobalAlloc for Allocator {
 
 /// Octets of a huge page, on the processors that matter here.
 const HUGE_PAGE: usize = 2 << 20;
+/// Octets of any page.
+const PAGE: usize = 4096;
+
+/// Asks the kernel to back a new block by huge pages as it is filled, where some lie in it whole.
+#[expect(unsafe_code, reason = "madvise has no safe interface for memory that others manage")]
+fn in_huge_pages(block: *mut u8, size: usize) -> *mut u8 {
+    if size < 2 * HUGE_PAGE || block.is_null() {
+        return block;
+    }
+    // All of the mapping, so that it stays one.
+    let start = block.addr() / PAGE * PAGE;
+    let len = (block.addr() + size).next_multiple_of(PAGE) - start;
+    let at = block.with_addr(start).cast::<libc::c_void>();
+    // SAFETY: this advice changes neither what is in memory nor whether it may be accessed.
+    let _ = unsafe { libc::madvise(at, len, libc::MADV_HUGEPAGE) };
+    block
+}
 
 /// Asks the kernel to back `table` by huge pages, from its first octet to its last whole one. Blocks for
 /// the time that copying it takes.
@@ -96,13 +118,24 @@ pub fn prefer_huge_pages<T>(table: &[T]) {
     let _ = unsafe { libc::madvise(at, end - start, libc::MADV_COLLAPSE) };
 }
 
-/// Has the system's allocator keep large blocks apart for as long as the process runs. By itself glibc's raises
-/// what it calls large up to 32 MiB, as soon as a block of that size is freed.
-#[expect(unsafe_code, reason = "mallopt has no safe interface")]
-pub fn keep_large_blocks_apart() {
+/// mimalloc's `mi_option_purge_delay`, which has no name here: after how many milliseconds free memory goes back.
+const PURGE_DELAY: mi_option_t = 15;
+/// Longer than anybody waits.
+const AN_HOUR_MILLIS: libc::c_long = 3_600_000;
+
+/// Sets both allocators up for as long as the process runs.
+///
+/// By itself glibc's raises what it calls large up to 32 MiB, as soon as a block of that size is freed. mimalloc
+/// gives memory back some seconds after it was freed, each time at the cost of an interrupt on every processor,
+/// and the next answers that are compiled have to ask for it anew; here it waits until it is [asked](give_back).
+#[expect(unsafe_code, reason = "mallopt and mi_option_set have no safe interface")]
+pub fn set_up() {
     let large = libc::c_int::try_from(LARGE).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the option takes any number, and bears only on what is allocated from here on.
-    let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, large) };
+    // SAFETY: both take any number, and bear only on what is allocated or freed from here on.
+    unsafe {
+        let _ = libc::mallopt(libc::M_MMAP_THRESHOLD, large);
+        mi_option_set(PURGE_DELAY, AN_HOUR_MILLIS);
+    }
 }
 
 /// Gives free memory back to the system. Whoever allocates meanwhile may have to wait some milliseconds.

@@ -41,7 +41,7 @@ use crate::listen::{Current, socket};
 use crate::load::{
     Loaded, Place, judge_zones, load, load_certificates, place_in_memory, programs, read_server,
 };
-use crate::memory::keep_large_blocks_apart;
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::model::{Aliases, Overrides, Report, Verdict};
 use crate::probe::{Denied, Limits, Prober, Schedule, open_as_many_files_as_allowed};
@@ -178,7 +178,7 @@ pub fn run(place: Place) -> Result<(), StartError> {
     let Some(config) = read_server(&place, &mut report) else {
         return Err(StartError::Files(report));
     };
-    keep_large_blocks_apart();
+    memory::set_up();
     open_as_many_files_as_allowed();
     let runtime = Runtime::new()?;
     let ran = runtime.block_on(async {

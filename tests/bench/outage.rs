@@ -34,7 +34,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
 use nix::sys::time::TimeSpec;
 use windrose::clock::{Clock, unix_now};
 use windrose::load::{Place, read_server};
-use windrose::memory::Allocator;
+use windrose::memory::{self, Allocator};
 use windrose::model::Report;
 use windrose::server::Node;
 
@@ -68,6 +68,7 @@ const REGIONS: [(&str, f64, f64); 8] = [
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    memory::set_up();
     match tokio::runtime::Runtime::new()
         .map_err(Failure::from)
         .and_then(|rt| rt.block_on(measure()))

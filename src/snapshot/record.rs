@@ -83,15 +83,14 @@ impl SteeredRecords {
 
 fn wire(rtype: RecordType, ttl: u32, rdata: &[u8]) -> Vec<u8> {
     let len = u16::try_from(rdata.len()).expect("`config` lets no data be longer");
-    let parts = [
-        &[0xc0, 0x0c][..],
-        &rtype.0.to_be_bytes(),
-        &1_u16.to_be_bytes(),
-        &ttl.to_be_bytes(),
-        &len.to_be_bytes(),
-        rdata,
-    ];
-    parts.concat()
+    let mut wire = Vec::with_capacity(RDATA_AT + rdata.len());
+    wire.extend([0xc0, 0x0c]);
+    wire.extend(rtype.0.to_be_bytes());
+    wire.extend(1_u16.to_be_bytes());
+    wire.extend(ttl.to_be_bytes());
+    wire.extend(len.to_be_bytes());
+    wire.extend_from_slice(rdata);
+    wire
 }
 
 /// Writes the records of one type.

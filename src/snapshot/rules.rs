@@ -310,11 +310,15 @@ impl Compiler<'_> {
         let mut place = 0;
         let kept = |entry: &Entry| (!is_stale(entry)).then(|| (place, place += 1).0);
         let kept: Vec<Option<u16>> = old.entries.iter().map(kept).collect();
-        let fresh = old.entries.iter().filter(|entry| !is_stale(entry)).cloned().collect();
+        let mut fresh = Vec::with_capacity(old.entries.len() + FRESH);
+        fresh.extend(old.entries.iter().filter(|entry| !is_stale(entry)).cloned());
         let growing = Growing::new(self, old.rtype, old.family, fresh);
         Some(growing.column(old.rtype, old.by_class.clone(), &kept))
     }
 }
+
+/// Room for so many entries is made at once: hardly ever do more become of one.
+const FRESH: usize = 4;
 
 /// A column that gets entries class by class.
 struct Growing<'a> {
@@ -368,7 +372,8 @@ impl<'a> Growing<'a> {
             scribe: Scribe::new(zone, source.outline.rule(zone), scene, rtype),
         };
         let stages = scenes.map(stage).collect();
-        Self { compiler, stages, family, entries, made: Vec::new(), walked: None }
+        let made = Vec::with_capacity(FRESH);
+        Self { compiler, stages, family, entries, made, walked: None }
     }
 
     /// The column in which each class has what became of its entry before, or else what it comes to now.

@@ -81,8 +81,10 @@ impl Grower<'_> {
         let by_load = by_load.and_then(|(loads, policy)| loads.of_endpoints(pool, policy));
         let endpoint = |id: &EndpointId| &self.zone.endpoints[id.index()];
         let has_weight = candidates.iter().any(|id| endpoint(id).weight > 0);
-        let (candidates, spare): (Vec<&EndpointId>, Vec<&EndpointId>) =
-            candidates.iter().partition(|id| !has_weight || endpoint(id).weight > 0);
+        let is_drawn = |id: &&EndpointId| !has_weight || endpoint(id).weight > 0;
+        let all = candidates.iter();
+        let (candidates, spare) =
+            (|| all.clone().filter(is_drawn), || all.clone().filter(|id| !is_drawn(id)));
         let weight = |id: &EndpointId| match by_load {
             Some(weights) => weights[id.index() - endpoints.start],
             None => static_weight(load, endpoint(id).weight),
@@ -92,7 +94,8 @@ impl Grower<'_> {
             seed: seed_of(&[name, &endpoint(id).name]),
             to: ItemTo::Leaf(*id),
         };
-        let mut items: Vec<_> = candidates.iter().copied().map(item).collect();
+        let mut items = Vec::with_capacity(all.len());
+        items.extend(candidates().map(item));
         if view.is_whole() {
             return Items { items, is_uneven: false };
         }
@@ -102,10 +105,11 @@ impl Grower<'_> {
             Some(_) => view.start(**id, now).share,
             None => view.growth(**id, now).share,
         };
-        let shares: Vec<u16> = candidates.iter().map(share).collect();
-        let started = candidates.iter().map(|id| view.start(**id, now).share).max();
+        let shares: Vec<u16> = candidates().map(|id| share(&id)).collect();
+        let started = candidates().map(|id| view.start(*id, now).share).max();
         let missing = u64::from(FULL_SHARE - started.unwrap_or(FULL_SHARE));
-        let missing = if spare.is_empty() { 0 } else { missing };
+        let spare_count = spare().count() as u64;
+        let missing = if spare_count == 0 { 0 } else { missing };
         // Those that came back together start alike, and nobody is slow when all are.
         let is_uneven = missing > 0 || shares.iter().any(|share| *share != shares[0]);
         if is_uneven {
@@ -113,9 +117,9 @@ impl Grower<'_> {
             let grown = items.iter_mut().zip(shares);
             grown.for_each(|(item, share)| item.weight *= u32::from(share));
             if missing > 0 {
-                let weight = (whole * missing).div_ceil(spare.len() as u64);
+                let weight = (whole * missing).div_ceil(spare_count);
                 let weight = u32::try_from(weight).unwrap_or(u32::MAX);
-                items.extend(spare.into_iter().map(|id| Item { weight, ..item(id) }));
+                items.extend(spare().map(|id| Item { weight, ..item(id) }));
             }
         }
         Items { items, is_uneven }

@@ -14,6 +14,8 @@ use crate::model::{PoolId, Prefix, RegionId, Steer, SteerId, Zone};
 pub struct Outline {
     nodes: Vec<Node>,
     leaves: Vec<PoolId>,
+    /// By leaf: which node it is a branch of.
+    above: Vec<usize>,
 }
 
 /// A steer in its place.
@@ -42,7 +44,7 @@ impl Outline {
     /// Unfolds a steer of `zone`.
     #[must_use]
     pub fn new(zone: &Zone, steer: SteerId) -> Self {
-        let mut outline = Self { nodes: Vec::new(), leaves: Vec::new() };
+        let mut outline = Self { nodes: Vec::new(), leaves: Vec::new(), above: Vec::new() };
         let mut subnet_sets = 0;
         outline.unfold(zone, steer, &mut subnet_sets);
         outline
@@ -59,6 +61,7 @@ impl Outline {
             let (to, regions) = match branch.to {
                 BranchTo::Pool(pool) => {
                     self.leaves.push(pool);
+                    self.above.push(place);
                     (To::Leaf(self.leaves.len() - 1), vec![zone.pools[pool.index()].region])
                 }
                 BranchTo::Steer(below) => {
@@ -85,6 +88,15 @@ impl Outline {
     #[must_use]
     pub fn leaves(&self) -> &[PoolId] {
         &self.leaves
+    }
+
+    /// The pools in their places, each with the steer that it is a branch of.
+    pub fn leaves_of_steers<'z>(
+        &self,
+        zone: &'z Zone,
+    ) -> impl ExactSizeIterator<Item = (PoolId, &'z Steer)> {
+        let steers = self.above.iter().map(|node| self.steer(zone, *node));
+        self.leaves.iter().copied().zip(steers)
     }
 
     /// The pools in their places and, behind them, the one that `all-down` names if it is none of them.

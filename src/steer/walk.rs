@@ -175,17 +175,12 @@ impl<'a> Ground<'a> {
         family: Family,
     ) -> Self {
         let held = velocity::held(zone, outline, scene);
-        let mut leaves: Vec<Option<LeafState>> = vec![None; outline.leaves().len()];
-        for (node, steer) in outline.nodes().iter().zip(outline.steers(zone)) {
-            for to in &node.branches {
-                let To::Leaf(leaf) = *to else { continue };
-                let pool = outline.leaves()[leaf];
-                let until = held.iter().find(|(held, _)| *held == pool).map(|(_, until)| *until);
-                leaves[leaf] = Some(LeafState::new(scene, pool, steer, family, until));
-            }
-        }
+        let state = |(pool, steer): (PoolId, &Steer)| {
+            let until = held.iter().find(|(held, _)| *held == pool).map(|(_, until)| *until);
+            LeafState::new(scene, pool, steer, family, until)
+        };
+        let leaves = outline.leaves_of_steers(zone).map(state).collect();
         let is_slow = outline.rule(zone).velocity.is_some();
-        let leaves = leaves.into_iter().flatten().collect();
         let shares = scene.plan.as_ref().and_then(|plan| plan.of_rule(outline));
         Self { zone, outline, scene, family, leaves, shares, is_slow }
     }

@@ -14,8 +14,10 @@
 //! thread.
 
 use std::collections::HashSet;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -41,7 +43,7 @@ use crate::snapshot::demand::Estimator;
 use crate::snapshot::subjects::{records_of, surveyed_regions};
 use crate::snapshot::{Conditions, News, Snapshot};
 use crate::stop::Stop;
-use crate::turns::Pace;
+use crate::turns::breathe;
 
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
 /// them.
@@ -49,6 +51,9 @@ const GAP: Duration = Duration::from_millis(50);
 /// How often old snapshots are looked after, while there are any. A query holds one for less than a
 /// millisecond.
 const REAP: Duration = Duration::from_millis(20);
+
+/// No more threads than this compile, however many processors there are.
+const COMPILING_THREADS_MAX: usize = 8;
 
 /// A wish for a reload, and where its outcome goes.
 #[derive(Debug)]
@@ -94,6 +99,12 @@ pub struct Publisher {
     pub estimator: Estimator,
     /// Whether a load has left memory that nobody needs once these are gone.
     pub has_garbage: bool,
+}
+
+/// How many threads compile answers when there are many: half of the processors, so that whoever answers finds one.
+fn compiling_threads() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (processors / 2).clamp(1, COMPILING_THREADS_MAX)
 }
 
 /// A reload under way, and who asked for it.
@@ -177,7 +188,7 @@ impl Publisher {
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let (loads, aliases) = (Arc::clone(&self.loads), self.aliases.book().aliases());
-        let (clock, moment) = (self.clock, self.clock.moment());
+        let (clock, moment, threads) = (self.clock, self.clock.moment(), compiling_threads());
         let mut estimator = std::mem::take(&mut self.estimator);
         let next = spawn_blocking(move || {
             let now = moment.time;
@@ -185,13 +196,13 @@ impl Publisher {
             let (of_target, overrides) = (intake.health(), intake.overrides());
             let reach = intake.reach();
             let load_of = |zone: &Zone, endpoint| loads.load(zone, endpoint, now);
-            let pace = Pace::start(clock);
             let demands = estimator.step(&current, now, moment.unix, &load_of);
             let conditions = Conditions {
                 demands: demands.as_ref(),
                 aliases: Some(&aliases),
                 reach: reach.as_ref(),
-                breathe: &|| pace.breathe(),
+                breathe: &|| breathe(clock),
+                threads,
                 ..Conditions::new(now, &of_target).with_overrides(&overrides)
             };
             let mut next = match intake.take_news() {

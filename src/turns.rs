@@ -4,7 +4,7 @@
 //! over: some three milliseconds where answers are compiled beside, which is longer than all else that an
 //! answer takes. Linux, from 6.12 on, lets a thread ask for shorter turns; in exchange it comes to its
 //! turn sooner. Where the kernel looks after turns only when its own clock ticks, that does not help;
-//! but whoever compiles can [give way](Pace) by itself. Shares of processors stay what they are.
+//! but whoever compiles can [give way](breathe) by itself. Shares of processors stay what they are.
 
 use std::cell::Cell;
 use std::io;
@@ -17,26 +17,17 @@ use crate::model::Time;
 /// How long a thread works before it gives way.
 const WORK: Duration = Duration::from_micros(500);
 
-/// Has a thread give way now and then while it works for long.
-#[derive(Debug)]
-pub struct Pace {
-    clock: Clock,
-    since: Cell<Time>,
+thread_local! {
+    /// When the thread last gave way.
+    static SINCE: Cell<Time> = const { Cell::new(Time::ZERO) };
 }
 
-impl Pace {
-    /// Of work that begins.
-    #[must_use]
-    pub fn start(clock: Clock) -> Self {
-        Self { clock, since: Cell::new(clock.now()) }
-    }
-
-    /// Lets others have the processor if it is time. To be called often.
-    pub fn breathe(&self) {
-        if self.clock.now().since(self.since.get()) >= WORK {
-            thread::yield_now();
-            self.since.set(self.clock.now());
-        }
+/// Lets others have the processor if the calling thread has had it for long. To be called often.
+pub fn breathe(clock: Clock) {
+    let since = SINCE.get();
+    if clock.now().since(since) >= WORK {
+        thread::yield_now();
+        SINCE.set(clock.now());
     }
 }
 

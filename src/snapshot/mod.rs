@@ -70,7 +70,9 @@ pub struct Conditions<'a> {
     /// What some groups of vantages do not reach while others do, where somebody knows better than the snapshot.
     pub reach: Option<&'a Arc<Reach>>,
     /// Called between one rule and the next, so that whoever compiles keeps no processor from others.
-    pub breathe: &'a dyn Fn(),
+    pub breathe: &'a (dyn Fn() + Sync),
+    /// So many threads may compile, where there is much to do.
+    pub threads: usize,
 }
 
 /// Tells what a pool has been through, by the zone's apex and its own name, or what one of its endpoints
@@ -91,6 +93,7 @@ impl<'a> Conditions<'a> {
             aliases: None,
             reach: None,
             breathe: &|| {},
+            threads: 1,
         }
     }
 

@@ -4,7 +4,9 @@
 //! that did not look at what changed. New blueprints are `compile`'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use super::demand::Demands;
 use super::quickest::{self, Orders};
@@ -70,17 +72,16 @@ impl Snapshot {
         });
         let grounds =
             Grounds { scenes: &scenes, observed: &observed, regional: &regional, orders: &orders };
-        let mut rules = self.rules.clone();
-        for place in places {
+        let anew = |place: u32| {
             (conditions.breathe)();
-            let rule = &mut rules[place as usize];
+            let rule = &self.rules[place as usize];
             let source = &rule.source;
             let zone = &self.fixed.blueprint.zones[source.zone];
             let pools = changed.get(&source.zone);
             let is_reordered = reordered.contains(&place);
             let is_seen_anew = is_due || is_reordered || seen_anew.contains(&source.zone);
             if source.is_observe_only(zone) && !is_seen_anew {
-                continue;
+                return None;
             }
             let is_other = is_reordered || replanned.contains(&place);
             let mut leaves = if is_other { Leaves::ALL } else { Leaves::default() };
@@ -89,10 +90,11 @@ impl Snapshot {
                     leaves.add(leaf);
                 }
             }
-            let acted = acted((place, source), zone, grounds);
-            if let Some(next) = rule.next(zone, acted, leaves) {
-                *rule = Arc::new(next);
-            }
+            rule.next(zone, acted((place, source), zone, grounds), leaves).map(Arc::new)
+        };
+        let mut rules = self.rules.clone();
+        for (place, rule) in side_by_side(&places, conditions.threads, anew) {
+            rules[place as usize] = rule;
         }
         Some(Self {
             generation: self.generation + 1,
@@ -402,4 +404,56 @@ fn reordered(before: &Orders, after: &Orders) -> Vec<u32> {
 /// A scene at another moment, with other weights.
 fn weighed(scene: &Scene, weights: &Arc<LoadWeights>, now: Time) -> Arc<Scene> {
     Arc::new(scene.clone().at(now).with_loads(Some(Arc::clone(weights))))
+}
+
+/// No thread is begun for fewer rules.
+const RULES_A_THREAD: usize = 500;
+
+/// What is made `anew` of rules, with their places, by so many threads at most.
+fn side_by_side<T: Send>(
+    places: &[u32],
+    threads: usize,
+    anew: impl Fn(u32) -> Option<T> + Sync,
+) -> Vec<(u32, T)> {
+    let make = |places: &[u32]| -> Vec<_> {
+        places.iter().filter_map(|place| Some((*place, anew(*place)?))).collect()
+    };
+    let threads = threads.min(places.len() / RULES_A_THREAD).max(1);
+    let mut parts = places.chunks(places.len().div_ceil(threads).max(1));
+    let own = parts.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = parts.map(|part| scope.spawn(|| make(part))).collect();
+        let mut made = make(own);
+        for other in others {
+            made.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        made
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_threads_make_what_one_makes() {
+        let anew = |place: u32| (!place.is_multiple_of(3)).then(|| place * place);
+        for count in [0, 1, 499, 1000, 1001, 2503] {
+            let places: Vec<u32> = (7..).take(count).collect();
+            let one = side_by_side(&places, 1, anew);
+            assert_eq!(one.len(), places.iter().filter(|place| *place % 3 != 0).count());
+            for threads in [0, 2, 3, 64] {
+                assert_eq!(side_by_side(&places, threads, anew), one, "{count}, {threads}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "as it should")]
+    fn what_goes_wrong_beside_is_not_lost() {
+        let places: Vec<u32> = (0..1000).collect();
+        side_by_side(&places, 2, |place| {
+            (place < 999).then_some(()).or_else(|| panic!("as it should"))
+        });
+    }
 }

@@ -41,9 +41,9 @@ use crate::model::{Name, OverrideKind, Report, Severity, Target, Zone};
 use crate::probe::Schedule;
 use crate::snapshot::demand::Estimator;
 use crate::snapshot::subjects::{records_of, surveyed_regions};
-use crate::snapshot::{Conditions, News, Snapshot};
+use crate::snapshot::{Conditions, Helpers, News, Snapshot};
 use crate::stop::Stop;
-use crate::turns::breathe;
+use crate::turns::{breathe, side_by_side};
 
 /// The least time between two snapshots that health calls for: a mass of changes becomes a few of
 /// them.
@@ -188,7 +188,7 @@ impl Publisher {
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let (loads, aliases) = (Arc::clone(&self.loads), self.aliases.book().aliases());
-        let (clock, moment, threads) = (self.clock, self.clock.moment(), compiling_threads());
+        let (clock, moment, parts) = (self.clock, self.clock.moment(), compiling_threads());
         let mut estimator = std::mem::take(&mut self.estimator);
         let next = spawn_blocking(move || {
             let now = moment.time;
@@ -202,7 +202,7 @@ impl Publisher {
                 aliases: Some(&aliases),
                 reach: reach.as_ref(),
                 breathe: &|| breathe(clock),
-                threads,
+                helpers: Helpers { parts, work: &side_by_side },
                 ..Conditions::new(now, &of_target).with_overrides(&overrides)
             };
             let mut next = match intake.take_news() {

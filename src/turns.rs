@@ -31,6 +31,21 @@ pub fn breathe(clock: Clock) {
     }
 }
 
+/// Does so many parts of a work, each on a thread of its own, and returns when all are done.
+///
+/// # Panics
+/// When one of them does.
+pub fn side_by_side(parts: usize, part: &(dyn Fn(usize) + Sync + '_)) {
+    thread::scope(|scope| {
+        for other in 1..parts {
+            scope.spawn(move || part(other));
+        }
+        if parts > 0 {
+            part(0);
+        }
+    });
+}
+
 /// The shortest turn that the kernel grants.
 const TURN: Duration = Duration::from_micros(100);
 
@@ -56,8 +71,28 @@ pub fn ask_for_short_turns() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn each_part_is_done_once() {
+        for parts in [0, 1, 5] {
+            let done: [AtomicU32; 5] = Default::default();
+            side_by_side(parts, &|part| _ = done[part].fetch_add(1, Ordering::Relaxed));
+            let done = done.map(AtomicU32::into_inner);
+            assert_eq!(done, std::array::from_fn(|part| u32::from(part < parts)));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_beside_is_not_lost() {
+        side_by_side(2, &|part| assert_eq!(part, 0));
+    }
+
     #[test]
     fn turns_can_be_asked_for() {
-        super::ask_for_short_turns().unwrap();
+        ask_for_short_turns().unwrap();
     }
 }

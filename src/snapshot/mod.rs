@@ -71,8 +71,26 @@ pub struct Conditions<'a> {
     pub reach: Option<&'a Arc<Reach>>,
     /// Called between one rule and the next, so that whoever compiles keeps no processor from others.
     pub breathe: &'a (dyn Fn() + Sync),
-    /// So many threads may compile, where there is much to do.
-    pub threads: usize,
+    /// Who helps, where there is much to compile.
+    pub helpers: Helpers<'a>,
+}
+
+/// Does the part of a work that has this number.
+pub type Part<'a> = dyn Fn(usize) + Sync + 'a;
+
+/// Those among whom work may be shared.
+#[derive(Clone, Copy)]
+pub struct Helpers<'a> {
+    /// Into so many parts it is cut at most.
+    pub parts: usize,
+    /// Is given how many parts there are and what to do with each by its number, and returns when all are done, in
+    /// whatever order.
+    pub work: &'a dyn Fn(usize, &Part<'_>),
+}
+
+impl Helpers<'_> {
+    /// Nobody.
+    pub const NONE: Self = Self { parts: 1, work: &|parts, part| (0..parts).for_each(part) };
 }
 
 /// Tells what a pool has been through, by the zone's apex and its own name, or what one of its endpoints
@@ -93,7 +111,7 @@ impl<'a> Conditions<'a> {
             aliases: None,
             reach: None,
             breathe: &|| {},
-            threads: 1,
+            helpers: Helpers::NONE,
         }
     }
 

@@ -4,15 +4,13 @@
 //! that did not look at what changed. New blueprints are `compile`'s.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::panic::resume_unwind;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, OnceLock};
 
 use super::demand::Demands;
 use super::quickest::{self, Orders};
 use super::regional::{self, Known};
 use super::{
-    Conditions, Grounds, News, Snapshot, acted, alias_host, counting_health, due_of,
+    Conditions, Grounds, Helpers, News, Snapshot, acted, alias_host, counting_health, due_of,
     observed_scene, plan_of, regionals,
 };
 use crate::model::{Aliases, Name, PoolId, Reach, Target, TargetHealth, Time};
@@ -93,7 +91,7 @@ impl Snapshot {
             rule.next(zone, acted((place, source), zone, grounds), leaves).map(Arc::new)
         };
         let mut rules = self.rules.clone();
-        for (place, rule) in side_by_side(&places, conditions.threads, anew) {
+        for (place, rule) in by_parts(&places, conditions.helpers, anew) {
             rules[place as usize] = rule;
         }
         Some(Self {
@@ -406,54 +404,47 @@ fn weighed(scene: &Scene, weights: &Arc<LoadWeights>, now: Time) -> Arc<Scene> {
     Arc::new(scene.clone().at(now).with_loads(Some(Arc::clone(weights))))
 }
 
-/// No thread is begun for fewer rules.
-const RULES_A_THREAD: usize = 500;
+/// Fewer rules are no part of their own.
+const RULES_A_PART: usize = 500;
 
-/// What is made `anew` of rules, with their places, by so many threads at most.
-fn side_by_side<T: Send>(
+/// What is made `anew` of rules, with their places, part by part.
+fn by_parts<T: Send + Sync>(
     places: &[u32],
-    threads: usize,
+    Helpers { parts, work }: Helpers<'_>,
     anew: impl Fn(u32) -> Option<T> + Sync,
 ) -> Vec<(u32, T)> {
     let make = |places: &[u32]| -> Vec<_> {
         places.iter().filter_map(|place| Some((*place, anew(*place)?))).collect()
     };
-    let threads = threads.min(places.len() / RULES_A_THREAD).max(1);
-    let mut parts = places.chunks(places.len().div_ceil(threads).max(1));
-    let own = parts.next().unwrap_or_default();
-    thread::scope(|scope| {
-        let others: Vec<_> = parts.map(|part| scope.spawn(|| make(part))).collect();
-        let mut made = make(own);
-        for other in others {
-            made.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        made
-    })
+    let parts = parts.min(places.len() / RULES_A_PART);
+    if parts <= 1 {
+        return make(places);
+    }
+    let parts: Vec<&[u32]> = places.chunks(places.len().div_ceil(parts)).collect();
+    let made: Vec<OnceLock<Vec<(u32, T)>>> = parts.iter().map(|_| OnceLock::new()).collect();
+    work(parts.len(), &|part| {
+        made[part].get_or_init(|| make(parts[part]));
+    });
+    made.into_iter().filter_map(OnceLock::into_inner).flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Part;
 
     #[test]
-    fn several_threads_make_what_one_makes() {
+    fn parts_in_any_order_come_to_what_the_whole_does() {
+        let backwards = |parts: usize, part: &Part<'_>| (0..parts).rev().for_each(part);
         let anew = |place: u32| (!place.is_multiple_of(3)).then(|| place * place);
         for count in [0, 1, 499, 1000, 1001, 2503] {
             let places: Vec<u32> = (7..).take(count).collect();
-            let one = side_by_side(&places, 1, anew);
-            assert_eq!(one.len(), places.iter().filter(|place| *place % 3 != 0).count());
-            for threads in [0, 2, 3, 64] {
-                assert_eq!(side_by_side(&places, threads, anew), one, "{count}, {threads}");
+            let whole = by_parts(&places, Helpers::NONE, anew);
+            assert_eq!(whole.len(), places.iter().filter(|place| *place % 3 != 0).count());
+            for parts in [0, 2, 3, 64] {
+                let helpers = Helpers { parts, work: &backwards };
+                assert_eq!(by_parts(&places, helpers, anew), whole, "{count}, {parts}");
             }
         }
-    }
-
-    #[test]
-    #[should_panic(expected = "as it should")]
-    fn what_goes_wrong_beside_is_not_lost() {
-        let places: Vec<u32> = (0..1000).collect();
-        side_by_side(&places, 2, |place| {
-            (place < 999).then_some(()).or_else(|| panic!("as it should"))
-        });
     }
 }

@@ -5,6 +5,8 @@
 //! answer takes. Linux, from 6.12 on, lets a thread ask for shorter turns; in exchange it comes to its
 //! turn sooner. Where the kernel looks after turns only when its own clock ticks, that does not help;
 //! but whoever compiles can [give way](breathe) by itself. Shares of processors stay what they are.
+//!
+//! Where there are processors to spare, a work of many parts is done [side by side](side_by_side).
 
 use std::cell::Cell;
 use std::io;

@@ -15,8 +15,8 @@
 
 use std::collections::HashSet;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
@@ -102,10 +102,11 @@ pub struct Publisher {
 }
 
 /// How many threads compile answers when there are many: half of the processors, so that whoever answers finds one.
-fn compiling_threads() -> usize {
+/// Asked for once, for the system reads files to tell.
+static COMPILING_THREADS: LazyLock<usize> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     (processors / 2).clamp(1, COMPILING_THREADS_MAX)
-}
+});
 
 /// A reload under way, and who asked for it.
 struct Reload {
@@ -188,7 +189,7 @@ impl Publisher {
     async fn publish_health(&mut self) {
         let (current, intake) = (self.current.load_full(), Arc::clone(&self.intake));
         let (loads, aliases) = (Arc::clone(&self.loads), self.aliases.book().aliases());
-        let (clock, moment, parts) = (self.clock, self.clock.moment(), compiling_threads());
+        let (clock, moment, parts) = (self.clock, self.clock.moment(), *COMPILING_THREADS);
         let mut estimator = std::mem::take(&mut self.estimator);
         let next = spawn_blocking(move || {
             let now = moment.time;

@@ -24,7 +24,7 @@ thread_local! {
     static SINCE: Cell<Time> = const { Cell::new(Time::ZERO) };
 }
 
-/// Lets others have the processor if the calling thread has had it for long. To be called often.
+/// Lets others have the processor if the calling thread has not done so for long. To be called often.
 pub fn breathe(clock: Clock) {
     let since = SINCE.get();
     if clock.now().since(since) >= WORK {

@@ -17,6 +17,8 @@ pub(crate) fn prefetch<T>(at: &T) {
 pub(crate) fn prefetch_whole<T>(what: &T) {
     let start = std::ptr::from_ref(what).cast::<u8>();
     (0..size_of::<T>()).step_by(LINE_OCTETS).for_each(|at| fetch_line(start.wrapping_add(at)));
+    // It may begin within a line, and so reach into one more.
+    fetch_line(start.wrapping_add(size_of::<T>().saturating_sub(1)));
 }
 
 #[inline]

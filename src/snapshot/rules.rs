@@ -317,7 +317,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Room for so many entries is made at once: hardly ever do more become of one.
+/// Room for so many new entries is made at once.
 const FRESH: usize = 4;
 
 /// A column that gets entries class by class.

@@ -83,8 +83,8 @@ impl Grower<'_> {
         let has_weight = candidates.iter().any(|id| endpoint(id).weight > 0);
         let is_drawn = |id: &&EndpointId| !has_weight || endpoint(id).weight > 0;
         let all = candidates.iter();
-        let (candidates, spare) =
-            (|| all.clone().filter(is_drawn), || all.clone().filter(|id| !is_drawn(id)));
+        let candidates = || all.clone().filter(is_drawn);
+        let spare = || all.clone().filter(|id| !is_drawn(id));
         let weight = |id: &EndpointId| match by_load {
             Some(weights) => weights[id.index() - endpoints.start],
             None => static_weight(load, endpoint(id).weight),

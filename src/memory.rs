@@ -126,8 +126,8 @@ const AN_HOUR_MILLIS: libc::c_long = 3_600_000;
 /// Sets both allocators up for as long as the process runs.
 ///
 /// By itself glibc's raises what it calls large up to 32 MiB, as soon as a block of that size is freed. mimalloc
-/// gives memory back some seconds after it was freed, each time at the cost of an interrupt on every processor,
-/// and the next answers that are compiled have to ask for it anew; here it waits until it is [asked](give_back).
+/// gives memory back some seconds after it was freed, and the next answers that are compiled meet a page fault for
+/// each page of it; here it waits until it is [asked](give_back).
 #[expect(unsafe_code, reason = "mallopt and mi_option_set have no safe interface")]
 pub fn set_up() {
     let large = libc::c_int::try_from(LARGE).unwrap_or(libc::c_int::MAX);
